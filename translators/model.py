@@ -1,0 +1,99 @@
+"""What a source holds: files, tensors, and where each byte of a tensor lies.
+
+A `Model` is what every module of `sources/` returns and every module of `targets/` starts from. It is
+data: nothing in it is open, and no tensor data was read to make it. Every extent was checked against
+the size of its file.
+Knows nothing of how a format is parsed, nor of what the model will appear as.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from translators.dtypes import DType
+
+if TYPE_CHECKING:
+    from translators.keyvalues import KeyValues
+
+
+class FileIdentity(msgspec.Struct, frozen=True, array_like=True):
+    """One version of one file: bytes read from it belong together exactly as long as this holds.
+
+    `path` is absolute and in bytes, because a file's name need not be text.
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @staticmethod
+    def of(path: str | os.PathLike[str]) -> FileIdentity:
+        """The identity of the file at `path` now, through symlinks. Raises OSError."""
+        absolute = Path(path).absolute()
+        return FileIdentity.from_stat(os.fsencode(absolute), absolute.stat())
+
+    @staticmethod
+    def from_stat(path: bytes, stat: os.stat_result) -> FileIdentity:
+        """The identity that `stat` tells for `path`."""
+        return FileIdentity(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+    @property
+    def shown(self) -> str:
+        """The path as a person can read it."""
+        return self.path.decode("utf-8", "backslashreplace")
+
+
+class Extent(msgspec.Struct, frozen=True, array_like=True):
+    """`length` bytes from `offset` of the file at index `file` of the model's files."""
+
+    file: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A stored tensor. `shape` is row-major: outermost dimension first, as in NumPy and safetensors."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    extent: Extent
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A source: a directory of weights with their configuration, or a GGUF file with its splits.
+
+    root:       the directory that the side files lie in.
+    name:       the directory's name (or the file's, without extension): part of a GGUF's metadata.
+    format:     which module of `sources/` read it: "safetensors" or "gguf".
+    files:      every file whose content decides what the model appears as; extents index into it.
+    weights:    how many of `files`, from the first, hold tensors.
+    tensors:    by name, in the order of the source.
+    config:     config.json, or {} where there is none.
+    key_values: a GGUF's own key-values, merged over its splits; None for other formats.
+    metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
+    """
+
+    root: Path
+    name: str
+    format: str
+    files: tuple[FileIdentity, ...]
+    weights: int
+    tensors: dict[str, Tensor]
+    config: dict[str, Any] = field(default_factory=dict)
+    key_values: KeyValues | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
