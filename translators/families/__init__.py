@@ -1,0 +1,50 @@
+"""Families: what each architecture's tensors are called, and how they differ between the two worlds.
+
+One module a family, a table first; `to_gguf` and `to_huggingface` read the tables. Whoever adds an
+architecture adds a module here and its name below.
+Knows nothing of file layouts or of quantisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from translators.errors import MalformedSource, Unsupported
+from translators.families.llama import LLAMA
+from translators.families.qwen import QWEN2, QWEN3
+from translators.families.table import Family
+
+FAMILIES: tuple[Family, ...] = (LLAMA, QWEN2, QWEN3)
+
+_BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
+_BY_ARCH = {family.arch: family for family in FAMILIES}
+
+
+def architecture_of(config: Mapping[str, Any]) -> str:
+    """The Hugging Face class that a config.json names. Raises MalformedSource where it names none."""
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise MalformedSource(
+            "it names no architecture", path="config.json", place="architectures",
+            remedy="take config.json from the model's original repository",
+        )  # fmt: skip
+    return names[0]
+
+
+def family_of(config: Mapping[str, Any]) -> Family:
+    """The family of a config.json. Raises MalformedSource, Unsupported (naming the architecture)."""
+    name = architecture_of(config)
+    if name not in _BY_ARCHITECTURE:
+        raise Unsupported(
+            f"architecture {name} has no GGUF translation yet", path="config.json", place="architectures",
+            remedy="model.safetensors is available for every architecture",
+        )  # fmt: skip
+    return _BY_ARCHITECTURE[name]
+
+
+def family_of_arch(arch: str) -> Family:
+    """The family of a GGUF's `general.architecture`. Raises Unsupported."""
+    if arch not in _BY_ARCH:
+        raise Unsupported(f"GGUF architecture {arch!r} has no Hugging Face translation yet")
+    return _BY_ARCH[arch]

@@ -1,0 +1,80 @@
+"""Rotary frequencies of Llama 3's scaling: the one tensor that a GGUF has and a checkpoint has not.
+
+llama.cpp divides each frequency by a factor: 1 for short wavelengths, `factor` for long ones, a blend
+between. Formula: Llama 3.1's reference code (apply_scaling), in float32 as upstream's converter computes
+it; the power is rounded once from float64, so that every machine gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from translators.errors import MalformedSource
+
+_F32 = np.float32
+
+
+@dataclass(frozen=True, slots=True)
+class Llama3Scaling:
+    """Llama 3's rope scaling, with upstream's defaults."""
+
+    factor: float = 8.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_context: float = 8192
+
+    @staticmethod
+    def of(parameters: Mapping[str, Any]) -> Llama3Scaling | None:
+        """The scaling that a config's rope parameters ask for; None where it is of another kind.
+
+        Raises MalformedSource for numbers that make no scaling.
+        """
+        kind = parameters.get("rope_type", "")
+        if not isinstance(kind, str) or kind.lower() != "llama3":
+            return None
+        values = [
+            parameters.get("factor", 8.0), parameters.get("low_freq_factor", 1.0),
+            parameters.get("high_freq_factor", 4.0), parameters.get("original_max_position_embeddings", 8192),
+        ]  # fmt: skip
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+                raise MalformedSource(
+                    f"{value!r} is no scale", path="config.json", place="rope_scaling",
+                    remedy="take config.json from the model's original repository",
+                )  # fmt: skip
+        if values[1] >= values[2]:
+            raise MalformedSource(
+                "low_freq_factor must be below high_freq_factor", path="config.json", place="rope_scaling"
+            )
+        return Llama3Scaling(*values)
+
+    def factors(self, theta: float, head_dim: int) -> npt.NDArray[np.float32]:
+        """The `rope_freqs` tensor: head_dim / 2 divisors, in F32."""
+        exponents = np.arange(0, head_dim, 2, dtype=_F32) / _F32(head_dim)
+        powers = [_F32(math.pow(_F32(theta), float(exponent))) for exponent in exponents]
+        return np.array([self._factor(_F32(1) / power) for power in powers], dtype=_F32)
+
+    def _factor(self, frequency: np.float32) -> np.float32:
+        wavelength = _F32(2 * math.pi) / frequency
+        if wavelength < _F32(self.original_context / self.high_freq_factor):
+            return _F32(1)
+        if wavelength > _F32(self.original_context / self.low_freq_factor):
+            return _F32(self.factor)
+        span = _F32(self.high_freq_factor - self.low_freq_factor)
+        smooth = (_F32(self.original_context) / wavelength - _F32(self.low_freq_factor)) / span
+        return _F32(1) / ((_F32(1) - smooth) / _F32(self.factor) + smooth)
+
+
+def scaling_behind(factors: npt.NDArray[np.float32], theta: float) -> Llama3Scaling | None:
+    """The scaling that gives exactly these factors, where it is one that published models use."""
+    for context in (8192, 4096, 16384, 32768, 131072):
+        scaling = Llama3Scaling(factor=float(factors.max()), original_context=context)
+        if np.array_equal(scaling.factors(theta, 2 * len(factors)), factors):
+            return scaling
+    return None

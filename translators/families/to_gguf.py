@@ -1,0 +1,160 @@
+"""A checkpoint as the GGUF that upstream's converter makes of it, in the source's own precision.
+
+Same tensors in the same order under the same types, same key-values (llama.cpp b11434,
+`convert_hf_to_gguf.py --outtype <own precision>`). Every other type starts from this file.
+Reads side files while planning, never tensor data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from translators.dtypes import F32, DType
+from translators.errors import MalformedSource, Unsupported
+from translators.families import architecture_of, family_of
+from translators.families.defaults import completed
+from translators.families.hparams import (
+    is_qwen3_reranker,
+    rope_parameters,
+    write_hparams,
+    write_llama,
+    write_qwen_pooling,
+)
+from translators.families.rope import Llama3Scaling
+from translators.families.table import Family, pairwise
+from translators.gguf_file import GgufFile, GgufTensor
+from translators.keyvalues import KeyValues
+from translators.metadata import count_parameters, write_general
+from translators.model import Model, Tensor
+from translators.quants.filetypes import FILE_TYPES, FileType
+from translators.recipes import Literal, cast, stored
+from translators.vocab import write_tokenizer
+
+QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
+# Buffers of old checkpoints that are no weights.
+_DROPPED = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
+
+
+def own_file_type(model: Model) -> FileType:
+    """The type of a checkpoint's own precision: that of its first tensor of two or more dimensions.
+
+    Raises Unsupported for weights that are no plain floats.
+    """
+    for tensor in model.tensors.values():
+        if len(tensor.shape) < 2:
+            continue
+        name = "f32" if tensor.dtype.name == "F64" else tensor.dtype.name.lower()
+        if name not in ("f32", "f16", "bf16"):
+            break
+        return FILE_TYPES[name]
+    else:
+        raise MalformedSource("no tensor has two dimensions", path=str(model.root))
+    raise Unsupported(
+        f"weights stored as {tensor.dtype.name} have no GGUF translation yet", place=f"tensor {tensor.name}",
+        remedy="use the checkpoint in BF16, F16 or F32",
+    )  # fmt: skip
+
+
+def converted(model: Model) -> GgufFile:
+    """The GGUF of a Hugging Face checkpoint in its own precision.
+
+    Raises Unsupported (architecture, tokenizer, tensor, quantised checkpoint), MalformedSource.
+    """
+    family, file_type = family_of(model.config), own_file_type(model)
+    if model.config.get("quantization_config"):
+        raise Unsupported(
+            "a quantised checkpoint has no GGUF translation yet", path="config.json",
+            place="quantization_config", remedy="use the checkpoint in BF16, F16 or F32",
+        )  # fmt: skip
+    config = completed(model.config, model.root)
+    tensors = (*_rope_factors(family, config), *_weights(model, family, config, file_type.dtype))
+    _check_complete(family, config, {tensor.name for tensor in tensors})
+    return GgufFile(_key_values(model, family, config, file_type, tensors), tensors)
+
+
+def _key_values(
+    model: Model,
+    family: Family,
+    config: Mapping[str, Any],
+    file_type: FileType,
+    tensors: tuple[GgufTensor, ...],
+) -> KeyValues:
+    if family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config):
+        raise Unsupported(
+            "a Qwen3 reranker has no GGUF translation yet", remedy="use the embedding or chat model"
+        )
+    key_values = KeyValues()
+    parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
+    key_values.string("general.architecture", family.arch)
+    write_general(key_values, model.root, model.name, config, parameters)
+    write_hparams(key_values, family.arch, config, file_type.number)
+    if family.vocabulary == "llama":
+        write_llama(key_values, config)
+    else:
+        write_qwen_pooling(key_values, model.root, config)
+    key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
+    write_tokenizer(key_values, model.root, config, style=family.vocabulary)
+    return key_values
+
+
+def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTensor]:
+    """`rope_freqs.weight` of Llama 3's scaling; it comes before all else."""
+    parameters = rope_parameters(config)
+    scaling = Llama3Scaling.of(parameters.get("full_attention", parameters))
+    if family.arch != "llama" or scaling is None:
+        return
+    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    factors = scaling.factors(parameters.get("rope_theta", 10000.0), head_dim)
+    shape = factors.shape
+    yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
+
+
+def _weights(
+    model: Model, family: Family, config: Mapping[str, Any], own: DType
+) -> Iterator[GgufTensor]:
+    prefix = "model." if architecture_of(model.config) in family.bare else ""
+    heads = {
+        "num_attention_heads": config["num_attention_heads"],
+        "num_key_value_heads": config.get("num_key_value_heads") or config["num_attention_heads"],
+    }
+    for tensor in model.tensors.values():
+        if tensor.name.endswith(_DROPPED):
+            continue
+        match = family.to_gguf(prefix + tensor.name)
+        if match is None:
+            raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
+        name, rule = match
+        recipe = pairwise(stored(tensor), rule, heads, f"tensor {tensor.name}")
+        yield GgufTensor(name, tensor.shape, cast(recipe, _stored_type(tensor, name, own)))
+
+
+def _stored_type(tensor: Tensor, gguf_name: str, own: DType) -> DType:
+    """llama.cpp computes with norms, biases and other vectors in F32 only."""
+    if len(tensor.shape) <= 1 or gguf_name.endswith("_norm.weight") or not gguf_name.endswith(".weight"):
+        return F32
+    return own
+
+
+def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]) -> None:
+    """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded."""
+    layers = range(config["num_hidden_layers"])
+    stems = [rule.gguf for rule in family.rules if rule.gguf != "output"]
+    wanted = {
+        f"{stem.format(layer)}.weight"
+        for stem in stems
+        for layer in (layers if "{}" in stem else layers[:1])
+    }
+    missing = sorted(wanted - present)
+    if missing:
+        found = family.to_huggingface(missing[0])
+        raise MalformedSource(
+            f"{len(missing)} tensors of {len(wanted)} are missing", place=f"tensor {found[0] if found else ''}",
+            remedy="fetch the missing shards, or check num_hidden_layers in config.json",
+        )  # fmt: skip
+    number = max((int(name.split(".")[1]) for name in present if name.startswith("blk.")), default=-1) + 1
+    if number > len(layers):
+        raise MalformedSource(
+            f"it holds {number} layers, config.json says {len(layers)}", path="config.json",
+            place="num_hidden_layers", remedy="take config.json from the model's original repository",
+        )  # fmt: skip

@@ -1,0 +1,88 @@
+"""A GGUF before it is a file: its key-values and the recipes of its tensors; and the bytes these make.
+
+Layout: ggml's docs/gguf.md, version 3, little endian. Header, key-values, one info for each tensor
+(name, dimensions innermost first, type, offset), then the data, each tensor padded to the alignment, the
+last one too.
+Knows nothing of where the tensors come from or why they have their types.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from translators.errors import Unsupported
+from translators.keyvalues import KeyValues
+from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
+from translators.model import FileIdentity
+from translators.recipes import Recipe, nbytes
+
+MAGIC, VERSION = b"GGUF", 3
+DEFAULT_ALIGNMENT = 32
+ALIGNMENT_KEY = "general.alignment"
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """A tensor of the file: its name, its shape (row-major) there, and how it is made."""
+
+    name: str
+    shape: tuple[int, ...]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """Key-values and tensors, both in the order of the file."""
+
+    key_values: KeyValues
+    tensors: tuple[GgufTensor, ...]
+
+    @property
+    def alignment(self) -> int:
+        """What offsets are multiples of: `general.alignment`, or 32."""
+        value = self.key_values.get(ALIGNMENT_KEY, DEFAULT_ALIGNMENT)
+        return value if isinstance(value, int) and value > 0 else DEFAULT_ALIGNMENT
+
+    def layout(self, files: tuple[FileIdentity, ...]) -> Layout:
+        """The file, bound to the source files `files`. Raises Unsupported for a type GGUF has not."""
+        infos, data, offset = [], list[Segment](), 0
+        for tensor in self.tensors:
+            infos.append(_info(tensor, offset))
+            size = nbytes(tensor.recipe)
+            padding = -size % self.alignment
+            data += (TensorBytes(tensor.name, tensor.recipe), Zeros(padding))
+            offset += size + padding
+        counts = struct.pack("<IQQ", VERSION, len(self.tensors), len(self.key_values))
+        header = b"".join((MAGIC, counts, self.key_values.encoded(), *infos))
+        header += bytes(-len(header) % self.alignment)
+        return Layout(files, (LiteralBytes(header), *data))
+
+
+def _info(tensor: GgufTensor, offset: int) -> bytes:
+    recipe = tensor.recipe
+    if recipe.dtype.gguf is None:
+        raise Unsupported(f"a GGUF cannot hold {recipe.dtype.name}", place=f"tensor {tensor.name}")
+    name = tensor.name.encode("utf-8", "surrogateescape")
+    return struct.pack(
+        f"<Q{len(name)}sI{len(tensor.shape)}QIQ",
+        len(name), name, len(tensor.shape), *reversed(tensor.shape), recipe.dtype.gguf, offset,
+    )  # fmt: skip
+
+
+def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape as ggml counts dimensions: outermost ones of size 1 dropped, at least one kept."""
+    kept = list(shape) or [1]
+    while len(kept) > 1 and kept[0] == 1:
+        kept.pop(0)
+    return tuple(kept)
+
+
+def split_free(key_values: KeyValues) -> KeyValues:
+    """The key-values without those that only a split file has."""
+    kept = key_values.copy()
+    for key in ("split.no", "split.count", "split.tensors.count"):
+        kept.remove(key)
+    return kept
+
+

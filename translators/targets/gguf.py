@@ -1,0 +1,96 @@
+"""`model.gguf-<type>`: what upstream's converter and llama-quantize would make of the source.
+
+The type of the source's own precision is the converter's file (for a GGUF source: the file itself); every
+other type is llama-quantize's, made of that file (design invariant I10). A type that llama-quantize would
+refuse is a refusal with the same reason.
+Knows nothing of architectures: `families` makes the file that all types start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from translators.dtypes import DTYPES
+from translators.errors import TranslationError, Unsupported
+from translators.families.to_gguf import converted, own_file_type
+from translators.gguf_file import GgufFile, GgufTensor, split_free, without_unit_dimensions
+from translators.layout import Layout, TensorBytes
+from translators.model import Extent, Model
+from translators.plans import Plan, Refusal
+from translators.quants import can_decode, can_encode
+from translators.quants.filetypes import FILE_TYPES, FileType
+from translators.quants.policy import QuantTensor, choose, edited_key_values
+from translators.recipes import Recipe, Stored, cast, stored
+
+PREFIX = "model.gguf-"
+_GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
+
+
+def plans(model: Model) -> Iterator[Plan | Refusal]:
+    """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made."""
+    try:
+        base, own = _base(model)
+    except TranslationError as error:
+        yield Refusal(f"{PREFIX}*", str(error), error.remedy)
+        return
+    for file_type in FILE_TYPES.values():
+        name = PREFIX + file_type.name
+        if own is not None and file_type.name == own.name:
+            yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base))
+            continue
+        try:
+            types = _quantised(base, file_type)
+        except TranslationError as error:
+            yield Refusal(name, str(error), error.remedy)
+            continue
+        yield Plan(name, f"{file_type.dtype.name} as llama-quantize makes it", partial(types.layout, model.files))
+
+
+def _base(model: Model) -> tuple[GgufFile, FileType | None]:
+    """The file that all types are made of, and the type that it is, if it has one."""
+    if model.key_values is None:
+        return converted(model), own_file_type(model)
+    tensors = (GgufTensor(t.name, t.shape, stored(t)) for t in model.tensors.values())
+    number = model.key_values.get("general.file_type")
+    own = next((t for t in FILE_TYPES.values() if isinstance(number, int) and t.number == number % _GUESSED), None)
+    return GgufFile(model.key_values, tuple(tensors)), own
+
+
+def _describe_own(model: Model, own: FileType) -> str:
+    return "the source itself" if model.key_values is not None else f"{own.dtype.name}, the source's own precision"
+
+
+def _own_layout(model: Model, base: GgufFile) -> Layout:
+    if model.key_values is None:
+        return base.layout(model.files)
+    if model.weights == 1:
+        size = model.files[0].size
+        whole = Stored(Extent(0, 0, size), "U8", (size,))
+        return Layout(model.files, (TensorBytes("the file", whole),))
+    return GgufFile(split_free(base.key_values), base.tensors).layout(model.files)
+
+
+def _quantised(base: GgufFile, file_type: FileType) -> GgufFile:
+    """What llama-quantize makes of `base`. Raises Unsupported where it would fail."""
+    recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
+    given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
+    chosen = choose(given, file_type, base.key_values)
+    return GgufFile(
+        edited_key_values(base.key_values, file_type),
+        tuple(
+            GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), _as(recipes[tensor.name], tensor, dtype.name))
+            for tensor, dtype in chosen
+        ),
+    )
+
+
+def _as(recipe: Recipe, tensor: QuantTensor, name: str) -> Recipe:
+    dtype = DTYPES[name]
+    if recipe.dtype is dtype:
+        return recipe
+    for able, of in ((can_decode, recipe.dtype), (can_encode, dtype)):
+        if not able(of):
+            what = "decoded" if able is can_decode else "encoded"
+            raise Unsupported(f"{of.name} cannot be {what}", place=f"tensor {tensor.name}")
+    return cast(recipe, dtype, checked=True)
