@@ -1,0 +1,15 @@
+"""Quants: values in one element type as values in another, and llama-quantize's choice of types.
+
+    conversion.py     convert: the same values in another type, any run of whole blocks
+    ggml.py           the kernels of the block types, from libggml
+    floats.py         the plain types, by NumPy
+    validity.py       what upstream refuses
+    filetypes.py      the types of a whole file (q4_k_m), as llama-quantize names and numbers them
+    policy.py         which type each tensor gets in a file of such a type
+
+Knows nothing of files or recipes.
+"""
+
+from translators.quants.conversion import can_decode, can_encode, convert, needs_imatrix
+
+__all__ = ["can_decode", "can_encode", "convert", "needs_imatrix"]

@@ -1,0 +1,117 @@
+"""Conversion: the same values in another element type, by way of float32.
+
+Any run of whole blocks can be converted alone, and gives the bytes that it has in the whole tensor: a
+block depends on its own elements only. Memory is bounded: values pass through a scratch of float32 of at
+most 1 MiB, however much is asked for. Safe for many threads at once.
+Where an importance matrix weighs the columns, Q4_0 to Q5_1 need whole rows; `convert` would then be told
+the row length and the columns' weights. Everything it does today is without one.
+Knows nothing of tensors' names or shapes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from translators.dtypes import F16, F32, DType
+from translators.errors import BadValues, Unsupported
+from translators.quants import floats, ggml
+from translators.quants.validity import first_bad
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+# Elements converted at once: a multiple of every block, and small enough to stay in a core's own cache.
+_SLICE = 1 << 18
+_NAN = "a value is NaN or infinite"
+_REMEDY = "get the model again, or ask for another type: llama-quantize refuses these weights too"
+
+
+def can_decode(dtype: DType) -> bool:
+    """True if `convert` takes `dtype` as its source."""
+    return floats.decodes(dtype) or ggml.decodes(dtype)
+
+
+def can_encode(dtype: DType) -> bool:
+    """True if `convert` makes `dtype`, for some types (`needs_imatrix`) only with an importance matrix."""
+    return dtype in (F32, F16) or ggml.encodes(dtype)
+
+
+def needs_imatrix(dtype: DType) -> bool:
+    """True if the kernel of `dtype` cannot work without an importance matrix."""
+    return dtype.name in ggml.NEEDS_IMATRIX
+
+
+def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bool) -> Bytes:
+    """The elements of `raw`, whole blocks of `source`, as whole blocks of `target`.
+
+    `first` is the index in its tensor of the first element, for errors. `checked` refuses what
+    llama-quantize refuses: NaN and infinity in plain floats and in the scales of blocks, in the source
+    and in the result. Plain numbers round to nearest even; unchecked, NaN and infinity stay what they are.
+
+    Raises BadValues (`checked` only; its place is the element's index), Unsupported (no kernel for a
+    type), ValueError (no whole number of blocks).
+    """
+    if raw.size % source.size:
+        raise ValueError(f"{raw.size} bytes are no whole number of {source.name} blocks of {source.size}")
+    count = raw.size // source.size * source.block
+    result_bytes = target.nbytes(count)
+    raw = _settled(raw)
+    if source is target:
+        _check(source, raw, first, enabled=checked)
+        return raw
+    _refuse_unknown(source, target)
+    result = np.empty(result_bytes, np.uint8)
+    scratch = np.empty(0 if target is F32 else min(count, _SLICE), np.float32)
+    for start in range(0, count, _SLICE):
+        end = min(start + _SLICE, count)
+        piece = raw[source.nbytes(start) : source.nbytes(end)]
+        made = result[target.nbytes(start) : target.nbytes(end)]
+        _check(source, piece, first + start, enabled=checked)
+        values = made.view(np.float32) if target is F32 else scratch[: end - start]
+        _encode(target, _decode(source, piece, values), made)
+        _check(target, made, first + start, enabled=checked)
+    return result
+
+
+def _decode(source: DType, piece: Bytes, values: Floats) -> Floats:
+    """The values of `piece`: in `values`, or where they already are float32."""
+    if source is F32:
+        return piece.view(np.float32)
+    if ggml.decodes(source):
+        ggml.dequantise(source, piece, values)
+    else:
+        floats.to_float32(source, piece, values)
+    return values
+
+
+def _encode(target: DType, values: Floats, made: Bytes) -> None:
+    if target is F16:
+        # NumPy, not ggml: both round the same, but upstream's converter (NumPy) keeps a NaN's payload.
+        with np.errstate(over="ignore", under="ignore"):
+            np.copyto(made.view(np.float16), values, casting="same_kind")
+    elif target is not F32:
+        ggml.quantise(target, values, made)
+
+
+def _check(dtype: DType, raw: Bytes, first: int, *, enabled: bool) -> None:
+    bad = first_bad(dtype, raw) if enabled else None
+    if bad is not None:
+        where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
+        raise BadValues(f"{_NAN} in {dtype.name}", place=f"{where} {first + bad}", remedy=_REMEDY)
+
+
+def _refuse_unknown(source: DType, target: DType) -> None:
+    if not can_decode(source):
+        raise Unsupported(f"the values of type {source.name} cannot be decoded")
+    if not can_encode(target):
+        raise Unsupported(f"values cannot be stored as {target.name}")
+    if needs_imatrix(target):
+        raise Unsupported(f"{target.name} cannot be made without an importance matrix")
+
+
+def _settled(raw: Bytes) -> Bytes:
+    """`raw` as the kernels want it: contiguous, and aligned for the widest word in a block."""
+    if raw.flags.c_contiguous and raw.ctypes.data % 8 == 0:
+        return raw
+    return raw.copy()
