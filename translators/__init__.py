@@ -1,8 +1,8 @@
 """translators: files, tensors and formats. One model in, every format out, any byte range at a time.
 
     model  = translators.open_model(path)    # a source directory or file -> Model
-    plans  = translators.plans(model)        # what it can appear as: name -> Plan, or a Refusal with a reason
-    layout = plans[name].layout()            # exact bytes, planned: .size, .identity, .read_into(offset, buffer)
+    plans  = translators.plans(model)        # name -> Plan, or a Refusal with its reason
+    layout = plans[name].layout()            # exact bytes: .size, .identity, .read_into(offset, buffer)
 
 A library of its own: it never imports `fsd`, and knows nothing of FUSE, HTTP, caches or threads.
 """

@@ -59,5 +59,7 @@ class Unsupported(TranslationError):
     """The source is well formed, but this program has no way to translate it."""
 
 
-def _rebuild(kind: type[TranslationError], reason: str, path: str, place: str, remedy: str) -> TranslationError:
+def _rebuild(
+    kind: type[TranslationError], reason: str, path: str, place: str, remedy: str
+) -> TranslationError:
     return kind(reason, path=path, place=place, remedy=remedy)

@@ -84,5 +84,3 @@ def split_free(key_values: KeyValues) -> KeyValues:
     for key in ("split.no", "split.count", "split.tensors.count"):
         kept.remove(key)
     return kept
-
-

@@ -20,5 +20,26 @@ from translators.layout import Layout
 
 @dataclass(frozen=True)
 class Plan:
-    """A form that a model has. `name` is its file name; `describe` says in a few words what it is.
+    """A form that a model has. `name` is its file name; `describe` says in a few words what it is."""
 
+    name: str
+    describe: str
+    make: Callable[[], Layout]
+
+    def layout(self) -> Layout:
+        """The exact bytes, planned; each call makes a layout of its own."""
+        return self.make()
+
+    @cached_property
+    def size(self) -> int:
+        """The exact size in bytes."""
+        return self.make().size
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A form that a model does not have, and why."""
+
+    name: str
+    reason: str
+    remedy: str = ""

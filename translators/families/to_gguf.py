@@ -110,9 +110,7 @@ def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTen
     yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
 
 
-def _weights(
-    model: Model, family: Family, config: Mapping[str, Any], own: DType
-) -> Iterator[GgufTensor]:
+def _weights(model: Model, family: Family, config: Mapping[str, Any], own: DType) -> Iterator[GgufTensor]:
     prefix = "model." if architecture_of(model.config) in family.bare else ""
     heads = {
         "num_attention_heads": config["num_attention_heads"],
@@ -141,15 +139,14 @@ def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]
     layers = range(config["num_hidden_layers"])
     stems = [rule.gguf for rule in family.rules if rule.gguf != "output"]
     wanted = {
-        f"{stem.format(layer)}.weight"
-        for stem in stems
-        for layer in (layers if "{}" in stem else layers[:1])
+        f"{stem.format(layer)}.weight" for stem in stems for layer in (layers if "{}" in stem else layers[:1])
     }
     missing = sorted(wanted - present)
     if missing:
         found = family.to_huggingface(missing[0])
+        first = found[0] if found else missing[0]
         raise MalformedSource(
-            f"{len(missing)} tensors of {len(wanted)} are missing", place=f"tensor {found[0] if found else ''}",
+            f"{len(missing)} tensors of {len(wanted)} are missing", place=f"tensor {first}",
             remedy="fetch the missing shards, or check num_hidden_layers in config.json",
         )  # fmt: skip
     number = max((int(name.split(".")[1]) for name in present if name.startswith("blk.")), default=-1) + 1

@@ -110,7 +110,12 @@ def generation_config(model: Model) -> dict[str, Any]:
         if (value := key_values.get(f"general.sampling.{key}")) is not None
     }
     tokens = {key: value for key, value in config(model).items() if key.endswith("_token_id")}
-    return {"_from_model_config": not sampling, **tokens, **({"do_sample": True} if sampling else {}), **sampling}
+    return {
+        "_from_model_config": not sampling,
+        **tokens,
+        **({"do_sample": True} if sampling else {}),
+        **sampling,
+    }
 
 
 def _key_values(model: Model) -> KeyValues:
@@ -174,7 +179,8 @@ def _llama3(factors: np.ndarray[Any, np.dtype[np.float32]], theta: float) -> dic
     scaling: Llama3Scaling | None = scaling_behind(factors, theta)
     if scaling is None:
         raise Unsupported(
-            "these rope frequencies come from no scaling that config.json can say", place=f"tensor {_ROPE_FREQS}"
+            "these rope frequencies come from no scaling that config.json can say",
+            place=f"tensor {_ROPE_FREQS}",
         )
     return {
         "rope_type": "llama3",

@@ -44,7 +44,9 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         except TranslationError as error:
             yield Refusal(name, str(error), error.remedy)
             continue
-        yield Plan(name, f"{file_type.dtype.name} as llama-quantize makes it", partial(types.layout, model.files))
+        yield Plan(
+            name, f"{file_type.dtype.name} as llama-quantize makes it", partial(types.layout, model.files)
+        )
 
 
 def _base(model: Model) -> tuple[GgufFile, FileType | None]:
@@ -53,12 +55,18 @@ def _base(model: Model) -> tuple[GgufFile, FileType | None]:
         return converted(model), own_file_type(model)
     tensors = (GgufTensor(t.name, t.shape, stored(t)) for t in model.tensors.values())
     number = model.key_values.get("general.file_type")
-    own = next((t for t in FILE_TYPES.values() if isinstance(number, int) and t.number == number % _GUESSED), None)
+    own = next(
+        (t for t in FILE_TYPES.values() if isinstance(number, int) and t.number == number % _GUESSED), None
+    )
     return GgufFile(model.key_values, tuple(tensors)), own
 
 
 def _describe_own(model: Model, own: FileType) -> str:
-    return "the source itself" if model.key_values is not None else f"{own.dtype.name}, the source's own precision"
+    return (
+        "the source itself"
+        if model.key_values is not None
+        else f"{own.dtype.name}, the source's own precision"
+    )
 
 
 def _own_layout(model: Model, base: GgufFile) -> Layout:
@@ -79,7 +87,11 @@ def _quantised(base: GgufFile, file_type: FileType) -> GgufFile:
     return GgufFile(
         edited_key_values(base.key_values, file_type),
         tuple(
-            GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), _as(recipes[tensor.name], tensor, dtype.name))
+            GgufTensor(
+                tensor.name,
+                without_unit_dimensions(tensor.shape),
+                _as(recipes[tensor.name], tensor, dtype.name),
+            )
             for tensor, dtype in chosen
         ),
     )
