@@ -34,7 +34,7 @@ class Source(Protocol):
         """`length` bytes from `offset` of file number `file`."""
 
 
-class Stored(msgspec.Struct, frozen=True, tag="stored", array_like=True):
+class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True):
     """The bytes of a source tensor, as they are."""
 
     extent: Extent
@@ -58,7 +58,7 @@ class Stored(msgspec.Struct, frozen=True, tag="stored", array_like=True):
         return np.frombuffer(source.read(self.extent.file, self.extent.offset + start, length), np.uint8)
 
 
-class Literal(msgspec.Struct, frozen=True, tag="literal", array_like=True):
+class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_like=True):
     """A tensor that no source holds, computed while planning (rope_freqs and the like): small."""
 
     data: bytes
@@ -81,7 +81,7 @@ class Literal(msgspec.Struct, frozen=True, tag="literal", array_like=True):
         return np.frombuffer(self.data, np.uint8, self.dtype.nbytes(elements.count), start)
 
 
-class SwapRows(msgspec.Struct, frozen=True, tag="swap_rows", array_like=True):
+class SwapRows(msgspec.Struct, frozen=True, tag="swap_rows", tag_field="op", array_like=True):
     """Rows of each of `groups` groups, viewed as (outer, inner), swapped to (inner, outer).
 
     With groups = heads, outer = 2 and inner = head_dim / 2 this undoes Hugging Face's rotary order of
@@ -130,7 +130,7 @@ class SwapRows(msgspec.Struct, frozen=True, tag="swap_rows", array_like=True):
         return out.reshape(-1)
 
 
-class Cast(msgspec.Struct, frozen=True, tag="cast", array_like=True):
+class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=True):
     """The same values in another type, by way of float32: widening, rounding, quantising, dequantising.
 
     `checked` refuses NaN and infinity in source and result, as llama-quantize does.
