@@ -1,0 +1,108 @@
+"""Which models a directory holds, decided from file names alone: no file is opened.
+
+A listing of a thousand directories must not read one of them. Safetensors come before GGUF, as where both
+lie together the GGUFs were made from the safetensors. Names that start with `model` are the checkpoint,
+as upstream's converter and transformers take it; other names count where there are none of these.
+Knows nothing of what is in a file: whether a set is complete and valid is told when it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+SAFETENSORS, GGUF = ".safetensors", ".gguf"
+INDEX = SAFETENSORS + ".index.json"
+
+# llama.cpp writes five digits; some safetensors sets count to six (model-00001-of-000163).
+_SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
+# Weights that go beside a model: adapters, optimiser states, vision projectors.
+_BESIDE = ("adapter_model", "adapters", "optimizer", "scheduler", "random_states", "training_args")
+_PROJECTOR = "mmproj"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model in a directory. `name` is "" where the directory itself is the model, else the files' stem.
+
+    `files` are names: what must be read, an index file first, then the weights sorted.
+    """
+
+    format: str
+    name: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a weight file's name says: shard `number` (from 1) of `count` of `stem`; 0 of 0: all of it."""
+
+    stem: str
+    number: int = 0
+    count: int = 0
+
+
+def part_of(name: str) -> Part:
+    """What the name of a .gguf, .safetensors or .safetensors.index.json file says."""
+    if name.endswith(INDEX):
+        return Part(name[: -len(INDEX)])
+    stem = name[: name.rindex(".")]
+    match = _SPLIT.fullmatch(stem)
+    return Part(match["stem"], int(match["number"]), int(match["count"])) if match else Part(stem)
+
+
+def recognise(names: Iterable[str]) -> list[Found]:
+    """The models in a directory that holds files of these names, sorted by name; [] for no weights."""
+    # Hidden files are a system's own: macOS puts a "._model.safetensors" beside what it copies.
+    ordered = sorted(name for name in names if not name.startswith("."))
+    return _safetensors(ordered) or _gguf(ordered)
+
+
+def set_of(name: str, siblings: Collection[str]) -> Found:
+    """The model that one weight file belongs to: itself, or the split set that it is a shard of."""
+    part, gguf = part_of(name), is_gguf(name)
+    suffix = GGUF if gguf else SAFETENSORS
+    if not part.count:
+        return Found(suffix[1:], part.stem, (name,))
+    candidates = [other for other in sorted(siblings) if other.lower().endswith(suffix)]
+    same = [other for other in candidates if _same_set(part_of(other), part)]
+    index = [] if gguf else [other for other in siblings if other == part.stem + INDEX]
+    return Found(suffix[1:], part.stem, (*index, *same))
+
+
+def is_gguf(name: str) -> bool:
+    """True for the name of a GGUF file, in any case."""
+    return name.lower().endswith(GGUF)
+
+
+def _same_set(one: Part, other: Part) -> bool:
+    return (one.stem, one.count) == (other.stem, other.count)
+
+
+def _safetensors(names: list[str]) -> list[Found]:
+    weights = [name for name in names if name.endswith((SAFETENSORS, INDEX))]
+    weights = [name for name in weights if not name.startswith(_BESIDE) and _PROJECTOR not in name.lower()]
+    shards = [name for name in weights if name.startswith("model") and name.endswith(SAFETENSORS)]
+    index = [name for name in weights if name == "model" + INDEX]
+    if shards or index:
+        return [Found("safetensors", "", (*index, *shards))]
+    sets: dict[str, list[str]] = {}
+    for name in sorted(weights, key=lambda name: (not name.endswith(INDEX), name)):
+        sets.setdefault(part_of(name).stem, []).append(name)
+    return _named("safetensors", [(stem, tuple(files)) for stem, files in sorted(sets.items())])
+
+
+def _gguf(names: list[str]) -> list[Found]:
+    sets: dict[tuple[str, int], list[str]] = {}
+    for name in filter(is_gguf, names):
+        part = part_of(name)
+        sets.setdefault((part.stem, part.count), []).append(name)
+    models = {key: files for key, files in sets.items() if _PROJECTOR not in key[0].lower()} or sets
+    return _named("gguf", [(stem, tuple(files)) for (stem, _), files in sorted(models.items())])
+
+
+def _named(kind: str, sets: list[tuple[str, tuple[str, ...]]]) -> list[Found]:
+    if len(sets) == 1:
+        return [Found(kind, "", sets[0][1])]
+    return [Found(kind, stem, files) for stem, files in sets]

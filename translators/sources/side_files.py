@@ -1,0 +1,88 @@
+"""Side files: what a checkpoint's directory holds beside its weights, as far as a target reads it.
+
+`SIDE_FILES` is the one list of them. Their identities are part of a model's, so that a new chat template
+or a corrected config.json gives new layouts. JSON is read here with a limit of size and of depth.
+Knows nothing of what is in them: `families/` and `vocab/` do.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from translators.model import FileIdentity
+from translators.sources.stored_file import FETCH_AGAIN, StoredFile, identity_of
+
+# What upstream's converter reads for the families here (its conversion/, gguf-py's vocab.py and metadata.py).
+SIDE_FILES = (
+    "config.json",
+    "generation_config.json",
+    "params.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tekken.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/*.jinja",
+    "modules.json",
+    "sentence_bert_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "hf_quant_config.json",
+    "quantize_config.json",
+    "README.md",
+    "model.safetensors.index.json",
+)
+
+# The largest config.json and index.json in public models are about 10 MB.
+JSON_LIMIT = 100_000_000
+
+
+def side_files(root: Path) -> tuple[FileIdentity, ...]:
+    """The identities of the side files that `root` has, in the order of the list. Raises MissingSource."""
+    identities: list[FileIdentity] = []
+    for pattern in SIDE_FILES:
+        if "*" in pattern:
+            paths = sorted(root.glob(pattern))
+        else:
+            path = root / pattern
+            # A link to nowhere is told, not taken for a file that the model does without.
+            paths = [path] if path.is_symlink() or path.exists() else []
+        identities += map(identity_of, paths)
+    return tuple(identities)
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, as Python's json reads it (a repeated key: its last value).
+
+    Raises MissingSource, or MalformedSource for anything that is not an object in UTF-8 of at most
+    `JSON_LIMIT` bytes.
+    """
+    with StoredFile(path) as file:
+        if file.size > JSON_LIMIT:
+            raise file.malformed(f"{file.size:,} bytes are too many for such a file")
+        data = file.read(0, file.size)
+        try:
+            value = json.loads(data.decode("utf-8"))
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno}, column {error.colno}"
+            raise file.malformed(f"no valid JSON: {error.msg}", place) from error
+        except UnicodeDecodeError as error:
+            raise file.malformed("no valid UTF-8", f"byte {error.start:,}") from error
+        except (ValueError, RecursionError) as error:
+            raise file.malformed("no usable JSON: a number or its nesting is beyond all measure") from error
+        if not isinstance(value, dict):
+            raise file.malformed("no JSON object", remedy=FETCH_AGAIN)
+        return value
+
+
+def config_of(root: Path) -> dict[str, Any]:
+    """config.json of a directory, or {} where there is none. Raises what `json_object` raises."""
+    path = root / "config.json"
+    return json_object(path) if path.is_symlink() or path.exists() else {}
