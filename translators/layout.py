@@ -121,7 +121,8 @@ class Layout:
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer at the end, none behind it."""
         buffer = bytearray(max(0, min(length, self.size - offset)))
-        self.read_into(offset, memoryview(buffer))
+        if buffer:
+            self.read_into(offset, memoryview(buffer))
         return bytes(buffer)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:

@@ -195,6 +195,8 @@ def read_bytes(recipe: Recipe, offset: int, length: int, source: Source) -> Byte
 
     Computes the whole units that the range touches and cuts it out of them.
     """
+    if not length:
+        return np.empty(0, np.uint8)
     dtype, total = recipe.dtype, prod(recipe.shape)
     first = offset // dtype.size * dtype.block
     end = -(-(offset + length) // dtype.size) * dtype.block

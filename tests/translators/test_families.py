@@ -1,0 +1,71 @@
+"""The tables of the families: every name goes there and back; rope scaling; rows that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from translators.errors import MalformedSource, Unsupported
+from translators.families import FAMILIES, family_of, family_of_arch
+from translators.families.rope import Llama3Scaling, scaling_behind
+from translators.families.table import Family, Rule, pairwise
+from translators.model import Extent
+from translators.recipes import Stored
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.arch)
+def test_every_name_goes_there_and_back(family: Family) -> None:
+    for rule in family.rules:
+        for suffix in (".weight", ".bias"):
+            name = rule.huggingface.format(17) + suffix
+            there = family.to_gguf(name)
+            assert there is not None
+            back = family.to_huggingface(there[0])
+            assert back is not None
+            assert (back[0], back[1]) == (name, rule)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lm_head", "model.layers.x.mlp.up_proj.weight", "model.layers.01.mlp.up_proj.weight", "", ".weight"],
+)
+def test_what_no_rule_names_is_unknown(name: str) -> None:
+    assert FAMILIES[0].to_gguf(name) is None
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(Unsupported, match="FooForCausalLM"):
+        family_of({"architectures": ["FooForCausalLM"]})
+    with pytest.raises(Unsupported, match="rwkv9"):
+        family_of_arch("rwkv9")
+    with pytest.raises(MalformedSource, match="no architecture"):
+        family_of({"architectures": []})
+
+
+def test_rows_that_do_not_divide_among_the_heads() -> None:
+    recipe = Stored(Extent(0, 0, 60), "F32", (15, 1))
+    with pytest.raises(MalformedSource, match="15 rows"):
+        pairwise(recipe, Rule("a", "b", rotary="n"), {"n": 4}, "tensor a")
+
+
+def test_llama3_factors() -> None:
+    # Llama 3.2's published settings. The ends follow from the definition; the blend was taken from torch.
+    scaling = Llama3Scaling(factor=32.0)
+    factors = scaling.factors(500000.0, 64)
+    assert factors.dtype == np.float32
+    assert factors[:14].tolist() == [1.0] * 14
+    assert factors[18:].tolist() == [32.0] * 14
+    assert np.all(np.diff(factors[14:19]) > 0)
+    assert scaling_behind(factors, 500000.0) == scaling
+    assert scaling_behind(factors + np.float32(0.5), 500000.0) is None
+
+
+@pytest.mark.parametrize("factor", [0, -1, "8", float("nan"), float("inf"), True, None])
+def test_a_scale_that_is_none(factor: object) -> None:
+    with pytest.raises(MalformedSource, match="no scale"):
+        Llama3Scaling.of({"rope_type": "llama3", "factor": factor})
+
+
+def test_other_kinds_of_scaling_are_none_of_its_business() -> None:
+    assert Llama3Scaling.of({"rope_type": "linear", "factor": 2.0}) is None
+    assert Llama3Scaling.of({}) is None
