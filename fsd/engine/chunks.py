@@ -1,0 +1,84 @@
+"""Chunks: what one is called, and where finished ones are kept.
+
+`ChunkStore` is the whole of what the engine asks of a store; `MemoryStore` keeps the promise in memory.
+A store may forget anything at any time, but never gives other bytes than it was given.
+Knows nothing of layouts or of who computes a chunk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """A chunk of a layout, numbered from 0: same key, same bytes."""
+
+    identity: str
+    number: int
+
+
+class ChunkStore(Protocol):
+    """Where finished chunks are kept. Safe for use by many threads."""
+
+    def get(self, key: ChunkKey) -> memoryview | None:
+        """The chunk's bytes, read-only, or None; counts as a use."""
+
+    def put(self, key: ChunkKey, data: memoryview) -> None:
+        """Keep `data`, which never changes, as long as the limit allows. Never raises: it may not keep it."""
+
+    def __contains__(self, key: ChunkKey) -> bool:
+        """Whether `get` would have it; does not count as a use."""
+
+    def held(self, identity: str) -> int:
+        """Bytes kept of the layout of this identity."""
+
+
+class MemoryStore:
+    """Chunks in memory: at most `limit` bytes, the least recently used go first."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._chunks: OrderedDict[ChunkKey, memoryview] = OrderedDict()
+        self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: ChunkKey) -> memoryview | None:
+        """The chunk's bytes, or None; it becomes the most recently used."""
+        with self._lock:
+            data = self._chunks.get(key)
+            if data is not None:
+                self._chunks.move_to_end(key)
+            return data
+
+    def put(self, key: ChunkKey, data: memoryview) -> None:
+        """Keep `data`, and drop what is then over the limit; a chunk above the limit itself is not kept."""
+        if len(data) > self.limit:
+            return
+        with self._lock:
+            if key in self._chunks:
+                return
+            while self.used + len(data) > self.limit:
+                oldest, gone = self._chunks.popitem(last=False)
+                self._account(oldest.identity, -len(gone))
+            self._chunks[key] = data
+            self._account(key.identity, len(data))
+
+    def __contains__(self, key: ChunkKey) -> bool:
+        return key in self._chunks
+
+    def held(self, identity: str) -> int:
+        """Bytes kept of the layout of this identity."""
+        return self._held.get(identity, 0)
+
+    def _account(self, identity: str, difference: int) -> None:
+        self.used += difference
+        held = self._held.pop(identity, 0) + difference
+        if held:
+            self._held[identity] = held

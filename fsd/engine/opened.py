@@ -1,0 +1,90 @@
+"""A layout in use: what of it is translated, and whether its source is still the one planned from.
+
+Shared by every handle of one identity. `users` is the engine's, under the engine's lock; the rest may be
+asked by many threads at once. Knows nothing of chunks in flight, nor of stores.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from fsd.engine.chunks import CHUNK
+from translators.errors import SourceChanged
+from translators.layout import Layout, TensorBytes
+from translators.model import FileIdentity
+from translators.ranges import ByteRange
+from translators.recipes import Stored
+
+# A source that changes is noticed by the layout whenever it is read. Bytes from a store read no source, so
+# there the files are looked at, at most this often (seconds): 100 shards cost 150 us a look.
+_LOOK_AGAIN = 0.05
+
+
+@dataclass(eq=False)
+class OpenLayout:
+    """A layout, used by `users` handles, reads and chunks under way."""
+
+    layout: Layout
+    users: int = 0
+
+    def __post_init__(self) -> None:
+        self._translated = _translated(self.layout)
+        self._bytes_read_before = self.layout.sources.bytes_read
+        self._looked = float("-inf")
+
+    @property
+    def source_bytes(self) -> int:
+        """What was read from the sources since the layout was opened."""
+        return self.layout.sources.bytes_read - self._bytes_read_before
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks the file has; the last may be short."""
+        return -(-self.layout.size // CHUNK)
+
+    def chunk(self, number: int) -> ByteRange:
+        """Where chunk `number` lies in the file."""
+        start = number * CHUNK
+        return ByteRange(start, min(CHUNK, self.layout.size - start))
+
+    def is_translated(self, part: ByteRange) -> bool:
+        """Whether any byte of `part` has to be computed."""
+        at = bisect_right(self._translated, part.offset, key=lambda piece: piece.end)
+        return at < len(self._translated) and self._translated[at].offset < part.end
+
+    def prove_current(self) -> None:
+        """Raise SourceChanged where a source file is no longer the one that was planned from."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_AGAIN:
+            return
+        for identity in self.layout.files:
+            if not is_current(identity):
+                raise SourceChanged(
+                    "the file is no longer the one that was planned from",
+                    path=identity.shown,
+                    remedy="open the file again to read its new version",
+                )
+        self._looked = now
+
+
+def is_current(identity: FileIdentity) -> bool:
+    """Whether the file at the identity's path is still that version."""
+    try:
+        return FileIdentity.from_stat(identity.path, os.stat(identity.path)) == identity
+    except OSError:
+        return False
+
+
+def _translated(layout: Layout) -> list[ByteRange]:
+    """The parts that are computed, neighbours joined, in order."""
+    parts: list[ByteRange] = []
+    at = 0
+    for segment in layout.segments:
+        if isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored):
+            before = parts.pop() if parts and parts[-1].end == at else ByteRange(at, 0)
+            parts.append(ByteRange(before.offset, before.length + segment.length))
+        at += segment.length
+    return parts
