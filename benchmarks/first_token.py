@@ -1,0 +1,8 @@
+"""Load the model file named on the command line with llama.cpp and make one token: what a first user waits for."""
+
+import sys
+
+from examples.ask import answer
+
+if __name__ == "__main__":
+    answer(sys.argv[1], "Hello", tokens=1)
