@@ -54,7 +54,7 @@ def _table(name: str) -> npt.NDArray[np.float32]:
     if name == "F8_E8M0":
         values = np.ldexp(1.0, codes - 127)
         values[0xFF] = np.nan
-        return values.astype(np.float32)
+        return np.asarray(values, np.float32)
     exponent_bits, mantissa_bits, bias, variant = _EIGHT_BIT[name]
     mantissa = codes & ((1 << mantissa_bits) - 1)
     exponent = (codes >> mantissa_bits) & ((1 << exponent_bits) - 1)
@@ -70,4 +70,4 @@ def _table(name: str) -> npt.NDArray[np.float32]:
     values = np.where(codes & 0x80, -values, values)
     if variant == "fnuz":
         values[0x80] = np.nan
-    return values.astype(np.float32)
+    return np.asarray(values, np.float32)

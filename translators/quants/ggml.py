@@ -24,8 +24,12 @@ from translators.errors import Unsupported
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# Types that `ggml_quantize_chunk` ends the process for, unless it is given an importance matrix.
-NEEDS_IMATRIX = frozenset({"IQ2_XXS", "IQ2_XS", "IQ1_S"})
+# Types that upstream makes with an importance matrix only. For some of them `ggml_quantize_chunk` ends the
+# process without one, for others it does on numbers that a hostile file can hold.
+NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS"})
+# The search for IQ3_S's grid points ends the process when its sums overflow (seen from about 1e12 on).
+# Far below that, beyond some 3e7, a block's fp16 scale is infinite: no valid file holds such weights.
+LARGEST = {"IQ3_S": 2.0**33}
 # Types of intermediate results: upstream quantises to them only inside a matrix product.
 _NO_ENCODER = frozenset({"Q8_1", "Q8_K"})
 _NO_DECODER = frozenset({"Q8_1"})
@@ -62,7 +66,10 @@ def dequantise(dtype: DType, raw: Bytes, out: Floats) -> None:
 
 
 def quantise(dtype: DType, values: Floats, out: Bytes) -> None:
-    """Write `values`, which fill whole blocks, to `out` as `dtype`, without an importance matrix."""
+    """Write `values`, which fill whole blocks, to `out` as `dtype`, without an importance matrix.
+
+    Where `LARGEST` has a bound for `dtype`, the values must be within it, and none NaN.
+    """
     assert out.size == dtype.nbytes(values.size) and dtype.name not in NEEDS_IMATRIX
     _traits(dtype)
     # One row, whatever the tensor's rows are: without an importance matrix nothing reaches beyond a block.

@@ -8,12 +8,15 @@ Knows nothing of where an element lies: callers add the tensor and the offset.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from translators.dtypes import DType
 
 Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 # Byte offsets, within a block, of the fp16 scales and minima: the structs of ggml-common.h.
 _FP16_AT: dict[str, tuple[int, ...]] = {
@@ -22,7 +25,13 @@ _FP16_AT: dict[str, tuple[int, ...]] = {
     "IQ1_S": (0,), "IQ2_XXS": (0,), "IQ2_XS": (0,), "IQ2_S": (0,), "IQ3_XXS": (0,), "IQ3_S": (0,),
     "IQ4_NL": (0,), "IQ4_XS": (0,), "TQ1_0": (52,), "TQ2_0": (64,),
 }  # fmt: skip
-_EXPONENT16, _EXPONENT_BF16 = 0x7C00, 0x7F80
+_FP16, _BF16 = 0x7C00, 0x7F80  # the exponents' bits; bf16 is the upper half of float32
+_EXPONENTS = {
+    "F16": ("<u2", _FP16),
+    "BF16": ("<u2", _BF16),
+    "F32": ("<u4", _BF16 << 16),
+    "F64": ("<u8", 0x7FF << 52),
+}
 
 
 def first_bad(dtype: DType, raw: Bytes) -> int | None:
@@ -36,31 +45,31 @@ def first_bad(dtype: DType, raw: Bytes) -> int | None:
     return int(bad.argmax()) * dtype.block
 
 
-def _bad_blocks(dtype: DType, raw: Bytes) -> npt.NDArray[np.bool_] | None:
-    if dtype.name in ("F32", "F64"):
-        return ~np.isfinite(raw.view("<f4" if dtype.name == "F32" else "<f8"))
-    if dtype.name == "F16":
-        return (raw.view("<u2") & _EXPONENT16) == _EXPONENT16
-    if dtype.name == "BF16":
-        return (raw.view("<u2") & _EXPONENT_BF16) == _EXPONENT_BF16
+def _bad_blocks(dtype: DType, raw: Bytes) -> Flags | None:
+    """Which blocks are bad; None for types of which none can be."""
+    if dtype.name in _EXPONENTS:
+        word, exponent = _EXPONENTS[dtype.name]
+        return _all_set(raw.view(word), exponent)
     blocks = raw.reshape(-1, dtype.size)
     if dtype.name in _FP16_AT:
-        scales = np.stack([_fp16(blocks, at) for at in _FP16_AT[dtype.name]])
-        return ((scales & _EXPONENT16) == _EXPONENT16).any(axis=0)
+        bad = [_all_set(_word(blocks, at), _FP16) for at in _FP16_AT[dtype.name]]
+        return bad[0] if len(bad) == 1 else bad[0] | bad[1]
     if dtype.name == "IQ1_M":
-        # The scale is spread over the top four bits of the four 16-bit scale words; the highest four of
-        # them, from the last word, hold its sign and most of its exponent.
-        words = [_fp16(blocks, at) for at in (48, 50, 52, 54)]
-        scale = words[0] >> 12 | words[1] >> 8 & 0x00F0 | words[2] >> 4 & 0x0F00 | words[3] & 0xF000
-        return (scale & _EXPONENT16) == _EXPONENT16
+        # The scale's four hexadecimal digits are the top digits of four words, the lowest digit first.
+        low, *_, high = digits = [_word(blocks, at) & 0xF000 for at in (48, 50, 52, 54)]
+        return _all_set(low >> 12 | digits[1] >> 8 | digits[2] >> 4 | high, _FP16)
     if dtype.name == "MXFP4":
-        return blocks[:, 0] == 0xFF
+        return _all_set(blocks[:, 0], 0xFF)
     if dtype.name == "Q8_K":
-        return ~np.isfinite(np.ascontiguousarray(blocks[:, :4]).view("<f4")[:, 0])
+        return _all_set(_word(blocks, 2), _BF16)
     return None
 
 
-def _fp16(blocks: Bytes, at: int) -> npt.NDArray[np.uint16]:
-    """The 16-bit words at byte `at` of every block."""
-    low, high = blocks[:, at].astype(np.uint16), blocks[:, at + 1].astype(np.uint16)
-    return low | high << 8
+def _all_set(words: npt.NDArray[Any], bits: int) -> Flags:
+    """Where a word has all of `bits` set: an exponent of ones means infinity or NaN."""
+    return np.asarray(words & bits == bits)
+
+
+def _word(blocks: Bytes, at: int) -> npt.NDArray[np.uint16]:
+    """The 16-bit word at byte `at` of every block."""
+    return np.ascontiguousarray(blocks[:, at : at + 2]).view("<u2")[:, 0]

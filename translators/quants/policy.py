@@ -1,0 +1,233 @@
+"""llama-quantize's choices: the order of the tensors and the type of each, and the edited key-values.
+
+What `choose` and `edited_key_values` give is what upstream's tool (b11434) writes without options other
+than the file type and --allow-requantize. Where the tool fails, they raise Unsupported with its reason.
+The rules lie in `names` (what a name tells), `mixtures` (who gets another type) and `subject` (the model).
+Knows nothing of how values are computed or where a source lies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from translators.dtypes import DTYPES, F16, F32, DType
+from translators.errors import Unsupported
+from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
+from translators.quants import can_decode, needs_imatrix
+from translators.quants.filetypes import FileType
+from translators.quants.mixtures import LOWEST, RULES, Position
+from translators.quants.names import OUTPUT_WEIGHT, Role, layer, may_change, role, visiting_order
+from translators.quants.subject import Subject
+
+# Where a row is no whole number of blocks, a type gives way to one of 32-element blocks, or to F16.
+_NARROWER = {
+    **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(("Q2_0", "Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+}
+_SMALL_BLOCK = 32
+_QUANTIZATION_VERSION = 2
+_ALIGNMENT = 32
+_SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+# Kept at eight bits in GLM 5 whatever the file type.
+_GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
+
+
+@dataclass(frozen=True, slots=True)
+class QuantTensor:
+    """A tensor before it is quantised; `shape` is row-major."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def row(self) -> int:
+        """Elements of a row, which blocks never cross."""
+        return self.shape[-1] if self.shape else 1
+
+
+def choose(
+    tensors: Sequence[QuantTensor],
+    file_type: FileType,
+    key_values: KeyValues,
+    *,
+    imatrix: frozenset[str] | None = None,
+) -> list[tuple[QuantTensor, DType]]:
+    """The tensors in the order of the output, each with the type that it gets there.
+
+    `imatrix` names the tensors that an importance matrix has weights for; None where there is none.
+    Raises Unsupported where llama-quantize fails: an architecture that it does not know, a type that
+    needs an importance matrix, a row length that has no fallback, a source type that it cannot decode.
+    """
+    choice = _Choice(tensors, file_type, Subject.of(key_values), weighted=imatrix is not None)
+    result = []
+    for tensor in sorted(tensors, key=lambda tensor: visiting_order(tensor.name)):
+        if not may_change(tensor.name, tensor.shape, choice.model.architecture):
+            result.append((tensor, tensor.dtype))
+            continue
+        dtype = choice.type_of(tensor)
+        _refuse_unweighted(tensor, dtype, file_type, imatrix)
+        if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
+            raise Unsupported(
+                f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
+            )
+        result.append((tensor, dtype))
+    return result
+
+
+class _Choice:
+    """One run over the tensors in visiting order: some rules count how many of a kind came before."""
+
+    def __init__(
+        self, tensors: Sequence[QuantTensor], file_type: FileType, model: Subject, *, weighted: bool
+    ) -> None:
+        self.file_type = file_type
+        self.model = model
+        self.weighted = weighted
+        self.tied = all(tensor.name != OUTPUT_WEIGHT for tensor in tensors)
+        self.values = sum(role(tensor.name) is Role.VALUE for tensor in tensors)
+        self.seen: Counter[Role] = Counter()
+
+    def type_of(self, tensor: QuantTensor) -> DType:
+        """The type of a tensor that may change; asked once for each, in visiting order."""
+        if not self.file_type.dtype.is_quantised:
+            return self.file_type.dtype
+        return _fitted(tensor, DTYPES[self._wanted(tensor)])
+
+    def _wanted(self, tensor: QuantTensor) -> str:
+        """The type that the mixture wants, whether rows fit it or not."""
+        kind = role(tensor.name)
+        if self.model.architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS):
+            return "Q8_0"
+        if kind is Role.OUTPUT or (self.tied and kind is Role.EMBEDDING):
+            return self._output(tensor)
+        if self.file_type.name == "mxfp4_moe":
+            return "MXFP4" if self._is_expert(tensor, kind) else "Q8_0"
+        position = self._position(tensor, kind)
+        wanted = self.file_type.dtype.name
+        for rule in RULES.get(kind, ()):
+            if self.file_type.name in rule.file_types and rule.when(position):
+                wanted = rule.then
+                break
+        if kind is Role.VALUE and self.file_type.name not in LOWEST:
+            wanted = self._raised_value(wanted)
+        if kind is Role.KEY and self.file_type.name not in LOWEST and self.model.experts == 8:
+            wanted = "Q8_0"
+        return wanted
+
+    def _output(self, tensor: QuantTensor) -> str:
+        """The type of the output matrix, or of the embedding that stands in for it."""
+        own = self.file_type.dtype
+        if (
+            self.file_type.name == "mxfp4_moe"
+            or self.model.architecture == "falcon"
+            or tensor.row % own.block
+        ):
+            return "Q8_0"
+        if self.file_type.name in LOWEST or self.file_type.name == "iq3_xxs":
+            return "Q5_K"
+        return "Q8_0" if own.name == "Q8_0" else "Q6_K"
+
+    def _is_expert(self, tensor: QuantTensor, kind: Role) -> bool:
+        stacked = len(tensor.shape) > 2 and tensor.shape[-3] > 1
+        return stacked and (
+            self.model.architecture != "bailingmoe3" or kind in (Role.UP, Role.GATE, Role.DOWN)
+        )
+
+    def _position(self, tensor: QuantTensor, kind: Role) -> Position:
+        index = self.seen[kind]
+        self.seen[kind] += 1
+        total = self.values if kind is Role.VALUE else self.model.layers
+        feed_forward = kind in (Role.UP, Role.GATE, Role.DOWN)
+        if feed_forward and self.model.experts > 1 and self.file_type.name not in LOWEST:
+            # Experts may be many tensors a layer, in any order: only the name tells the layer.
+            number = layer(tensor.name)
+            if number is None or not 0 <= number < total:
+                raise Unsupported("llama-quantize cannot tell its layer", place=f"tensor {tensor.name}")
+            index = number
+        return Position(self.model, self.weighted, index, total)
+
+    def _raised_value(self, wanted: str) -> str:
+        """Value weights are small where many heads share them: large models spend more bits there."""
+        if self.model.experts == 8:
+            return "Q8_0"
+        if self.model.is_70b and wanted in ("Q3_K", "Q4_K"):
+            return "Q5_K"
+        return wanted
+
+
+def _fitted(tensor: QuantTensor, wanted: DType) -> DType:
+    """The type wanted, or what it gives way to where a row is no whole number of its blocks."""
+    if tensor.row % wanted.block == 0:
+        return wanted
+    if wanted.name not in _NARROWER and wanted.block > _SMALL_BLOCK:
+        raise Unsupported(
+            f"rows of {tensor.row:,} elements are no whole number of {wanted.name} blocks of {wanted.block}",
+            place=f"tensor {tensor.name}",
+        )
+    narrower = DTYPES[_NARROWER.get(wanted.name, wanted.name)]
+    return F16 if tensor.row % narrower.block else narrower
+
+
+def _refuse_unweighted(
+    tensor: QuantTensor, dtype: DType, file_type: FileType, imatrix: frozenset[str] | None
+) -> None:
+    """Refuse a type that is worthless without an importance matrix, where upstream refuses it.
+
+    Of a tensor that has the type already nothing is asked, if there is a matrix at all.
+    """
+    if imatrix is not None and (tensor.name in imatrix or dtype is tensor.dtype):
+        return
+    unweighted = needs_imatrix(dtype) or (dtype.name == "Q2_K" and file_type.name == "q2_k_s")
+    if unweighted and role(tensor.name) not in (Role.OUTPUT, Role.EMBEDDING):
+        raise Unsupported(
+            f"{dtype.name} needs an importance matrix",
+            place=f"tensor {tensor.name}",
+            remedy="ask for a larger type",
+        )
+
+
+def _is_source(dtype: DType) -> bool:
+    """True for what llama-quantize converts from: floats of up to 32 bits, and quantised types."""
+    return dtype is F32 or dtype.is_float or dtype.is_quantised
+
+
+def edited_key_values(key_values: KeyValues, file_type: FileType) -> KeyValues:
+    """The key-values of the output: upstream's own two at the end, none of a split, strings cut at a NUL.
+
+    One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
+    `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
+    32, in its place, which is what the file has.
+    """
+    edited = KeyValues()
+    for key, value in key_values.items():
+        edited.moved_to_end(key.partition("\0")[0], _cut(value))
+    if edited.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
+        edited.u32("general.alignment", _ALIGNMENT)
+    edited.moved_to_end("general.quantization_version", scalar(ValueType.U32, _QUANTIZATION_VERSION))
+    edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
+    for key in _SPLIT_KEYS:
+        edited.remove(key)
+    return edited
+
+
+# A vocabulary is cut once for the many file types of one model.
+@lru_cache(maxsize=8)
+def _cut(value: Value) -> Value:
+    """The value as it comes through C strings: each ends at its first NUL."""
+    if value.type is ValueType.STRING:
+        text = value.raw[8:]
+        return string(text.partition(b"\0")[0]) if b"\0" in text else value
+    if value.element is ValueType.ARRAY:
+        raise Unsupported("llama-quantize cannot read arrays of arrays")
+    if value.element is ValueType.STRING:
+        texts = value.strings
+        if any(b"\0" in text for text in texts):
+            return array(ValueType.STRING, [text.partition(b"\0")[0] for text in texts])
+    return value
