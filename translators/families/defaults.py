@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families.model_types import MODEL_TYPES
+from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
 # How AutoConfig fails on a configuration; upstream then takes the file as it is.
 _REFUSALS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -32,16 +32,6 @@ _ROPE_KEYS = {
         "rope_type", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
     },
 }  # fmt: skip
-# The names that torch has for dtypes (2.13).
-_TORCH_DTYPES = frozenset(
-    """
-    bfloat16 bit bits16 bits1x8 bits2x4 bits4x2 bits8 bool cdouble cfloat chalf complex128 complex32
-    complex64 double float float16 float32 float4_e2m1fn_x2 float64 float8_e4m3fn float8_e4m3fnuz
-    float8_e5m2 float8_e5m2fnuz float8_e8m0fnu half int int1 int16 int2 int3 int32 int4 int5 int6 int64
-    int7 int8 long qint32 qint8 quint2x4 quint4x2 quint8 short uint1 uint16 uint2 uint3 uint32 uint4
-    uint5 uint6 uint64 uint7 uint8
-    """.split()
-)
 
 
 @dataclass(frozen=True)
@@ -162,7 +152,7 @@ def _constructed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
-    """The class that AutoConfig takes for `config`. Raises ValueError for none, Unsupported for one not known here."""
+    """The class that AutoConfig takes. Raises ValueError for none, Unsupported for one not known here."""
     if "configuration_files" in config:
         raise Unsupported(
             "its configuration depends on the version of transformers", path="config.json",
@@ -188,7 +178,7 @@ def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
 
 
 def _checked_scaling(whole: Mapping[str, Any], known_head_dim: bool) -> dict[str, Any]:
-    """rope_scaling with `type` also as `rope_type`; raises where transformers' validation does, by the same sums."""
+    """rope_scaling with `type` also as `rope_type`; raises where transformers' own sums would."""
     scaling = whole["rope_scaling"]
     if "type" in scaling:
         scaling = {**scaling, "rope_type": scaling["type"]}
@@ -224,7 +214,8 @@ def _layer_types(whole: Mapping[str, Any], checked: bool) -> list[Any]:
     if types is None:
         if isinstance(number, int) and number > _MOST_LAYERS:
             raise MalformedSource(
-                f"a model of more than {_MOST_LAYERS:,} layers", path="config.json", place="num_hidden_layers",
+                f"a model of more than {_MOST_LAYERS:,} layers",
+                path="config.json", place="num_hidden_layers",
                 remedy="take config.json from the model's original repository",
             )  # fmt: skip
         from_layer = whole["max_window_layers"] if checked else 0
@@ -241,9 +232,9 @@ def _check_common(whole: Mapping[str, Any]) -> None:
     """Raise where PretrainedConfig's constructor or its to_dict would."""
     for key in ("label2id", "id2label", "quantization_config", "pruned_heads"):
         # A null quantization_config is no object either; the others may be null.
-        if key in whole and not isinstance(whole[key], dict):
-            if key == "quantization_config" or whole[key] is not None:
-                raise ValueError(f"{key} is no object")
+        nothing = whole.get(key) is None and (key != "quantization_config" or key not in whole)
+        if not nothing and not isinstance(whole[key], dict):
+            raise ValueError(f"{key} is no object")
     if whole.get("problem_type") not in _PROBLEMS:
         raise ValueError("an unknown problem_type")
     for key in (*(whole.get("id2label") or ()), *(whole.get("pruned_heads") or ())):
@@ -251,7 +242,7 @@ def _check_common(whole: Mapping[str, Any]) -> None:
     if whole.get("id2label") is None and whole.get("num_labels") is not None:
         range(whole["num_labels"])
     dtype = whole.get("torch_dtype") if whole.get("dtype") is None else whole["dtype"]
-    if isinstance(dtype, str) and dtype not in _TORCH_DTYPES:
+    if isinstance(dtype, str) and dtype not in TORCH_DTYPES:
         raise AttributeError("no dtype of torch")
     _check_dtypes({**whole, "dtype": dtype})
 

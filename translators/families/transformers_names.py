@@ -1,11 +1,10 @@
-"""Every `model_type` that transformers 4.57.6 knows, in the order of its CONFIG_MAPPING.
+"""Names that transformers 4.57.6 and torch 2.13 know, as far as a config.json is judged by them.
 
-A config.json of another type stays as it is; one without a type is completed by the longest of these that
-its directory's name contains.
+Plain lists of facts; what follows from them is in `defaults`.
 """
 
-MODEL_TYPES: tuple[str, ...] = tuple(
-    """
+# Every model_type, in the order of transformers' CONFIG_MAPPING.
+_MODEL_TYPES = """
     aimv2 aimv2_vision_model albert align altclip apertus arcee aria aria_text
     audio-spectrogram-transformer autoformer aya_vision bamba bark bart beit bert bert-generation
     big_bird bigbird_pegasus biogpt bit bitnet blenderbot blenderbot-small blip blip-2
@@ -53,5 +52,15 @@ MODEL_TYPES: tuple[str, ...] = tuple(
     voxtral voxtral_encoder wav2vec2 wav2vec2-bert wav2vec2-conformer wavlm whisper xclip xcodec
     xglm xlm xlm-prophetnet xlm-roberta xlm-roberta-xl xlnet xlstm xmod yolos yoso zamba zamba2
     zoedepth
-    """.split()
-)
+"""
+# Every name of a dtype in torch.
+_DTYPES = """
+    bfloat16 bit bits16 bits1x8 bits2x4 bits4x2 bits8 bool cdouble cfloat chalf complex128 complex32
+    complex64 double float float16 float32 float4_e2m1fn_x2 float64 float8_e4m3fn float8_e4m3fnuz
+    float8_e5m2 float8_e5m2fnuz float8_e8m0fnu half int int1 int16 int2 int3 int32 int4 int5 int6 int64
+    int7 int8 long qint32 qint8 quint2x4 quint4x2 quint8 short uint1 uint16 uint2 uint3 uint32 uint4
+    uint5 uint6 uint64 uint7 uint8
+"""
+
+MODEL_TYPES: tuple[str, ...] = tuple(_MODEL_TYPES.split())
+TORCH_DTYPES: frozenset[str] = frozenset(_DTYPES.split())
