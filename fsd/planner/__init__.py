@@ -1,0 +1,227 @@
+"""The planner: what a model can appear as, planned in another process, kept by its source's identity.
+
+    planner = Planner(cache_directory, seconds=120, memory=4 << 30)
+    planner.listing(path)          # names, sizes, refusals
+    planner.layout(path, name)     # the bytes of one form
+
+Parsing a model's files takes seconds for a big vocabulary, and whatever a stranger put there; so it
+happens in a process with limits of memory and time (invariant I11), whose only power is to answer. Who
+asks for a plan waits for it; no lock is held meanwhile that a read of an open file would need.
+A plan is kept in memory and on disk under a key made of the source's identity: a changed source is another
+key, so that nothing stale is found (I3). Failures are kept for a while only, and in memory.
+
+    messages.py     what is said, as data           processes.py   who is asked
+    worker.py       the process that plans          cache.py       plans on disk
+    identity.py     which version a source is
+
+Knows nothing of names under a mount, nor of how a plan is read.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from fsd.errors import PlanningCrash
+from fsd.planner.cache import PlanCache
+from fsd.planner.identity import identities, key_of
+from fsd.planner.messages import (
+    LISTINGS,
+    EncodedLayout,
+    Entry,
+    Failure,
+    Listing,
+    RefusedEntry,
+    Request,
+    encoded,
+)
+from fsd.planner.processes import Processes
+from translators.layout import Layout
+from translators.model import FileIdentity
+
+__all__ = ["Entry", "Failure", "FileIdentity", "Listing", "Planner", "RefusedEntry"]
+
+TRANSLATORS = "fsd.planner.worker:of_translators"
+PROCESSES = 2
+
+# A failure may pass (a permission, memory that was short): try again after this long, in seconds.
+_FAILURE_KEPT = 60.0
+# These took long to come about, and would again.
+_COSTLY = frozenset({"PlanningTimeout", "PlanningMemory", "PlanningCrash"})
+_COSTLY_KEPT = 600.0
+_LISTINGS_KEPT = 4096
+_LAYOUT_BYTES_KEPT = 32 << 20
+
+T = TypeVar("T")
+
+
+class Planner:
+    """Plans models. Safe for use by many threads; one model is planned once however many ask.
+
+    `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
+    ("module:function"; see `worker.py`). No process is started before the first plan is needed.
+    """
+
+    def __init__(
+        self,
+        cache: Path | None,
+        *,
+        seconds: float,
+        memory: int,
+        provider: str = TRANSLATORS,
+        count: int = PROCESSES,
+    ) -> None:
+        self._processes = Processes(provider, seconds=seconds, memory=memory, count=count)
+        self._provider = provider
+        self._disk = PlanCache(cache) if cache is not None else None
+        self._lock = threading.Lock()
+        self._flights: dict[tuple[str, str | None], Future[object]] = {}
+        self._listings: OrderedDict[str, Listing] = OrderedDict()
+        self._layouts: OrderedDict[tuple[str, str], tuple[Layout, int]] = OrderedDict()
+        self._failures: dict[tuple[str, str | None], tuple[Failure, float]] = {}
+
+    @property
+    def started(self) -> int:
+        """How many planning processes there have been."""
+        return self._processes.started
+
+    def listing(self, path: str | os.PathLike[str]) -> Listing:
+        """What the model at `path` can appear as; a model that cannot appear at all has its `error` set."""
+        source = os.path.abspath(os.fspath(path))
+        key = self._key(source)
+        with self._lock:
+            known = self._listings.get(key)
+            if known is not None:
+                self._listings.move_to_end(key)
+                return known
+        return self._once((key, None), lambda: self._listing(source, key))
+
+    def layout(self, path: str | os.PathLike[str], name: str) -> Layout:
+        """The bytes of one form of the model at `path`.
+
+        Raises NoSuchEntry, PlanRefused, PlanningFailed, TranslationError.
+        """
+        source = os.path.abspath(os.fspath(path))
+        key = self._key(source)
+        with self._lock:
+            known = self._layouts.get((key, name))
+            if known is not None:
+                self._layouts.move_to_end((key, name))
+                return known[0]
+        return self._once((key, name), lambda: self._layout(source, key, name))
+
+    def failures(self) -> list[Failure]:
+        """What has lately failed."""
+        now = time.monotonic()
+        with self._lock:
+            return [failure for failure, until in self._failures.values() if until > now]
+
+    def close(self) -> None:
+        """End the planning processes; who waits for one gets an error."""
+        self._processes.close()
+
+    def _key(self, source: str) -> str:
+        return key_of(source, identities(source), self._provider)
+
+    def _once(self, flight: tuple[str, str | None], work: Callable[[], T]) -> T:
+        """What `work` returns or raises, done by one thread for all who ask at the same time."""
+        with self._lock:
+            under_way = self._flights.get(flight)
+            if under_way is None:
+                own = self._flights[flight] = Future()
+        if under_way is not None:
+            return under_way.result()  # type: ignore[return-value]
+        try:
+            result = work()
+            own.set_result(result)
+            return result
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._flights[flight]
+
+    def _listing(self, source: str, key: str) -> Listing:
+        failure = self._failure((key, None))
+        if failure is not None:
+            return Listing(error=failure)
+        kept = self._disk.get(f"{key}.listing") if self._disk else None
+        if kept is not None:
+            try:
+                return self._keep_listing(key, LISTINGS.decode(kept))
+            except msgspec.MsgspecError:
+                pass
+        reply = self._processes.ask(Request(os.fsencode(source)))
+        if isinstance(reply, Failure):
+            self._note((key, None), reply)
+            return Listing(error=reply)
+        if not isinstance(reply, Listing):
+            raise PlanningCrash("the planning process answered another question", path=source)
+        # Where the source changed while it was planned, the result is nobody's: the next look-up plans anew.
+        if self._key(source) == key:
+            self._keep_listing(key, reply)
+            if self._disk:
+                self._disk.put(f"{key}.listing", encoded(reply))
+        return reply
+
+    def _layout(self, source: str, key: str, name: str) -> Layout:
+        failure = self._failure((key, name)) or self._failure((key, None))
+        if failure is not None:
+            raise failure.error()
+        file = f"{key}-{blake2b(name.encode('utf-8', 'surrogateescape'), digest_size=16).hexdigest()}.layout"
+        kept = self._disk.get(file) if self._disk else None
+        if kept is not None:
+            try:
+                return self._keep_layout(key, name, Layout.decoded(kept), len(kept))
+            except (msgspec.MsgspecError, ValueError):
+                pass
+        reply = self._processes.ask(Request(os.fsencode(source), name))
+        if isinstance(reply, Failure):
+            self._note((key, name), reply)
+            raise reply.error()
+        if not isinstance(reply, EncodedLayout):
+            raise PlanningCrash("the planning process answered another question", path=source)
+        layout = Layout.decoded(reply.data)
+        if self._key(source) == key:
+            self._keep_layout(key, name, layout, len(reply.data))
+            if self._disk:
+                self._disk.put(file, reply.data)
+        return layout
+
+    def _keep_listing(self, key: str, listing: Listing) -> Listing:
+        with self._lock:
+            self._listings[key] = listing
+            if len(self._listings) > _LISTINGS_KEPT:
+                self._listings.popitem(last=False)
+        return listing
+
+    def _keep_layout(self, key: str, name: str, layout: Layout, size: int) -> Layout:
+        with self._lock:
+            self._layouts[key, name] = layout, size
+            while (
+                sum(size for _, size in self._layouts.values()) > _LAYOUT_BYTES_KEPT
+                and len(self._layouts) > 1
+            ):
+                self._layouts.popitem(last=False)
+        return layout
+
+    def _note(self, what: tuple[str, str | None], failure: Failure) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._failures = {key: kept for key, kept in self._failures.items() if kept[1] > now}
+            self._failures[what] = failure, now + (_COSTLY_KEPT if failure.kind in _COSTLY else _FAILURE_KEPT)
+
+    def _failure(self, what: tuple[str, str | None]) -> Failure | None:
+        with self._lock:
+            failure, until = self._failures.get(what, (None, 0.0))
+        return failure if until > time.monotonic() else None

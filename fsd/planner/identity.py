@@ -1,0 +1,76 @@
+"""Which version of a model is there: the identities of the files that may decide what it appears as.
+
+Told by stat alone, so that it can be asked before every look-up. A plan made for one version is found
+again by its key after a restart, and by no other version, path or code.
+Knows nothing of what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+import translators
+from translators.layout import BYTES_VERSION
+from translators.model import FileIdentity
+from translators.sources.recognise import GGUF, SAFETENSORS, set_of
+
+_TEMPLATES = "additional_chat_templates"
+_WEIGHTS = (GGUF, SAFETENSORS)
+
+
+def identities(path: str) -> tuple[FileIdentity, ...]:
+    """The files of the model at `path`, a directory or a weight file, sorted by name.
+
+    Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
+    what lies beside it other than weights. Files that cannot be seen are left out.
+    """
+    if Path(path).is_dir():
+        return tuple(_regular(path))
+    folder, own = os.path.split(path)
+    names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _regular(folder)}
+    members = {own}
+    if own.lower().endswith(_WEIGHTS):
+        members |= set(set_of(own, names).files)
+    return tuple(
+        file for name, file in names.items() if name in members or not name.lower().endswith(_WEIGHTS)
+    )
+
+
+def key_of(path: str, files: tuple[FileIdentity, ...], provider: str) -> str:
+    """A name for plans of this version of the model, by this code: 64 hex digits."""
+    parts = (BYTES_VERSION, code(), provider, os.fsencode(path), files)
+    return blake2b(msgspec.msgpack.encode(parts), digest_size=32).hexdigest()
+
+
+@cache
+def code() -> str:
+    """A digest of the package that plans: a plan of other code is not taken for one of this."""
+    digest = blake2b(digest_size=16)
+    root = Path(translators.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _regular(folder: str) -> Iterator[FileIdentity]:
+    for directory in (folder, os.path.join(folder, _TEMPLATES)):
+        try:
+            with os.scandir(directory) as entries:
+                paths = sorted(entry.path for entry in entries)
+        except OSError:
+            continue
+        for path in paths:
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield FileIdentity.from_stat(os.fsencode(path), status)

@@ -1,0 +1,143 @@
+"""What the daemon and its planning processes tell each other, and what is kept on disk: data only.
+
+A message is a frame: its length (8 bytes, little-endian), then msgpack. No pickle, no code, no file
+descriptors: whatever a hostile model makes of a planning process, this is all that it can say.
+Knows nothing of processes, caches or trees.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import msgspec
+
+from fsd import errors
+from translators import errors as translation
+from translators.model import FileIdentity
+
+_LENGTH = struct.Struct("<Q")
+# Which errors may come out of a planning process; anything else that goes wrong there is a PlanningCrash.
+_KINDS: dict[str, Callable[..., Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        translation.TranslationError,
+        translation.MalformedSource,
+        translation.MissingSource,
+        translation.SourceChanged,
+        translation.BadValues,
+        translation.Unsupported,
+        errors.NoSuchEntry,
+        errors.PlanRefused,
+        errors.PlanningTimeout,
+        errors.PlanningMemory,
+        errors.PlanningCrash,
+    )
+}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A form that a model has: its file name, its exact size, and in a few words what it is."""
+
+    name: str
+    size: int
+    describe: str
+
+
+class RefusedEntry(msgspec.Struct, frozen=True):
+    """A form that a model does not have, and why."""
+
+    name: str
+    reason: str
+    remedy: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """An error as data; `error()` makes it one again. The fields are those of its class."""
+
+    kind: str
+    reason: str
+    path: str = ""
+    place: str = ""
+    remedy: str = ""
+
+    @staticmethod
+    def of(error: translation.TranslationError | errors.PrismError) -> Failure:
+        """`error` as data. Text that is not Unicode (a name with stray bytes) is escaped."""
+        parts = (error.reason, error.path, error.place, error.remedy)
+        return Failure(type(error).__name__, *(shown(part) for part in parts))
+
+    def error(self) -> Exception:
+        """The error, typed as it was."""
+        kind = _KINDS.get(self.kind, errors.PlanningCrash)
+        return kind(self.reason, path=self.path, place=self.place, remedy=self.remedy)
+
+
+class Listing(msgspec.Struct, frozen=True, tag="listing"):
+    """What a model can appear as, in the order of a listing.
+
+    files: every source file that decided it. error: why the model as a whole has no form, if it has none.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    refusals: tuple[RefusedEntry, ...] = ()
+    files: tuple[FileIdentity, ...] = ()
+    error: Failure | None = None
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """A planning process has started and takes requests."""
+
+
+class EncodedLayout(msgspec.Struct, frozen=True, tag="layout"):
+    """A layout as `Layout.encoded` gives it."""
+
+    data: bytes
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Plan the model at `path`: its listing, or the layout of one form by `name`."""
+
+    path: bytes
+    name: str | None = None
+
+
+Reply = Ready | Listing | EncodedLayout | Failure
+
+_ENCODER = msgspec.msgpack.Encoder()
+REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+LISTINGS: msgspec.msgpack.Decoder[Listing] = msgspec.msgpack.Decoder(Listing)
+
+
+def encoded(message: Request | Reply) -> bytes:
+    """A message as msgpack."""
+    return _ENCODER.encode(message)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """A message as it goes through a pipe."""
+    data = encoded(message)
+    return _LENGTH.pack(len(data)) + data
+
+
+def unframed(read: Callable[[int], bytes]) -> bytes:
+    """The msgpack of the next frame, from a function that reads up to so many bytes. Raises EOFError."""
+    (length,) = _LENGTH.unpack(_exactly(read, _LENGTH.size))
+    return _exactly(read, length)
+
+
+def shown(text: str) -> str:
+    """`text` with whatever is not Unicode escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _exactly(read: Callable[[int], bytes], length: int) -> bytes:
+    pieces = []
+    while length:
+        piece = read(min(length, 1 << 20))
+        if not piece:
+            raise EOFError
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)

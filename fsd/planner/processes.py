@@ -1,0 +1,252 @@
+"""The planning processes: started when first needed, limited, and replaced when they stall or die.
+
+A few processes serve all models; one model is planned by one at a time. A process that goes over its wall
+time is killed, one that died is noticed, and both are told as errors of this one request: the next gets a
+new process. Idle ones end after a while, so that the memory of planning is not kept.
+Knows nothing of what is planned, nor of caches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import msgspec
+
+from fsd.errors import PlanningCrash, PlanningMemory, PlanningTimeout, StaleHandle
+from fsd.planner.messages import REPLIES, Failure, Ready, Reply, Request, frame, unframed
+
+# Starting takes 0.4 s (numpy and msgspec); on a machine that is swapping, much longer.
+_START_SECONDS = 60.0
+_IDLE_SECONDS = 30.0
+# Libraries that would start threads, whose stacks and arenas count against the limit of address space.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+class _Stalled(Exception):
+    """No reply within the time allowed."""
+
+
+class _Process:
+    """One planning process. Not safe for use by several threads."""
+
+    def __init__(self, provider: str, seconds: float, memory: int) -> None:
+        self.last = b""
+        self.since = time.monotonic()
+        environment = os.environ | _ENVIRONMENT
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+        # -P and a neutral directory: Python must not find modules where a model lies (invariant I6). A
+        # session of its own: Ctrl-C is for the daemon, which ends its processes itself.
+        self._popen = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fsd.planner.worker", provider, str(seconds), str(memory)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd="/",
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+        try:
+            if not isinstance(self._receive(_START_SECONDS), Ready):
+                raise EOFError
+        except (_Stalled, EOFError):
+            self.kill()
+            raise PlanningCrash("the planning process does not start") from None
+
+    def ask(self, request: Request, seconds: float) -> Reply:
+        """The reply. Raises _Stalled or EOFError; then the process must be killed."""
+        assert self._popen.stdin is not None
+        self.last = request.path
+        try:
+            self._popen.stdin.write(frame(request))
+        except BrokenPipeError:
+            raise EOFError from None
+        reply = self._receive(seconds)
+        self.since = time.monotonic()
+        return reply
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._popen.kill()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._popen.wait()
+
+    def stop(self) -> None:
+        """Make it end; whoever waits for its reply gets EOFError and kills it properly."""
+        self._popen.kill()
+
+    def ended(self, within: float) -> int | None:
+        """Its exit status, negative for a signal, where it ends by itself within so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._popen.wait(timeout=within)
+        return None
+
+    def _receive(self, seconds: float) -> Reply:
+        assert self._popen.stdout is not None
+        descriptor = self._popen.stdout.fileno()
+        until = time.monotonic() + seconds
+        poll = select.poll()  # not select(): a daemon may have more than 1024 descriptors
+        poll.register(descriptor, select.POLLIN)
+
+        def read(count: int) -> bytes:
+            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise _Stalled
+            return os.read(descriptor, count)
+
+        try:
+            return REPLIES.decode(unframed(read))
+        except msgspec.MsgspecError:
+            raise EOFError from None
+
+
+class Processes:
+    """Plans by asking `provider` ("module:function") in at most `count` processes. Safe for many threads."""
+
+    def __init__(self, provider: str, *, seconds: float, memory: int, count: int) -> None:
+        self.started = 0
+        self._provider = provider
+        self._seconds = seconds
+        self._memory = memory
+        self._free = count
+        self._idle: list[_Process] = []
+        self._busy: set[_Process] = set()
+        self._planned: set[bytes] = set()
+        self._condition = threading.Condition()
+        self._timer: threading.Timer | None = None
+        self._closed = False
+
+    def ask(self, request: Request) -> Reply:
+        """The reply, once a process is free and nobody else plans this model.
+
+        A failure of planning is a reply; that of a process as well. Raises StaleHandle once closed.
+        """
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._closed or (self._free and request.path not in self._planned)
+            )
+            self._prove_open()
+            self._free -= 1
+            self._planned.add(request.path)
+            process = self._take(request.path)
+        kept = None
+        try:
+            process = self._alive(process)
+            reply = process.ask(request, self._seconds)
+            if isinstance(reply, Failure) and reply.kind == PlanningMemory.__name__:
+                # What it had collected may still be there, and would count against the next model.
+                process.kill()
+            else:
+                kept = process
+        except PlanningCrash as error:
+            reply = Failure.of(error)
+        except _Stalled:
+            assert process is not None
+            process.kill()
+            reply = Failure.of(_timeout(request, self._seconds))
+        except EOFError:
+            assert process is not None
+            status = process.ended(within=1)
+            process.kill()
+            reply = Failure.of(_death(request, status))
+        finally:
+            self._done(request, process, kept)
+        return reply
+
+    def close(self) -> None:
+        """End every process. Who waits for one gets a failure or StaleHandle."""
+        with self._condition:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            if self._timer is not None:
+                self._timer.cancel()
+            for process in self._busy:
+                process.stop()
+            self._condition.notify_all()
+        for process in idle:
+            process.kill()
+
+    def _prove_open(self) -> None:
+        if self._closed:
+            raise StaleHandle("the planner has been closed")
+
+    def _alive(self, process: _Process | None) -> _Process:
+        """`process`, or a new one in its place, noted as busy."""
+        if process is not None and process.ended(within=0) is not None:
+            process.kill()
+            process = None
+        if process is None:
+            process = _Process(self._provider, self._seconds, self._memory)
+            self.started += 1
+        with self._condition:
+            self._busy.add(process)
+            if self._closed:
+                process.stop()
+        return process
+
+    def _done(self, request: Request, process: _Process | None, kept: _Process | None) -> None:
+        with self._condition:
+            self._free += 1
+            self._planned.discard(request.path)
+            if process is not None:
+                self._busy.discard(process)
+            if kept is not None and not self._closed:
+                self._idle.append(kept)
+                self._wake_later()
+                kept = None
+            self._condition.notify_all()
+        if kept is not None:
+            kept.kill()
+
+    def _take(self, path: bytes) -> _Process | None:
+        """An idle process, best the one that still has the model's plans."""
+        chosen = next((process for process in self._idle if process.last == path), None)
+        if chosen is None and self._idle:
+            chosen = self._idle[-1]
+        if chosen is not None:
+            self._idle.remove(chosen)
+        return chosen
+
+    def _wake_later(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(_IDLE_SECONDS, self._retire)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _retire(self) -> None:
+        """End what has been idle for long."""
+        limit = time.monotonic() - _IDLE_SECONDS
+        with self._condition:
+            self._timer = None
+            old = [process for process in self._idle if process.since <= limit]
+            self._idle = [process for process in self._idle if process.since > limit]
+            if self._idle and not self._closed:
+                self._wake_later()
+        for process in old:
+            process.kill()
+
+
+def _timeout(request: Request, seconds: float) -> PlanningTimeout:
+    path = request.path.decode("utf-8", "backslashreplace")
+    return PlanningTimeout(f"planning was stopped after {seconds:g} seconds", path=path)
+
+
+def _death(request: Request, status: int | None) -> PlanningCrash:
+    path = request.path.decode("utf-8", "backslashreplace")
+    if status is None:
+        return PlanningCrash("the planning process answered with nonsense", path=path)
+    if status >= 0:
+        return PlanningCrash(f"the planning process ended with status {status}", path=path)
+    # A library that cannot get memory ends the process; nothing tells this from another abort.
+    name = signal.Signals(-status).name
+    return PlanningCrash(f"the planning process was ended by {name}", path=path)

@@ -1,0 +1,178 @@
+"""The planning process: takes requests on stdin, answers on stdout, within limits of memory and time.
+
+    python -P -m fsd.planner.worker MODULE:FUNCTION SECONDS BYTES
+
+FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}); `of_translators` is the one that
+the daemon uses. Plans of the last model are kept, as a listing is mostly followed by a layout. The process
+ends when its stdin does. Knows nothing of caches, of other models, or of who asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import translators
+from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanRefused, PrismError
+from fsd.planner.messages import (
+    REQUESTS,
+    EncodedLayout,
+    Entry,
+    Failure,
+    Listing,
+    Ready,
+    RefusedEntry,
+    Reply,
+    Request,
+    frame,
+    shown,
+    unframed,
+)
+from translators.errors import TranslationError
+from translators.model import FileIdentity
+from translators.plans import Plan, Refusal
+
+Plans = Mapping[str, Plan | Refusal]
+Provider = Callable[[Path], tuple[tuple[FileIdentity, ...], Plans]]
+
+# The kernel's stop comes after the daemon's, which can say more: it is for a daemon that is gone.
+_CPU_SLACK = 10
+
+
+def of_translators(path: Path) -> tuple[tuple[FileIdentity, ...], Plans]:
+    """What the model at `path` can appear as. Raises TranslationError."""
+    model = translators.open_model(path)
+    return model.files, translators.plans(model)
+
+
+class Worker:
+    """Answers requests, one at a time, by what `provide` says."""
+
+    def __init__(self, provide: Provider) -> None:
+        self._provide = provide
+        self._path = b""
+        self._files: tuple[FileIdentity, ...] = ()
+        self._plans: Plans = {}
+
+    def answer(self, request: Request) -> Reply:
+        """The listing or layout asked for, or the failure that came instead; raises nothing."""
+        try:
+            self._plan(request.path)
+            if request.name is None:
+                return self._listing()
+            return self._layout(request.name)
+        except (TranslationError, PrismError) as error:
+            return Failure.of(error)
+        except MemoryError:
+            self._path, self._plans = b"", {}
+            return Failure.of(
+                PlanningMemory("planning wanted more memory than its limit", path=_text(request.path))
+            )
+        except Exception as error:
+            return Failure.of(_bug(error, _text(request.path)))
+
+    def _plan(self, path: bytes) -> None:
+        if path == self._path and all(map(_is_current, self._files)):
+            return
+        self._path, self._plans = b"", {}
+        self._files, self._plans = self._provide(Path(os.fsdecode(path)))
+        self._path = path
+
+    def _listing(self) -> Listing:
+        entries: list[Entry] = []
+        refusals: list[RefusedEntry] = []
+        for name, plan in self._plans.items():
+            try:
+                if isinstance(plan, Plan):
+                    entries.append(Entry(name, plan.size, shown(plan.describe)))
+                else:
+                    refusals.append(RefusedEntry(name, shown(plan.reason), shown(plan.remedy)))
+            except TranslationError as error:
+                # What cannot be made right is not listed (I9), also when this shows as late as here.
+                failure = Failure.of(error)
+                reason = ": ".join(part for part in (failure.path, failure.place, failure.reason) if part)
+                refusals.append(RefusedEntry(name, reason, failure.remedy))
+            except Exception as error:
+                if isinstance(error, MemoryError):
+                    raise
+                refusals.append(RefusedEntry(name, shown(_bug(error, "").reason), "please report it"))
+        return Listing(tuple(entries), tuple(refusals), self._files)
+
+    def _layout(self, name: str) -> EncodedLayout:
+        plan = self._plans.get(name)
+        if plan is None:
+            raise NoSuchEntry("the model has no such form", path=_text(self._path), place=name)
+        if isinstance(plan, Refusal):
+            raise PlanRefused(plan.reason, path=_text(self._path), place=name, remedy=plan.remedy)
+        layout = plan.layout()
+        if layout.size != plan.size:
+            raise PlanningCrash(
+                f"{layout.size:,} bytes were planned, {plan.size:,} were listed",
+                path=_text(self._path),
+                place=name,
+            )
+        return EncodedLayout(layout.encoded())
+
+
+def main(arguments: list[str]) -> None:
+    """Serve requests until stdin ends."""
+    spec, seconds, memory = arguments
+    replies = _private_stdout()
+    module, _, function = spec.partition(":")
+    worker = Worker(cast(Provider, getattr(importlib.import_module(module), function)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, int(memory))
+    _send(replies, frame(Ready()))
+    while True:
+        try:
+            request = REQUESTS.decode(unframed(lambda count: os.read(0, count)))
+        except EOFError:
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + float(seconds)) + _CPU_SLACK)
+        _send(replies, frame(worker.answer(request)))
+
+
+def _private_stdout() -> int:
+    """A descriptor of stdout that nobody else knows; what a library prints goes to stderr."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    return own
+
+
+def _limit(what: int, value: int) -> None:
+    """Set a soft limit, as far as the hard one allows; the CPU's is raised again for each request."""
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _bug(error: Exception, path: str) -> PlanningCrash:
+    traceback.print_exception(error, file=sys.stderr)
+    return PlanningCrash(f"planning hit a bug: {type(error).__name__}: {error}", path=path)
+
+
+def _is_current(identity: FileIdentity) -> bool:
+    try:
+        return FileIdentity.from_stat(identity.path, os.stat(identity.path)) == identity
+    except OSError:
+        return False
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
