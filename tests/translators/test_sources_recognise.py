@@ -1,0 +1,84 @@
+"""Which models a directory holds, from names alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from translators.sources.recognise import Found, recognise, set_of
+
+ST, GG = "safetensors", "gguf"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], []),
+        (["README.md", "config.json", "tokenizer.json", "pytorch_model.bin"], []),
+        (["adapter_model.safetensors", "adapter_config.json"], []),
+        (["optimizer.safetensors", "mmproj.safetensors", "._model.safetensors"], []),
+        (["model.safetensors", "config.json"], [Found(ST, "", ("model.safetensors",))]),
+        (["model.safetensors.index.json"], [Found(ST, "", ("model.safetensors.index.json",))]),
+        (
+            [
+                "model-00002-of-00002.safetensors",
+                "model.safetensors.index.json",
+                "model-00001-of-00002.safetensors",
+            ],
+            [
+                Found(
+                    ST,
+                    "",
+                    (
+                        "model.safetensors.index.json",
+                        "model-00001-of-00002.safetensors",
+                        "model-00002-of-00002.safetensors",
+                    ),
+                )
+            ],
+        ),
+        (["model.safetensors", "consolidated.safetensors"], [Found(ST, "", ("model.safetensors",))]),
+        (["model.safetensors", "a-q4.gguf", "b-q4.gguf"], [Found(ST, "", ("model.safetensors",))]),
+        (["consolidated.safetensors", "a.gguf"], [Found(ST, "", ("consolidated.safetensors",))]),
+        (
+            ["w-00001-of-00001.safetensors", "w.safetensors.index.json"],
+            [Found(ST, "", ("w.safetensors.index.json", "w-00001-of-00001.safetensors"))],
+        ),
+        (
+            ["vae.safetensors", "unet.safetensors"],
+            [Found(ST, "unet", ("unet.safetensors",)), Found(ST, "vae", ("vae.safetensors",))],
+        ),
+        (["m.gguf"], [Found(GG, "", ("m.gguf",))]),
+        (["M.GGUF"], [Found(GG, "", ("M.GGUF",))]),
+        (
+            ["m-00002-of-00002.gguf", "m-00001-of-00002.gguf"],
+            [Found(GG, "", ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"))],
+        ),
+        (
+            ["m-q8.gguf", "m-q4-00001-of-00002.gguf", "m-q4-00002-of-00002.gguf"],
+            [
+                Found(GG, "m-q4", ("m-q4-00001-of-00002.gguf", "m-q4-00002-of-00002.gguf")),
+                Found(GG, "m-q8", ("m-q8.gguf",)),
+            ],
+        ),
+        (["m.gguf", "mmproj-m-f16.gguf"], [Found(GG, "", ("m.gguf",))]),
+        (["mmproj-m-f16.gguf"], [Found(GG, "", ("mmproj-m-f16.gguf",))]),
+        (["bad\udcff.gguf"], [Found(GG, "", ("bad\udcff.gguf",))]),
+    ],
+)
+def test_recognise(names: list[str], expected: list[Found]) -> None:
+    assert recognise(names) == expected
+    assert recognise(reversed(names)) == expected
+
+
+def test_a_shard_stands_for_its_set() -> None:
+    siblings = ["m-00002-of-00002.gguf", "m-00001-of-00002.gguf", "m-00001-of-00003.gguf", "m.gguf", "n.gguf"]
+    assert set_of("m-00002-of-00002.gguf", siblings) == Found(
+        GG, "m", ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf")
+    )
+    assert set_of("m.gguf", siblings) == Found(GG, "m", ("m.gguf",))
+
+
+def test_a_safetensors_shard_brings_its_index() -> None:
+    siblings = ["x-00001-of-000002.safetensors", "x-00002-of-000002.safetensors", "x.safetensors.index.json"]
+    found = set_of(siblings[0], siblings)
+    assert found == Found(ST, "x", (siblings[2], siblings[0], siblings[1]))
