@@ -13,12 +13,15 @@ from typing import Any
 
 from tests.oracle.gguf_parts import Part, take_apart
 
+REAL = "SmolLM2-135M-Instruct"
+
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 # GGUF sources that are quantised again: model -> type of the source -> types asked for.
 REQUANTISED: dict[str, dict[str, tuple[str, ...]]] = {
     "llama-mha": {"q8_0": ("f32", "f16", "q4_0", "q5_1", "q4_k_m", "q6_k", "iq4_xs")},
     "Qwen3-0.6B": {"q4_k_m": ("f32", "bf16", "q8_0", "q4_0", "q2_k", "q3_k_l", "q5_k_s", "iq4_nl")},
+    REAL: {"q4_1": ("f16", "q8_0", "q4_0", "q4_k_m", "q5_k_s", "q6_k")},
     "fallback-288": {"q5_1": ("f16", "q8_0", "q4_1", "q4_k_s")},
 }
 

@@ -1,6 +1,6 @@
 """Golden digests from upstream's own tools: what prismfs' virtual files must be, byte for byte.
 
-    python -m tests.oracle.regenerate [NAME ...]      # all, or the tiny models named
+    python -m tests.oracle.regenerate [NAME ...]      # all, or the models named
 
 For each model: the folder is built, upstream's convert_hf_to_gguf makes the GGUF of its own precision,
 llama-quantize's library makes every other type of that, and the safetensors library merges the shards.
@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracle.gguf_parts import Parts, take_apart
-from tests.oracle.goldens import GOLDEN, REQUANTISED, shown_tensor
-from tests.tiny_models import TinyModel, build, fingerprint
+from tests.oracle.goldens import GOLDEN, REAL, REQUANTISED, shown_tensor
+from tests.oracle.huggingface import write_folder
+from tests.real_weights import smollm2
+from tests.tiny_models import TYPES, TinyModel, build, fingerprint
+from tests.tiny_smollm2 import with_smollm2
 from tests.tiny_variants import MODELS
 
 _HERE = Path(__file__).resolve().parent
@@ -77,6 +80,19 @@ def tiny(model: TinyModel, work: Path) -> dict[str, Any]:
     return golden
 
 
+def real(source: Path, work: Path) -> dict[str, Any]:
+    """The golden digests of real weights: of the Hugging Face folder that this project makes of a GGUF.
+
+    What upstream makes of that folder shows that the folder is right, and is what our own types must equal.
+    """
+    folder = write_folder(source, work / REAL)
+    own = work / "bf16.gguf"
+    convert(folder, "bf16", own)
+    others = [kind for kind in TYPES if kind != "bf16"]
+    quantise(own, work, others)
+    return {"folder": fingerprint(folder), **_described(work, "bf16", others)}
+
+
 def requantised(source: Path, types: Iterable[str], work: Path) -> dict[str, Any]:
     """The golden digests of a GGUF that is quantised again."""
     quantise(source, work, types)
@@ -108,15 +124,17 @@ def _run(environment: str, *arguments: object) -> None:
 
 def main(names: list[str]) -> None:
     """Regenerate the goldens of `names`, or of all models."""
-    for name in names or MODELS:
-        model = MODELS[name]
+    gguf = smollm2()
+    models = {**MODELS, **with_smollm2(gguf)}
+    for name in names or [*models, REAL]:
         with tempfile.TemporaryDirectory() as directory:
             work = Path(directory)
-            save(name, tiny(model, work))
+            save(name, real(gguf, work) if name == REAL else tiny(models[name], work))
             for kind, types in REQUANTISED.get(name, {}).items():
                 again = work / "again"
                 again.mkdir()
-                save(f"{name}.{kind}", requantised(work / f"{kind}.gguf", types, again))
+                source = gguf if name == REAL else work / f"{kind}.gguf"
+                save(f"{name}.{kind}", requantised(source, types, again))
         print(name, flush=True)
 
 

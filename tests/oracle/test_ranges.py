@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import translators
-from tests.tiny_models import build
-from tests.tiny_variants import MODELS
+from tests.oracle.conftest import Planned
 
 RANGES = 5_000
 REQUEST = 128 << 10
@@ -28,28 +24,17 @@ _TARGETS = [
     ("fallback-288", "model.gguf-iq4_xs"),
 ]
 
-Opened = Callable[[str, str], translators.Layout]
 
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    """Opens a target of a tiny model, planned once."""
-    plans: dict[str, dict[str, translators.Plan | translators.Refusal]] = {}
-
-    def make(name: str, target: str) -> translators.Layout:
-        if name not in plans:
-            folder: Path = build(MODELS[name], tmp_path_factory.mktemp("tiny"))
-            plans[name] = translators.plans(translators.open_model(folder))
-        plan = plans[name].get(target, plans[name].get("model.gguf-*"))
-        assert isinstance(plan, translators.Plan), f"refused: {plan}"
-        return plan.layout()
-
-    return make
+def _opened(planned: Planned, name: str, target: str) -> translators.Layout:
+    plans = planned(name)
+    plan = plans.get(target, plans.get("model.gguf-*"))
+    assert isinstance(plan, translators.Plan), f"refused: {plan}"
+    return plan.layout()
 
 
 @pytest.mark.parametrize(("name", "target"), _TARGETS)
-def test_any_range_is_that_part_of_the_whole(opened: Opened, name: str, target: str) -> None:
-    layout = opened(name, target)
+def test_any_range_is_that_part_of_the_whole(planned: Planned, name: str, target: str) -> None:
+    layout = _opened(planned, name, target)
     whole = layout.read(0, layout.size)
     assert len(whole) == layout.size
     random = np.random.default_rng(seed=2)
@@ -66,10 +51,10 @@ def test_any_range_is_that_part_of_the_whole(opened: Opened, name: str, target: 
 
 @pytest.mark.parametrize(("name", "target"), _TARGETS)
 def test_a_request_reads_little_more_of_the_source_than_it_needs(
-    opened: Opened, name: str, target: str
+    planned: Planned, name: str, target: str
 ) -> None:
     """Sequential requests of 128 KiB: at most 1.25 times the tensors' own bytes are read of the sources."""
-    layout = opened(name, target)
+    layout = _opened(planned, name, target)
     stored = sum(source.size for source in layout.files if source.shown.endswith(".safetensors"))
     for start in range(0, layout.size, REQUEST):
         layout.read(start, REQUEST)
@@ -77,9 +62,9 @@ def test_a_request_reads_little_more_of_the_source_than_it_needs(
     layout.close()
 
 
-def test_a_small_read_in_a_permuted_tensor_reads_rows_not_the_tensor(opened: Opened) -> None:
+def test_a_small_read_in_a_permuted_tensor_reads_rows_not_the_tensor(planned: Planned) -> None:
     """4 KiB anywhere in a file of 10 MB never costs more than 64 KiB of its source."""
-    layout = opened("Tiny-Llama-3-8B-Instruct-v0.2", "model.gguf-q8_0")
+    layout = _opened(planned, "Tiny-Llama-3-8B-Instruct-v0.2", "model.gguf-q8_0")
     for start in range(0, layout.size, 40_000):
         before = layout.sources.bytes_read
         layout.read(start, 4096)
