@@ -64,46 +64,46 @@ def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Ca
     server = threading.Thread(target=serve, name="prismfs-fuse", daemon=True)
     with _signals(lambda number, frame: events.put(signal.Signals(number).name)):
         server.start()
-        return _follow(events, server, mountpoint, on_ready)
+
+        def leave() -> None:
+            _leave(mountpoint, server, adapter.end)
+            events.put("stuck")
+
+        return _follow(events, mountpoint, on_ready, leave)
 
 
 def _follow(
-    events: queue.SimpleQueue[str], server: threading.Thread, mountpoint: Path, on_ready: Callable[[], None]
+    events: queue.SimpleQueue[str], mountpoint: Path, on_ready: Callable[[], None], leave: Callable[[], None]
 ) -> bool:
     """Act on what happens, in order, until the server ended or is given up."""
-    device = 0
-    stopping = leaving = False
+    ready = stopping = leaving = False
     while (event := events.get()) not in ("ended", "stuck"):
         if event == "ready":
-            device = os.stat(mountpoint).st_dev
-            _raise_read_ahead(device)
+            ready = True
+            _raise_read_ahead(os.stat(mountpoint).st_dev)
             on_ready()
         else:
             log.info("%s: unmounting %s", event, mountpoint)
             stopping = True
-        if stopping and device and not leaving:  # a signal may come before there is a mount to leave
+        if stopping and ready and not leaving:  # a signal may come before there is a mount to leave
             leaving = True
-            threading.Thread(target=_leave, args=(mountpoint, device, server, events), daemon=True).start()
-    if not device:
+            threading.Thread(target=leave, name="prismfs-leave", daemon=True).start()
+    if not ready:
         reason = "libfuse could not mount; its own message says why"
         raise MountError(reason, path=str(mountpoint), remedy="prismfs doctor checks what a mount needs")
     return event == "ended"
 
 
-def _leave(mountpoint: Path, device: int, server: threading.Thread, events: queue.SimpleQueue[str]) -> None:
-    """Unmount; if files are open, detach and abort the connection, which ends their reads."""
+def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) -> None:
+    """Unmount, or end the server and detach; waits for the server, but not for ever."""
     try:
-        points.unmount(mountpoint, lazy=True, patience=1.0)
-        server.join(1.0)
-        if server.is_alive():
-            abort = Path(f"/sys/fs/fuse/connections/{os.minor(device)}/abort")
-            with contextlib.suppress(OSError):
-                abort.write_text("1")
-            server.join(LEAVE_SECONDS)
-    except MountError as error:
-        log.error("%s", error)
-    if server.is_alive():
-        events.put("stuck")
+        points.unmount(mountpoint, patience=0.5)
+    except MountError:  # files are open
+        end()
+    server.join(LEAVE_SECONDS)
+    if points.mount_at(mountpoint) is not None:
+        with contextlib.suppress(MountError):
+            points.unmount(mountpoint, lazy=True, patience=0)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,15 @@ Knows the methods of `fsd.tree.Tree`; nothing of models, chunks or formats.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import functools
 import itertools
 import logging
 import os
 import queue
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -172,6 +175,7 @@ class Adapter:
         self.retirements = _Retirements()
         self._tree = tree
         self._on_init = on_init
+        self._fuse: int | None = None
         self._uid, self._gid = os.getuid(), os.getgid()
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, _Name]] = {}
@@ -187,8 +191,16 @@ class Adapter:
             config.use_ino = 1
             # An unlinked file that is open (a retired version) is not to be renamed to .fuse_hidden first.
             config.hard_remove = 1
+        self._fuse = mfusepy._libfuse.fuse_get_context().contents.fuse
         if self._on_init is not None:
             self._on_init()
+
+    def end(self) -> None:
+        """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
+        mfusepy._libfuse.fuse_exit(ctypes.c_void_p(self._fuse))
+        # The loop looks only when a request comes: look up a name that nobody has looked up.
+        with contextlib.suppress(OSError):
+            os.lstat(f"{self.retirements.mountpoint}/.prismfs-{secrets.token_hex(8)}")
 
     @_operation
     def getattr(self, path: str | None, fi: Any = None) -> dict[str, int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from fsd.errors import PrismError
 
 FILE_SYSTEM = "fuse.prismfs"
+FUSE_CONFIGURATION = Path("/etc/fuse.conf")
 BUSY_SECONDS = 2.0
 _DEAD = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
 
@@ -41,9 +42,9 @@ class Mount:
 
     @property
     def is_dead(self) -> bool:
-        """True if no daemon answers any more."""
+        """True if no daemon answers any more (statvfs, as the kernel may still have what stat asks for)."""
         try:
-            os.stat(self.point)
+            os.statvfs(self.point)
         except OSError as error:
             return error.errno in _DEAD
         return False
@@ -138,3 +139,12 @@ def _unmount_once(mountpoint: Path, *, detach: bool) -> str | None:
     if done.returncode == 0:
         return None
     return done.stderr.decode("utf-8", "backslashreplace").strip() or f"{command[0]} ended with {done.returncode}"
+
+
+def others_allowed() -> bool:
+    """Whether a user who is not root may pass allow_other (fuse.conf(5))."""
+    try:
+        lines = FUSE_CONFIGURATION.read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.split("#")[0].strip() == "user_allow_other" for line in lines)

@@ -1,0 +1,181 @@
+"""`prismfs doctor`: what this machine has and lacks, each with the remedy.
+
+Every check stands alone and looks only; none needs what another one checks. Exit code 1 if one fails; a
+warning is something that works, but not for everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import importlib.util
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Callable
+from ctypes.util import find_library
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import fsd
+from fsd.cli.terminal import human, print_json, print_table
+from fsd.config import resolve
+from fsd.errors import PrismError
+from fsd.mount import points
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+FUSE_DEVICE = Path("/dev/fuse")
+INSTALL_FUSE = "apt install fuse3"
+# Plans are small; this much room is for a few hundred models with big vocabularies.
+PLAN_ROOM = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. `remedy` is "" where nothing needs to be done."""
+
+    check: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything."""
+    findings = [_checked(name, check) for name, check in CHECKS.items()]
+    if arguments.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(f.state, f.check, f.detail + (f" - {f.remedy}" if f.remedy else "")) for f in findings]
+        print_table("", ("", "check", "found"), rows)
+    return int(any(finding.state == FAIL for finding in findings))
+
+
+Found = tuple[str, str] | tuple[str, str, str]
+
+
+def _checked(name: str, check: Callable[[], Found]) -> Finding:
+    try:
+        return Finding(name, *check())
+    except (OSError, PrismError) as error:
+        return Finding(name, FAIL, str(error), "make it readable for this user")
+
+
+def _python() -> Found:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):
+        return FAIL, version, "install Python 3.11 or newer"
+    return OK, version
+
+
+def _packages() -> Found:
+    ours = Path(fsd.__file__).parent.parent
+    spec = importlib.util.find_spec("translators")
+    found = Path(spec.origin).parent.parent if spec and spec.origin else None
+    if found != ours:
+        where = f"`translators` is that of {found}, not ours of {ours}"
+        return FAIL, where, "install prismfs in an environment of its own (pipx, uv): another distribution has that name"
+    return OK, f"translators of {ours}"
+
+
+def _kernel() -> Found:
+    if "fuse" in Path("/proc/filesystems").read_text().split():
+        return OK, f"Linux {platform.release()} knows FUSE"
+    return FAIL, f"Linux {platform.release()} does not know FUSE", "load it: modprobe fuse"
+
+
+def _device() -> Found:
+    try:
+        mode = FUSE_DEVICE.stat().st_mode
+        if not stat.S_ISCHR(mode):
+            return FAIL, f"{FUSE_DEVICE} is not a device", "rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229"
+        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        remedy = "modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
+        return FAIL, f"there is no {FUSE_DEVICE}", remedy
+    except OSError as error:
+        remedy = "chmod 666 /dev/fuse" if error.errno == errno.EACCES else "in a container: --device /dev/fuse"
+        return FAIL, f"{FUSE_DEVICE} cannot be opened: {error.strerror}", remedy
+    return OK, f"{FUSE_DEVICE} can be opened"
+
+
+def _fusermount() -> Found:
+    tool = shutil.which("fusermount3")
+    if tool is None:
+        state = WARN if os.geteuid() == 0 else FAIL
+        return state, "there is no fusermount3, which users need to mount, and a dead mount to vanish", INSTALL_FUSE
+    if os.geteuid() != 0 and not Path(tool).stat().st_mode & stat.S_ISUID:
+        return FAIL, f"{tool} is not setuid root", f"as root: chmod u+s {tool}"
+    return OK, tool
+
+
+def _libfuse() -> Found:
+    name = find_library("fuse3")
+    if name is None:
+        return FAIL, "there is no libfuse 3", INSTALL_FUSE
+    return OK, f"{name}, version {ctypes.CDLL(name).fuse_version()}"
+
+
+def _allow_other() -> Found:
+    if os.geteuid() == 0:
+        return OK, "root may let others read its mounts"
+    if points.others_allowed():
+        return OK, f"user_allow_other is set in {points.FUSE_CONFIGURATION}"
+    return WARN, "others cannot be let read your mounts", f"add the line user_allow_other to {points.FUSE_CONFIGURATION}"
+
+
+def _dead_mounts() -> Found:
+    dead = [os.fsdecode(mount.point) for mount in points.mounts() if mount.is_ours and mount.is_dead]
+    if dead:
+        return WARN, f"no daemon answers at {', '.join(dead)}", f"prismfs umount {dead[0]}"
+    return OK, "none"
+
+
+def _kernels() -> Found:
+    try:
+        from translators.quants import can_encode  # noqa: PLC0415  (what is checked is that this loads)
+    except (OSError, ImportError, AttributeError) as error:
+        return FAIL, f"libggml cannot be loaded: {error}", "pip install --force-reinstall libggml-python"
+    return OK, f"libggml is loaded ({can_encode.__module__.split('.')[0]})"
+
+
+def _processors() -> Found:
+    usable = len(os.sched_getaffinity(0))
+    detail = f"{usable} of {os.cpu_count()} processors are usable"
+    return (OK, detail) if usable > 1 else (WARN, detail, "a first read is as fast as there are processors")
+
+
+def _cache() -> Found:
+    directory = resolve({}, os.environ).plan_cache
+    existing = next(parent for parent in (directory, *directory.parents) if parent.is_dir())
+    free = os.statvfs(existing)
+    room = free.f_bavail * free.f_frsize
+    detail = f"{directory}: {human(room)} free"
+    if not os.access(existing, os.W_OK):
+        return WARN, f"{directory} cannot be written: plans are made anew at each start", "set PRISMFS_PLAN_CACHE"
+    if room < PLAN_ROOM:
+        return WARN, detail, "make room, or set PRISMFS_PLAN_CACHE to another file system"
+    return OK, detail
+
+
+CHECKS: dict[str, Callable[[], Found]] = {
+    "python": _python,
+    "packages": _packages,
+    "kernel": _kernel,
+    "device": _device,
+    "fusermount3": _fusermount,
+    "libfuse": _libfuse,
+    "allow_other": _allow_other,
+    "dead mounts": _dead_mounts,
+    "kernels": _kernels,
+    "processors": _processors,
+    "cache": _cache,
+}

@@ -1,0 +1,105 @@
+"""`prismfs export MODEL NAME -o FILE`: one form of a model as a plain file, the same bytes as under a mount."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from fsd.cli.sources import model_path
+from fsd.cli.terminal import human, printable, say
+from fsd.config import count
+from fsd.errors import BadOption, NoSuchEntry, PlanRefused
+from fsd.export import Progress, export, stream
+from translators import Plan, Refusal, open_model, plans
+
+GGUF = "model.gguf-"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a model's directory or weights; also one inside a mount")
+    parser.add_argument("name", metavar="NAME", help="a form, as `prismfs ls MODEL` lists it; or just q4_k_m")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write; - is stdout")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.add_argument("--workers", metavar="N", help="threads that translate; one a processor by default")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, check, write."""
+    workers = _workers(arguments.workers)
+    source = model_path(Path(arguments.model))
+    plan = chosen(plans(open_model(source)), arguments.name, source)
+    layout = plan.layout()
+    signal.signal(signal.SIGTERM, _interrupted)  # as Ctrl-C: nothing may be left behind
+    signal.signal(signal.SIGHUP, _interrupted)
+    try:
+        with _progress(plan.name, layout.size) as progress:
+            if arguments.output == "-":
+                stream(layout, sys.stdout.buffer, workers=workers, progress=progress)
+                return 0
+            target = Path(arguments.output)
+            export(layout, target, workers=workers, progress=progress, replace=arguments.force)
+    finally:
+        layout.close()
+    say(f"{printable(str(target))}: {human(layout.size)} ({layout.size:,} bytes), {plan.describe}")
+    return 0
+
+
+def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan:
+    """The plan that `name` means: a form's name in any case, a bare type, or the name under gguf/.
+
+    Raises NoSuchEntry, or PlanRefused with the refusal's reason.
+    """
+    asked = Path(name).name.lower()
+    names = {asked, GGUF + asked}
+    if (people := re.fullmatch(r".+-(\w+)\.gguf", asked)) is not None:
+        names.add(GGUF + people[1])
+    form = next((form for key, form in found.items() if key.lower() in names), None)
+    if form is None and any(key.startswith(GGUF) for key in names):
+        form = found.get(f"{GGUF}*") if asked.startswith(GGUF) else None
+    if isinstance(form, Plan):
+        return form
+    if form is not None:
+        raise PlanRefused(form.reason, path=str(source), place=form.name, remedy=form.remedy)
+    near = difflib.get_close_matches(asked, found, n=3, cutoff=0.5)
+    remedy = (f"did you mean {', '.join(near)}? " if near else "") + f"`prismfs ls {source}` lists what there is"
+    raise NoSuchEntry(f"it does not appear as {name}", path=str(source), remedy=remedy)
+
+
+def _workers(text: str | None) -> int:
+    try:
+        return count(text) if text else len(os.sched_getaffinity(0))
+    except ValueError as error:
+        raise BadOption(f"--workers cannot be {text!r}: {error}") from None
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _progress(name: str, size: int) -> Iterator[Progress]:
+    """A bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console  # noqa: PLC0415  (a tenth of a second, only for terminals)
+    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn  # noqa: PLC0415
+    from rich.progress import TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), DownloadColumn(True), TransferSpeedColumn(), TimeRemainingColumn())
+    text = TextColumn("{task.description}", markup=False)
+    with Bar(text, *columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(name), total=size)
+        yield lambda written: bar.advance(task, written)
+
+
+def _ignore(written: int) -> None:
+    """No terminal, no bar."""

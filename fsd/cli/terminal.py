@@ -1,0 +1,89 @@
+"""What a person sees: messages on stderr, sizes, tables, names that cannot be printed.
+
+A table is rich's on a terminal, and columns with tabs between them in a pipe. Whatever comes from a file's
+name or content is escaped first: it may hold control characters.
+Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from fsd.errors import hint_of
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal."""
+    print(f"prismfs: {message}", file=sys.stderr, flush=True)
+
+
+def tell(error: BaseException) -> None:
+    """What went wrong, and what to do about it."""
+    say(told(error))
+
+
+def told(error: BaseException) -> str:
+    """The error and, in a line of its own, what to do about it."""
+    return f"{sentence(error)}\n  try: {printable(hint_of(error))}"
+
+
+def sentence(error: BaseException) -> str:
+    """The error in one line, without its remedy."""
+    if isinstance(error, OSError):
+        where, reason = error.filename, error.strerror or str(error)
+        return printable(f"{_text(where)}: {reason}" if where is not None else reason)
+    places = (getattr(error, "path", ""), getattr(error, "place", ""), getattr(error, "reason", str(error)))
+    return printable(": ".join(place for place in places if place))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with control characters and bytes that are not UTF-8 as escapes."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def human(size: int) -> str:
+    """`size` bytes to three digits, in powers of 1024."""
+    value, unit = float(size), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}" if unit else f"{size} B"
+
+
+def print_json(data: object) -> None:
+    """Data for a program. Bytes of names that are not UTF-8 are lone surrogates, as `json` escapes them."""
+    print(json.dumps(data, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; a column whose heading starts with ">" is set to the right."""
+    escaped = [[printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        if title:
+            print(printable(title))
+        for row in escaped:
+            print("\t".join(row))
+        return
+    from rich.console import Console  # noqa: PLC0415  (a tenth of a second, only for terminals)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    for row in escaped:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _text(name: str | bytes | int) -> str:
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that surrogateescape kept
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
