@@ -30,10 +30,14 @@ class TranslationError(Exception):
         self.place = place
         self.remedy = remedy
 
-    def __str__(self) -> str:
+    @property
+    def stated(self) -> str:
+        """Where and what, without the remedy."""
         where = ", ".join(part for part in (self.path, self.place) if part)
-        text = f"{where}: {self.reason}" if where else self.reason
-        return f"{text} ({self.remedy})" if self.remedy else text
+        return f"{where}: {self.reason}" if where else self.reason
+
+    def __str__(self) -> str:
+        return f"{self.stated} ({self.remedy})" if self.remedy else self.stated
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.reason, self.path, self.place, self.remedy))

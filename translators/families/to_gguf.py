@@ -14,13 +14,8 @@ from translators.dtypes import F32, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families import architecture_of, family_of
 from translators.families.defaults import completed
-from translators.families.hparams import (
-    is_qwen3_reranker,
-    rope_parameters,
-    write_hparams,
-    write_llama,
-    write_qwen_pooling,
-)
+from translators.families.hparams import rope_parameters, write_hparams, write_llama
+from translators.families.pooling import is_qwen3_reranker, write_qwen_pooling
 from translators.families.rope import Llama3Scaling
 from translators.families.table import Family, pairwise
 from translators.gguf_file import GgufFile, GgufTensor
@@ -87,7 +82,7 @@ def _key_values(
     key_values = KeyValues()
     parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
     key_values.string("general.architecture", family.arch)
-    write_general(key_values, model.root, model.name, config, parameters)
+    write_general(key_values, model.root, model.name, model.config, parameters)
     write_hparams(key_values, family.arch, config, file_type.number)
     if family.vocabulary == "llama":
         write_llama(key_values, config)

@@ -32,7 +32,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     try:
         base, own = _base(model)
     except TranslationError as error:
-        yield Refusal(f"{PREFIX}*", str(error), error.remedy)
+        yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
@@ -42,7 +42,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         try:
             types = _quantised(base, file_type)
         except TranslationError as error:
-            yield Refusal(name, str(error), error.remedy)
+            yield Refusal(name, error.stated, error.remedy)
             continue
         yield Plan(
             name, f"{file_type.dtype.name} as llama-quantize makes it", partial(types.layout, model.files)

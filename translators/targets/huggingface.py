@@ -31,7 +31,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         files = {name: _json(content) for name, content in described.items()}
         files |= huggingface_files(model.key_values)
     except TranslationError as error:
-        yield Refusal(WEIGHTS, str(error), error.remedy)
+        yield Refusal(WEIGHTS, error.stated, error.remedy)
         return
     for name, data in files.items():
         yield Plan(name, "from the GGUF's key-values", partial(_literal, model.files, data))
