@@ -1,0 +1,112 @@
+"""The tokens of a byte-level BPE vocabulary, and of a BPE with byte fallback, out of a tokenizer.json.
+
+Byte-level ("gpt2"): every id up to vocab_size, unused ones as [PADn]; types follow the added tokens' flags;
+the pre-tokenizer is named by its fingerprint. Byte fallback ("llama", Hugging Face's form of a SentencePiece
+model): the base vocabulary, then the added tokens, every score -1000.
+Facts: llama.cpp's `get_vocab_base` and `LlamaHfVocab`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from translators.errors import Unsupported
+from translators.vocab.fast import FastTokenizer, load
+from translators.vocab.folder import Folder
+from translators.vocab.pretokenizers import CHECK_TEXT, NAMES, fingerprint
+from translators.vocab.tokens import MAX_TOKENS, SPACE_MARK, Tokens, TokenType, checked_count, looks_special
+
+_SCORE = -1000.0
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+def byte_level(folder: Folder, config: Mapping[str, Any]) -> tuple[Tokens, str]:
+    """The tokens and the pre-tokenizer's name.
+
+    Raises Unsupported for a pre-tokenizer that llama.cpp does not know, MalformedSource for ids that do not
+    fit.
+    """
+    tokenizer = load(folder, config)
+    by_id = _by_id(folder, tokenizer.backend.get_vocab(with_added_tokens=True))
+    count = checked_count(config.get("vocab_size", len(by_id)), folder.shown("config.json"))
+    if max(by_id) >= count:
+        raise folder.malformed(
+            "tokenizer.json", f"token id {max(by_id):,} does not fit a vocab_size of {count:,}"
+        )
+    pre = _pre_tokenizer(folder, tokenizer)
+    added = tokenizer.backend.get_added_tokens_decoder()
+    texts: list[bytes] = []
+    types: list[TokenType] = []
+    for number in range(count):
+        text, kind = by_id.get(number), TokenType.NORMAL
+        if text is None:
+            text, kind = f"[PAD{number}]", TokenType.UNUSED
+        elif (token := added.get(number)) is not None:
+            if not token.normalized:
+                text = tokenizer.decoded(tokenizer.encoded(text, with_special=False))
+            kind = TokenType.CONTROL if token.special or looks_special(text) else TokenType.USER_DEFINED
+            if kind is TokenType.USER_DEFINED:
+                text = text.replace(SPACE_MARK, " ")
+        texts.append(text.encode("utf-8"))
+        types.append(kind)
+    return Tokens(texts, types), pre
+
+
+def has_byte_fallback(folder: Folder) -> bool:
+    """Whether tokenizer.json is a BPE with byte fallback, decoded step by step, as Llama-1 and -2 have it."""
+    model = folder.json("tokenizer.json").get("model")
+    decoder = folder.json("tokenizer.json").get("decoder")
+    return (
+        isinstance(model, dict)
+        and isinstance(decoder, dict)
+        and model.get("type") == "BPE"
+        and bool(model.get("byte_fallback", False))
+        and decoder.get("type") == "Sequence"
+    )
+
+
+def byte_fallback(folder: Folder, config: Mapping[str, Any]) -> Tokens:
+    """The tokens of a BPE with byte fallback. Raises MalformedSource where ids have gaps."""
+    tokenizer = load(folder, config)
+    base = tokenizer.backend.get_vocab_size(with_added_tokens=False)
+    by_id = _by_id(folder, tokenizer.backend.get_vocab(with_added_tokens=True))
+    special = tokenizer.special_ids
+    added = sorted(n for n in tokenizer.backend.get_added_tokens_decoder() if n >= base)
+    texts: list[bytes] = []
+    types: list[TokenType] = []
+    for number in (*range(base), *added):
+        text = by_id.get(number)
+        if text is None:
+            raise folder.malformed("tokenizer.json", f"no token has id {number:,}", "model.vocab")
+        named = TokenType.CONTROL if number in special else None
+        if number < base:
+            kind = TokenType.BYTE if _BYTE.fullmatch(text) else named or TokenType.NORMAL
+        else:
+            kind = named or TokenType.USER_DEFINED
+        texts.append(text.encode("utf-8"))
+        types.append(kind)
+    return Tokens(texts, types, [_SCORE] * len(texts))
+
+
+def _by_id(folder: Folder, vocabulary: Mapping[str, int]) -> dict[int, str]:
+    if not 0 < len(vocabulary) <= MAX_TOKENS:
+        raise folder.malformed(
+            "tokenizer.json", f"{len(vocabulary):,} tokens are not possible", "model.vocab"
+        )
+    by_id = {number: text for text, number in vocabulary.items()}
+    if len(by_id) != len(vocabulary):
+        raise folder.malformed("tokenizer.json", "two tokens have the same id", "model.vocab")
+    return by_id
+
+
+def _pre_tokenizer(folder: Folder, tokenizer: FastTokenizer) -> str:
+    found = fingerprint(tokenizer.encoded(CHECK_TEXT, with_special=True))
+    if found not in NAMES:
+        raise Unsupported(
+            f"llama.cpp has no pre-tokenizer for this vocabulary (fingerprint {found})",
+            path=folder.shown("tokenizer.json"),
+            remedy="a model with changed special tokens often works with its original's tokenizer files",
+        )
+    return NAMES[found]
