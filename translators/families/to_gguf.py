@@ -99,7 +99,9 @@ def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTen
     scaling = Llama3Scaling.of(parameters.get("full_attention", parameters))
     if family.arch != "llama" or scaling is None:
         return
-    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    head_dim = _count(config, "head_dim" if config.get("head_dim") else "hidden_size")
+    if not config.get("head_dim"):
+        head_dim //= _count(config, "num_attention_heads")
     factors = scaling.factors(parameters.get("rope_theta", 10000.0), head_dim)
     shape = factors.shape
     yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
@@ -107,9 +109,11 @@ def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTen
 
 def _weights(model: Model, family: Family, config: Mapping[str, Any], own: DType) -> Iterator[GgufTensor]:
     prefix = "model." if architecture_of(model.config) in family.bare else ""
+    query_heads = _count(config, "num_attention_heads")
+    shared = config.get("num_key_value_heads") is not None
     heads = {
-        "num_attention_heads": config["num_attention_heads"],
-        "num_key_value_heads": config.get("num_key_value_heads") or config["num_attention_heads"],
+        "num_attention_heads": query_heads,
+        "num_key_value_heads": _count(config, "num_key_value_heads") if shared else query_heads,
     }
     for tensor in model.tensors.values():
         if tensor.name.endswith(_DROPPED):
@@ -131,10 +135,12 @@ def _stored_type(tensor: Tensor, gguf_name: str, own: DType) -> DType:
 
 def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]) -> None:
     """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded."""
-    layers = range(config["num_hidden_layers"])
+    layers = _count(config, "num_hidden_layers")
     stems = [rule.gguf for rule in family.rules if rule.gguf != "output"]
+    # One layer beyond what there can be is enough to find one missing, whatever the number claims.
+    numbers = range(min(layers, len(present) + 1))
     wanted = {
-        f"{stem.format(layer)}.weight" for stem in stems for layer in (layers if "{}" in stem else layers[:1])
+        f"{stem.format(layer)}.weight" for stem in stems for layer in (numbers if "{}" in stem else [0])
     }
     missing = sorted(wanted - present)
     if missing:
@@ -145,8 +151,18 @@ def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]
             remedy="fetch the missing shards, or check num_hidden_layers in config.json",
         )  # fmt: skip
     number = max((int(name.split(".")[1]) for name in present if name.startswith("blk.")), default=-1) + 1
-    if number > len(layers):
+    if number > layers:
         raise MalformedSource(
-            f"it holds {number} layers, config.json says {len(layers)}", path="config.json",
+            f"there are {number} layers of weights, here it says {layers}", path="config.json",
             place="num_hidden_layers", remedy="take config.json from the model's original repository",
         )  # fmt: skip
+
+
+def _count(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+        raise MalformedSource(
+            f"{value!r:.40} is no count", path="config.json", place=key,
+            remedy="take config.json from the model's original repository",
+        )  # fmt: skip
+    return value
