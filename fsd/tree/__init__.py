@@ -1,0 +1,47 @@
+"""What exists under the mount, what it is called, and what each name leads to. No FUSE here.
+
+    tree = open_tree(source, options)
+    attributes = tree.lookup(tree.ROOT, "Qwen2.5-7B-Instruct")
+    tree.entries(attributes.ino)
+    with tree.open(ino) as handle: handle.read(offset, size)
+
+    MNT/<model>/                       always, also for a source that is one model; see places.py, hub.py
+    MNT/<model>/<source file>          every source file under its own name, which goes before all others
+    MNT/<model>/model.gguf-<type>      and whatever else the planner says; found in any case; see forms.py
+    MNT/<model>/gguf/<Model>-<TYPE>.gguf   the same inode
+    MNT/.prismfs/status.json           see status.py
+
+Names are str as `os.fsdecode` makes them: a name need not be text. An inode number means one thing as long
+as the daemon runs: when a source changes, its virtual files are others, with other numbers, and the old ones
+are stale (invariant I3). Nothing is looked at before it is asked for: a listing of the top reads directories
+alone; a model is planned when its own directory is listed, or a name in it is asked for that no source file
+has. No tensor data is read for any of it (I1).
+
+    nodes.py     what there can be, and inode numbers     handles.py   open files
+    places.py    where models lie                         hub.py       a hub cache's layout
+    stored.py    a model's source files                   forms.py     its virtual files
+    status.py    status.json                              reports.py   what `prismfs ls` says
+"""
+
+import os
+from collections.abc import Collection
+
+from fsd.config import Options
+from fsd.engine import Engine, MemoryStore
+from fsd.planner import Planner
+from fsd.tree.handles import Handle
+from fsd.tree.nodes import Attributes
+from fsd.tree.reports import EntryReport, ModelNode, ModelReport
+from fsd.tree.tree import Tree
+
+__all__ = ["Attributes", "EntryReport", "Handle", "ModelNode", "ModelReport", "Tree", "open_tree"]
+
+
+def open_tree(source: str | os.PathLike[str], options: Options, excluded: Collection[str] = ()) -> Tree:
+    """A tree of `source` with an engine and a planner of its own, by `options`; to be closed.
+
+    Starts neither thread nor process before they are needed, so that a daemon may fork first.
+    """
+    engine = Engine(MemoryStore(options.cache_memory), options.workers)
+    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
+    return Tree(source, engine, planner, types=options.types, excluded=excluded)

@@ -1,0 +1,90 @@
+"""The virtual files of one model, by every name that leads to them.
+
+A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-q4_k_m`, and
+`gguf/<Model>-Q4_K_M.gguf` for programs that want an extension. Both are found in any case, listed or not;
+a listing shows the types that are configured, and everything that is no GGUF.
+Knows nothing of source files (which go first), of inodes, or of planning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from fsd.errors import PlanRefused
+from fsd.planner import Entry, Listing
+
+TYPED = "model.gguf-"
+ALIASES = "gguf"
+
+
+class Form(NamedTuple):
+    """A virtual file under one of its names (a path in the model's directory)."""
+
+    path: str
+    entry: Entry
+    listed: bool
+
+
+class Forms:
+    """The virtual files of the model called `model`, of which the GGUF types in `types` are listed."""
+
+    def __init__(self, listing: Listing, model: str, types: Collection[str]) -> None:
+        self.listing = listing
+        self.version = blake2b(msgspec.msgpack.encode(listing.files), digest_size=16).hexdigest()
+        self.mtime_ns = max((file.mtime_ns for file in listing.files), default=0)
+        self.all: list[Form] = []
+        aliases: list[Form] = []
+        for entry in listing.entries:
+            kind = type_of(entry.name)
+            listed = kind is None or kind in types
+            self.all.append(Form(entry.name, entry, listed))
+            if kind is not None:
+                aliases.append(Form(f"{ALIASES}/{model}-{kind.upper()}.gguf", entry, listed))
+        self.all += aliases
+        self._exact = {form.path: form.entry for form in self.all}
+        self._folded = {
+            form.path.casefold(): form.entry for form in self.all if type_of(form.entry.name) is not None
+        }
+
+    def find(self, path: str) -> Entry | None:
+        """The virtual file at `path` in the model's directory. Raises PlanRefused for one that cannot be."""
+        entry = self._exact.get(path) or self._folded.get(path.casefold())
+        if entry is None:
+            for refused in self.listing.refusals:
+                if path.casefold() == refused.name.casefold():
+                    raise PlanRefused(refused.reason, place=refused.name, remedy=refused.remedy)
+        return entry
+
+    def is_directory(self, path: str) -> bool:
+        """Whether virtual files lie below `path`."""
+        return any(form.path.startswith(path + "/") for form in self.all)
+
+    def inside(self, directory: str) -> tuple[list[Form], list[str]]:
+        """What a listing of `directory` ("" for the model's own) shows: files, and names of directories."""
+        prefix = f"{directory}/" if directory else ""
+        files: list[Form] = []
+        directories: dict[str, None] = {}
+        for form in self.all:
+            if not form.listed or not form.path.startswith(prefix):
+                continue
+            name, slash, _ = form.path.removeprefix(prefix).partition("/")
+            if slash:
+                directories[name] = None
+            else:
+                files.append(form._replace(path=name))
+        return files, list(directories)
+
+
+def type_of(name: str) -> str | None:
+    """The type that a GGUF's name ends in, lower case; None for other files."""
+    return name[len(TYPED) :].lower() if name.startswith(TYPED) else None
+
+
+def is_form_like(path: str) -> bool:
+    """Whether somebody who asks for `path` means a virtual file, and should hear why there are none."""
+    folded = path.casefold()
+    return folded.startswith("model.") or folded == ALIASES or folded.startswith(ALIASES + "/")

@@ -1,0 +1,106 @@
+"""Handles: open files, of three kinds behind one face.
+
+A source file behaves as the plain file that it is; a virtual file's bytes come from the engine; a status
+file is text made when it was opened. Reads may run side by side; close when none is under way.
+Knows nothing of names.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+from fsd.engine import EngineFile
+from fsd.errors import StaleHandle
+
+
+class Handle(ABC):
+    """An open file: `ino`, `size` when it was opened, `read`, `close`. A context manager."""
+
+    def __init__(self, ino: int, size: int) -> None:
+        self.ino = ino
+        self.size = size
+
+    @abstractmethod
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer only at the end, none behind it.
+
+        Raises StaleHandle, OSError, and what translating raises.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it. Twice is harmless."""
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SourceHandle(Handle):
+    """A file of the source, read by pread. Raises OSError, StaleHandle where it is not as `expected`."""
+
+    def __init__(self, ino: int, path: str, expected: tuple[int, int]) -> None:
+        # Without O_NONBLOCK a pipe that was put in the file's place would hold the daemon up.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self._descriptor)
+        if (status.st_dev, status.st_ino) != expected or not stat.S_ISREG(status.st_mode):
+            os.close(self._descriptor)
+            raise StaleHandle("the file was replaced")
+        super().__init__(ino, status.st_size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """What the file holds now."""
+        if self._descriptor < 0:
+            raise StaleHandle("the file has been closed")
+        data = os.pread(self._descriptor, size, offset)
+        # One pread gives 2 GiB at most, and some file systems less than was asked for.
+        while data and len(data) < size:
+            more = os.pread(self._descriptor, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class VirtualHandle(Handle):
+    """A form of a model."""
+
+    def __init__(self, ino: int, file: EngineFile) -> None:
+        super().__init__(ino, file.size)
+        self._file = file
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Translated bytes; SourceChanged once the source is another."""
+        return self._file.read(offset, size)
+
+    def close(self) -> None:
+        """Let go of the layout."""
+        self._file.close()
+
+
+class TextHandle(Handle):
+    """Bytes made when the file was opened."""
+
+    def __init__(self, ino: int, data: bytes) -> None:
+        super().__init__(ino, len(data))
+        self._data = data
+
+    def read(self, offset: int, size: int) -> bytes:
+        """A part of them."""
+        return self._data[offset : offset + size]
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,120 @@
+"""What can be under the mount, as values, and the inode numbers given to them.
+
+A node is a frozen dataclass: equal nodes are one inode. What would make it another file is part of the
+value (the version of a virtual file's sources, the device and inode of a source file), so that a number is
+never used for two things while the daemon runs. Knows no disk and no planner.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+ROOT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stat tells. `mode` holds permission bits alone; `allocated` is bytes on disk or in the cache."""
+
+    ino: int
+    kind: Literal["directory", "file"]
+    mode: int
+    size: int
+    allocated: int
+    mtime_ns: int
+    nlink: int
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The mount's top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory that is no model: its children are folders and models.
+
+    path: where it is in the source, "" if it is there only by name.
+    hub:  a directory whose `models--<org>--*` repositories it shows, with `org`; "" for none.
+    """
+
+    path: str
+    hub: str = ""
+    org: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model: its directory or weight file, and its name under the mount (the last part)."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's directory, or the directory `inside` it ("gguf", "original/x"), stored or virtual."""
+
+    model: ModelSource
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the source, shown as it is."""
+
+    path: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualFile:
+    """A form of a model, by its plan's name; `version` names the version of the sources."""
+
+    model: ModelSource
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFolder:
+    """What is the daemon's: `.prismfs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFile:
+    """`.prismfs/status.json`."""
+
+
+Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile
+
+
+class Inodes:
+    """Nodes and their numbers: given when first seen, never given again. Safe for use by many threads."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Node, int] = {Root(): ROOT}
+        self._nodes: list[Node] = [Root()]
+        self._lock = threading.Lock()
+
+    def number(self, node: Node) -> int:
+        """The inode number of `node`."""
+        with self._lock:
+            number = self._numbers.get(node)
+            if number is None:
+                self._nodes.append(node)
+                number = self._numbers[node] = ROOT + len(self._nodes) - 1
+            return number
+
+    def node(self, number: int) -> Node | None:
+        """The node of an inode number that was given."""
+        index = number - ROOT
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    def models(self) -> int:
+        """How many models have been seen."""
+        with self._lock:
+            return sum(isinstance(node, ModelFolder) and not node.inside for node in self._nodes)

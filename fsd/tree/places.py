@@ -1,0 +1,210 @@
+"""Where models lie in a source directory, and what their places are called under the mount.
+
+Decided from names alone, of one directory and what is directly below, when it is looked at: nothing walks
+the source beforehand, and no file is opened (but for a hub cache's `refs/main`).
+
+    <dir>/                                  a model, if it holds one set of weights: <dir>/
+    <dir>/a.gguf, b.gguf                    several: each is a model of its own, <dir>/a/ and <dir>/b/
+    models--org--name/snapshots/<rev>/      a hub cache's repository: org/name/, the revision of refs/main
+    <dir>/<dir>/...                         a folder, if there may be a model below
+
+A source that is itself one model, or a weight file, is shown as a folder with this one model. Names with a
+leading dot are not looked into; nor is a link back to a directory that it lies in, nor the mount itself.
+Knows nothing of what is in a model's directory, nor of inodes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd.tree import hub
+from fsd.tree.nodes import Folder, ModelSource, Root
+from translators.sources.recognise import Found, recognise
+
+Place = Folder | ModelSource
+Recogniser = Callable[[Iterable[str]], list[Found]]
+
+# Directories looked into before a folder without a model in sight is shown all the same.
+_PATIENCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The names in a directory, links followed: regular files, and directories without a leading dot."""
+
+    files: frozenset[str] = frozenset()
+    directories: tuple[str, ...] = ()
+
+
+class Places:
+    """The folders and models below `source`, an absolute path of a directory or a weight file.
+
+    `excluded` are absolute paths that are not looked into. `recognise` says which models files are.
+    """
+
+    def __init__(
+        self, source: str, excluded: Collection[str] = (), recognise: Recogniser = recognise
+    ) -> None:
+        self.source = source
+        self._excluded = frozenset(excluded)
+        self._recognise = recognise
+
+    def children(self, folder: Root | Folder) -> dict[str, Place]:
+        """What a folder shows, by name, in order."""
+        candidates = self._candidates(folder)
+        found = {name: place() for name, place in sorted(candidates.items())}
+        return {name: place for name, place in found.items() if place is not None}
+
+    def child(self, folder: Root | Folder, name: str) -> Place | None:
+        """What a folder shows under `name`; looks at no other."""
+        place = self._candidates(folder).get(name)
+        return place() if place is not None else None
+
+    def omitted(self, folder: Root | Folder) -> dict[str, str]:
+        """Directories of a folder that are not shown, with the reason."""
+        reasons = {}
+        for name, place in sorted(self._candidates(folder).items()):
+            path = os.path.join(folder.path if isinstance(folder, Folder) else self.source, name)
+            if path not in self._excluded and place() is None:
+                reasons[name] = _reason(path)
+        return reasons
+
+    def look(self, path: str) -> Contents:
+        """The files and directories in a directory; none where it cannot be read."""
+        try:
+            with os.scandir(path) as entries:
+                kinds = [(entry.name, _kind(entry)) for entry in entries if entry.path not in self._excluded]
+        except OSError:
+            return Contents()
+        files = frozenset(name for name, kind in kinds if kind == "file")
+        directories = (name for name, kind in kinds if kind == "directory" and not name.startswith("."))
+        return Contents(files, tuple(sorted(directories)))
+
+    def is_open(self, path: str) -> bool:
+        """Whether a directory may be looked into: it is not excluded, and no link back to where it lies."""
+        return path not in self._excluded and not self._leads_back(path)
+
+    def _candidates(self, folder: Root | Folder) -> dict[str, Callable[[], Place | None]]:
+        """What may be in a folder, each to be looked at when called."""
+        if isinstance(folder, Root):
+            top = self._top()
+            if isinstance(top, ModelSource):
+                return {top.name: lambda: top}
+            folder = top
+        found: dict[str, Callable[[], Place | None]] = {}
+        contents = self.look(folder.path) if folder.path else Contents()
+        for name in contents.directories:
+            if not hub.is_repository(name):
+                found[name] = _bound(self._directory, os.path.join(folder.path, name), name)
+        for repository in hub.repositories(folder.path, contents.directories):
+            if repository.org:
+                own = os.path.join(folder.path, repository.org)
+                path = own if repository.org in contents.directories else ""
+                found[repository.org] = _bound(Folder, path, folder.path, repository.org)
+            else:
+                found.setdefault(repository.name, _bound(self._repository, repository))
+        if folder.hub:
+            for repository in hub.repositories(folder.hub, self.look(folder.hub).directories):
+                if repository.org == folder.org:
+                    found.setdefault(repository.name, _bound(self._repository, repository))
+        for model in self._loose(contents):
+            path = os.path.join(folder.path, _first_weight(model))
+            # A directory of the same name is there first; the file's full name is then free.
+            name = model.name if model.name not in found else Path(path).name
+            found[name] = _bound(ModelSource, path, name)
+        return found
+
+    def _loose(self, contents: Contents) -> list[Found]:
+        """The models that lie in a folder as files, each with a name."""
+        return [
+            Found(model.format, model.name or _stem(model), model.files)
+            for model in self._recognise(contents.files)
+        ]
+
+    def _top(self) -> Place:
+        """The source itself: a model, or a folder."""
+        name = Path(self.source).name or "model"
+        if not Path(self.source).is_dir():
+            found = self._recognise([name])
+            return ModelSource(self.source, (found[0].name or _stem(found[0])) if found else name)
+        repository = hub.repository(str(Path(self.source).parent), name)
+        if repository is not None:
+            return self._repository(repository) or Folder(self.source)
+        place = self._directory(self.source, hub.name_of_snapshot(self.source) or name)
+        return place or Folder(self.source)
+
+    def _repository(self, repository: hub.Repository) -> Place | None:
+        path = hub.snapshot(repository.directory)
+        return self._directory(path, repository.name) if path else None
+
+    def _directory(self, path: str, name: str) -> Place | None:
+        """What a directory is: a model, a folder of models, or nothing to show."""
+        if not self.is_open(path):
+            return None
+        contents = self.look(path)
+        found = self._recognise(contents.files)
+        whole = [model for model in found if not model.name]
+        if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents.directories)):
+            return ModelSource(path, name)
+        return Folder(path) if found or self._holds_model(path, contents.directories, in_doubt=True) else None
+
+    def _holds_model(self, path: str, directories: Iterable[str], *, in_doubt: bool = False) -> bool:
+        """Whether there is a model below `path`, breadth first; `in_doubt` where it takes too long to say."""
+        waiting = [os.path.join(path, name) for name in directories]
+        for looked, below in enumerate(waiting):
+            if looked >= _PATIENCE:
+                return in_doubt
+            if not self.is_open(below):
+                continue
+            contents = self.look(below)
+            if self._recognise(contents.files):
+                return True
+            waiting += [os.path.join(below, name) for name in contents.directories]
+        return False
+
+    def _leads_back(self, path: str) -> bool:
+        """Whether a symbolic link leads to a directory that it lies in: such a path would never end."""
+        if not Path(path).is_symlink():
+            return False
+        try:
+            target = os.stat(path)
+            for parent in Path(path).parents:
+                if os.path.samestat(parent.stat(), target):
+                    return True
+                if str(parent) == self.source:
+                    break
+        except OSError:
+            return True
+        return False
+
+
+def _bound(make: Callable[..., Place | None], *arguments: str | hub.Repository) -> Callable[[], Place | None]:
+    return lambda: make(*arguments)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        return "file" if entry.is_file() else "directory" if entry.is_dir() else ""
+    except OSError:  # a link that leads to itself
+        return ""
+
+
+def _reason(path: str) -> str:
+    try:
+        with os.scandir(path):
+            return "holds no model that is recognised"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _first_weight(model: Found) -> str:
+    return next(name for name in model.files if not name.endswith(".json"))
+
+
+def _stem(model: Found) -> str:
+    """A name for the model of files that need none in a directory of their own."""
+    name = _first_weight(model)
+    return name[: name.rindex(".")].partition("-00001-of-")[0] or name

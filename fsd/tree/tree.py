@@ -1,0 +1,333 @@
+"""Tree: inode numbers, names, attributes, handles. See the package's docstring for what is where."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterator
+from importlib.metadata import version
+
+from fsd.engine import Engine
+from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
+from fsd.planner import Entry, Failure, Planner
+from fsd.planner.messages import shown
+from fsd.tree.forms import Forms, is_form_like
+from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
+from fsd.tree.nodes import (
+    ROOT,
+    Attributes,
+    Folder,
+    Inodes,
+    ModelFolder,
+    ModelSource,
+    Node,
+    Root,
+    SourceFile,
+    StatusFile,
+    StatusFolder,
+    VirtualFile,
+)
+from fsd.tree.places import Place, Places, Recogniser
+from fsd.tree.reports import EntryReport, ModelNode, ModelReport
+from fsd.tree.status import STATUS_SIZE, status
+from fsd.tree.stored import Stored
+from translators.layout import BYTES_VERSION
+from translators.sources.recognise import recognise
+
+OWN, STATUS = ".prismfs", "status.json"
+_VERSION = version("prismfs")
+_FORMS_KEPT = 4096
+
+Directory = Root | Folder | ModelFolder | StatusFolder
+
+
+class Tree:
+    """What exists under a mount of `source`, a directory or a weight file. Safe for use by many threads.
+
+    `types` are the GGUF types that directories list. `excluded` are absolute paths that are not looked
+    into: the mount point, where it lies in the source. The tree owns its engine and its planner.
+    """
+
+    ROOT = ROOT
+
+    def __init__(
+        self, source: str | os.PathLike[str], engine: Engine, planner: Planner, *,
+        types: Collection[str], excluded: Collection[str] = (), recognise: Recogniser = recognise,
+    ) -> None:  # fmt: skip
+        self.source = os.path.abspath(os.fspath(source))
+        self.engine = engine
+        self.planner = planner
+        self._types = frozenset(types)
+        self._places = Places(self.source, excluded, recognise)
+        self._stored = Stored(self._places)
+        self._inodes = Inodes()
+        self._forms: dict[ModelSource, Forms] = {}
+        self._identities: dict[VirtualFile, str] = {}
+        self._started_ns = time.time_ns()
+
+    def lookup(self, parent: int, name: str) -> Attributes:
+        """The entry `name` of a directory. Plans the model only where the name is no source file's.
+
+        Raises NoSuchEntry, NotADirectory, PlanRefused, PlanningFailed, TranslationError, OSError.
+        """
+        node = self._child(self._directory(parent), name)
+        return self._attributes(self._inodes.number(node), node)
+
+    def attributes(self, ino: int) -> Attributes:
+        """stat of an inode. Raises StaleHandle where it is an earlier version, OSError where it is gone."""
+        return self._attributes(ino, self._node(ino))
+
+    def entries(self, ino: int) -> list[tuple[str, Attributes]]:
+        """What a listing of a directory shows. Of a model that cannot be planned: its source files."""
+        found: list[tuple[str, Attributes]] = []
+        for name, node in self._children(self._directory(ino)):
+            try:
+                found.append((name, self._attributes(self._inodes.number(node), node)))
+            except (OSError, StaleHandle):  # it went away meanwhile
+                continue
+        return found
+
+    def open(self, ino: int) -> Handle:
+        """A handle on a file, to be closed. Raises IsADirectory, StaleHandle, and what `lookup` raises."""
+        node = self._node(ino)
+        if isinstance(node, SourceFile):
+            return SourceHandle(ino, node.path, (node.device, node.inode))
+        if isinstance(node, StatusFile):
+            return TextHandle(ino, self.status())
+        if isinstance(node, VirtualFile):
+            self._entry(node)
+            file = self.engine.open(self.planner.layout(node.model.path, node.name))
+            self._identities[node] = file.identity
+            return VirtualHandle(ino, file)
+        raise IsADirectory("it is a directory")
+
+    def xattrs(self, ino: int) -> dict[str, bytes]:
+        """Extended attributes: what a file is, what it is made from, by what."""
+        node = self._node(ino)
+        if isinstance(node, SourceFile):
+            return {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
+        if isinstance(node, VirtualFile):
+            entry, forms = self._entry(node)
+            return {
+                "user.prismfs.target": entry.describe.encode(),
+                "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
+                "user.prismfs.engine": f"prismfs {_VERSION}, bytes {BYTES_VERSION}".encode(),
+            }
+        return {}
+
+    def statfs(self) -> os.statvfs_result:
+        """The figures of the file system that the source is on."""
+        return os.statvfs(self.source)
+
+    def status(self) -> bytes:
+        """The content of `.prismfs/status.json`."""
+        facts: dict[str, object] = {
+            "source": shown(self.source),
+            "pid": os.getpid(),
+            "version": _VERSION,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started_ns / 1e9)),
+            "models_known": self._inodes.models(),
+            "planning_processes_started": self.planner.started,
+            "engine": self.engine.counters().as_dict(),
+        }
+        return status(facts, self.planner.failures())
+
+    def models(self) -> Iterator[ModelNode]:
+        """Every model under the mount, in order. Walks the source; plans nothing."""
+        return self._models(Root(), "")
+
+    def explain(self, path: str = "") -> list[ModelReport]:
+        """What the models at or below `path` of the mount appear as, and what they do not, and why.
+
+        Plans each. Raises NoSuchEntry for a path that is not there.
+        """
+        node: Node = Root()
+        below = ""
+        for part in filter(None, path.split("/")):
+            if isinstance(node, ModelFolder):
+                break  # a file of a model: the model tells
+            node = self._child(node, part) if isinstance(node, Root | Folder) else node
+            below = f"{below}/{part}" if below else part
+        if isinstance(node, ModelFolder):
+            return [self._report(below, node)]
+        if not isinstance(node, Root | Folder):
+            return []
+        reports = [self._report(model.path, self._model_at(model)) for model in self._models(node, below)]
+        return sorted(reports + self._omitted(node, below), key=lambda report: report.name)
+
+    def close(self) -> None:
+        """End the planner and the engine; what is still open gives StaleHandle."""
+        self.planner.close()
+        self.engine.close()
+
+    def _node(self, ino: int) -> Node:
+        node = self._inodes.node(ino)
+        if node is None:
+            raise NoSuchEntry(f"no inode has the number {ino}")
+        return node
+
+    def _directory(self, ino: int) -> Directory:
+        node = self._node(ino)
+        if isinstance(node, SourceFile | VirtualFile | StatusFile):
+            raise NotADirectory("it is a file")
+        return node
+
+    def _child(self, directory: Directory, name: str) -> Node:
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise NoSuchEntry("no such name", place=shown(name))
+        found: Node | None = None
+        if isinstance(directory, ModelFolder):
+            found = self._in_model(directory, name)
+        elif isinstance(directory, StatusFolder):
+            found = StatusFile() if name == STATUS else None
+        elif isinstance(directory, Root) and name == OWN:
+            found = StatusFolder()
+        else:
+            place = self._places.child(directory, name)
+            found = _as_node(place) if place is not None else None
+        if found is None:
+            raise NoSuchEntry("no such name", place=shown(name))
+        return found
+
+    def _children(self, directory: Directory) -> Iterator[tuple[str, Node]]:
+        if isinstance(directory, StatusFolder):
+            yield STATUS, StatusFile()
+        elif isinstance(directory, ModelFolder):
+            yield from self._all_in_model(directory)
+        else:
+            if isinstance(directory, Root):
+                yield OWN, StatusFolder()
+            for name, place in self._places.children(directory).items():
+                yield name, _as_node(place)
+
+    def _in_model(self, folder: ModelFolder, name: str) -> Node | None:
+        found = self._stored_node(folder, name, self._stored.find(folder, name))
+        if found is not None or name.startswith("."):
+            return found
+        path = f"{folder.inside}/{name}" if folder.inside else name
+        forms = self._forms_of(folder.model)
+        if forms.listing.error is not None and is_form_like(path):
+            raise forms.listing.error.error()
+        entry = forms.find(path)
+        if entry is not None:
+            return VirtualFile(folder.model, entry.name, forms.version)
+        return ModelFolder(folder.model, path) if forms.is_directory(path) else None
+
+    def _all_in_model(self, folder: ModelFolder) -> Iterator[tuple[str, Node]]:
+        seen = set()
+        for name, found in self._stored.entries(folder):
+            node = self._stored_node(folder, name, found)
+            if node is not None:
+                seen.add(name)
+                yield name, node
+        forms = self._forms_of(folder.model)
+        files, directories = forms.inside(folder.inside)
+        for name in directories:
+            if name not in seen:
+                yield name, ModelFolder(folder.model, f"{folder.inside}/{name}" if folder.inside else name)
+        for form in files:
+            if form.path not in seen:
+                yield form.path, VirtualFile(folder.model, form.entry.name, forms.version)
+
+    def _stored_node(self, folder: ModelFolder, name: str, found: os.stat_result | None) -> Node | None:
+        if found is None:
+            return None
+        if stat.S_ISDIR(found.st_mode):
+            return ModelFolder(folder.model, f"{folder.inside}/{name}" if folder.inside else name)
+        return SourceFile(self._stored.at(folder, name), found.st_dev, found.st_ino)
+
+    def _forms_of(self, model: ModelSource) -> Forms:
+        """The model's virtual files as they are now; planned if they were not."""
+        listing = self.planner.listing(model.path)
+        forms = self._forms.get(model)
+        if forms is None or forms.listing is not listing:
+            if len(self._forms) >= _FORMS_KEPT:
+                self._forms.clear()
+            forms = self._forms[model] = Forms(listing, model.name, self._types)
+        return forms
+
+    def _entry(self, node: VirtualFile) -> tuple[Entry, Forms]:
+        """A virtual file's entry, if its sources are still of the same version. Raises StaleHandle."""
+        forms = self._forms_of(node.model)
+        entry = forms.find(node.name) if forms.version == node.version else None
+        if entry is None:
+            raise StaleHandle("the source has changed", path=shown(node.model.path), place=node.name)
+        return entry, forms
+
+    def _attributes(self, ino: int, node: Node) -> Attributes:
+        if isinstance(node, SourceFile):
+            found = os.stat(node.path)
+            if (found.st_dev, found.st_ino) != (node.device, node.inode):
+                raise StaleHandle("the file was replaced", path=shown(node.path))
+            return Attributes(ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1)
+        if isinstance(node, VirtualFile):
+            entry, forms = self._entry(node)
+            identity = self._identities.get(node)
+            held = self.engine.held(identity) if identity else 0
+            return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1)
+        if isinstance(node, StatusFile):
+            return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
+        return Attributes(ino, "directory", 0o755, 4096, 0, self._changed(node), 2)
+
+    def _changed(self, node: Directory) -> int:
+        """When a directory was changed: that of the source, as far as there is one."""
+        path = self.source
+        if isinstance(node, StatusFolder):
+            return self._started_ns
+        if isinstance(node, Folder):
+            path = node.path or node.hub
+        elif isinstance(node, ModelFolder):
+            path = self._stored.path(node)
+        try:
+            return os.stat(path).st_mtime_ns
+        except OSError:
+            # A directory that is there by name only ("gguf") is as old as its model.
+            if isinstance(node, ModelFolder):
+                return os.stat(node.model.path).st_mtime_ns
+            raise
+
+    def _models(self, folder: Root | Folder, path: str) -> Iterator[ModelNode]:
+        for name, place in self._places.children(folder).items():
+            below = f"{path}/{name}" if path else name
+            if isinstance(place, ModelSource):
+                yield ModelNode(below, self._inodes.number(ModelFolder(place)), place.path)
+            else:
+                yield from self._models(place, below)
+
+    def _model_at(self, model: ModelNode) -> ModelFolder:
+        node = self._node(model.ino)
+        assert isinstance(node, ModelFolder)
+        return node
+
+    def _report(self, path: str, folder: ModelFolder) -> ModelReport:
+        forms = self._forms_of(folder.model)
+        stored = {name: found for name, found in self._stored.entries(folder) if stat.S_ISREG(found.st_mode)}
+        entries = [
+            EntryReport(shown(name), found.st_size, "source file", True) for name, found in stored.items()
+        ]
+        for form in forms.all:
+            if form.path not in stored and self._stored.find(folder, form.path) is None:
+                entries.append(
+                    EntryReport(shown(form.path), form.entry.size, form.entry.describe, form.listed)
+                )
+        refusals = tuple(refused for refused in forms.listing.refusals if refused.name not in stored)
+        return ModelReport(
+            shown(path), shown(folder.model.path), tuple(entries), refusals, forms.listing.error
+        )
+
+    def _omitted(self, folder: Root | Folder, path: str) -> list[ModelReport]:
+        """The directories that are not shown, each with the reason."""
+        reports = []
+        for name, reason in self._places.omitted(folder).items():
+            own = os.path.join(folder.path if isinstance(folder, Folder) else self.source, name)
+            failure = Failure("MissingSource", reason, shown(own))
+            reports.append(ModelReport(shown(f"{path}/{name}" if path else name), shown(own), error=failure))
+        for name, place in self._places.children(folder).items():
+            if isinstance(place, Folder):
+                reports += self._omitted(place, f"{path}/{name}" if path else name)
+        return reports
+
+
+def _as_node(place: Place) -> Node:
+    return ModelFolder(place) if isinstance(place, ModelSource) else place
