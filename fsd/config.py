@@ -60,7 +60,7 @@ def switch(text: str) -> bool:
     return word in _YES
 
 
-def types(text: str) -> tuple[str, ...]:
+def type_names(text: str) -> tuple[str, ...]:
     """GGUF types of "q8_0, Q4_K_M": lower case, in order, each once. Raises ValueError."""
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
     if not all(name.isidentifier() and name.isascii() for name in names):
@@ -141,7 +141,7 @@ class Options:
     planner_memory: Annotated[int, Option("4G", size, "SIZE", "address space of a planning process")]
     plan_cache: Annotated[Path, Option(_own_cache, _path, "DIR", "where plans are kept between runs")]
     types: Annotated[
-        tuple[str, ...], Option(_LISTED, types, "TYPES", "GGUF types to list; all can be opened")
+        tuple[str, ...], Option(_LISTED, type_names, "TYPES", "GGUF types to list; all can be opened")
     ]
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
     log_level: Annotated[str, Option("info", level, "LEVEL", f"how much is logged: {', '.join(LOG_LEVELS)}")]
@@ -149,7 +149,7 @@ class Options:
 
 OPTIONS: tuple[Option, ...] = tuple(
     replace(hint.__metadata__[0], name=name)
-    for name, hint in get_type_hints(Options, globalns=globals(), include_extras=True).items()
+    for name, hint in get_type_hints(Options, globals(), globals(), include_extras=True).items()
 )
 
 
