@@ -67,8 +67,9 @@ def test_several_ggufs_must_be_named(tmp_path: Path) -> None:
 
 def test_an_index_without_shards(tmp_path: Path) -> None:
     write_index(tmp_path, {"t": "model-00001-of-00001.safetensors"})
-    with pytest.raises(MissingSource, match="model-00001-of-00001"):
-        open_model(tmp_path)
+    for path in (tmp_path, tmp_path / "model.safetensors.index.json"):
+        with pytest.raises(MissingSource, match="model-00001-of-00001"):
+            open_model(path)
 
 
 def test_paths_that_hold_no_model(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from translators.sources.recognise import Found, recognise, set_of
 
 ST, GG = "safetensors", "gguf"
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+INDEX = "model.safetensors.index.json"
 
 
 @pytest.mark.parametrize(
@@ -18,24 +20,7 @@ ST, GG = "safetensors", "gguf"
         (["optimizer.safetensors", "mmproj.safetensors", "._model.safetensors"], []),
         (["model.safetensors", "config.json"], [Found(ST, "", ("model.safetensors",))]),
         (["model.safetensors.index.json"], [Found(ST, "", ("model.safetensors.index.json",))]),
-        (
-            [
-                "model-00002-of-00002.safetensors",
-                "model.safetensors.index.json",
-                "model-00001-of-00002.safetensors",
-            ],
-            [
-                Found(
-                    ST,
-                    "",
-                    (
-                        "model.safetensors.index.json",
-                        "model-00001-of-00002.safetensors",
-                        "model-00002-of-00002.safetensors",
-                    ),
-                )
-            ],
-        ),
+        ([SHARDS[1], INDEX, SHARDS[0]], [Found(ST, "", (INDEX, *SHARDS))]),
         (["model.safetensors", "consolidated.safetensors"], [Found(ST, "", ("model.safetensors",))]),
         (["model.safetensors", "a-q4.gguf", "b-q4.gguf"], [Found(ST, "", ("model.safetensors",))]),
         (["consolidated.safetensors", "a.gguf"], [Found(ST, "", ("consolidated.safetensors",))]),
@@ -82,3 +67,4 @@ def test_a_safetensors_shard_brings_its_index() -> None:
     siblings = ["x-00001-of-000002.safetensors", "x-00002-of-000002.safetensors", "x.safetensors.index.json"]
     found = set_of(siblings[0], siblings)
     assert found == Found(ST, "x", (siblings[2], siblings[0], siblings[1]))
+    assert set_of(siblings[2], siblings) == found

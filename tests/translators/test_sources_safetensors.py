@@ -23,6 +23,11 @@ from translators.sources.safetensors import read
 from translators.sources.side_files import SIDE_FILES
 
 
+def _library_reads(data: bytes) -> list[tuple[str, dict[str, Any]]]:
+    tensors: list[tuple[str, dict[str, Any]]] = deserialize(data)  # type: ignore[no-untyped-call]
+    return tensors
+
+
 def _one(root: Path, data: bytes) -> Path:
     (root / "model.safetensors").write_bytes(data)
     return root
@@ -32,7 +37,7 @@ def _one(root: Path, data: bytes) -> Path:
 def test_every_dtype(tmp_path: Path, dtype: str) -> None:
     size = handmade.SAFETENSORS_BITS[dtype] * 24 // 8
     data = safetensors({"t": entry(dtype, [2, 12], 0, size)}, bytes(size))
-    assert deserialize(data)[0][1]["dtype"] == dtype  # the library accepts the file as well
+    assert _library_reads(data)[0][1]["dtype"] == dtype  # the library accepts the file as well
     tensor = read(_one(tmp_path, data)).tensors["t"]
     assert (tensor.dtype, tensor.shape) == (DTYPES[dtype], (2, 12))
     assert tensor.extent == Extent(0, len(data) - size, size)
@@ -50,8 +55,8 @@ def test_order_is_shards_then_names_as_strings(tmp_path: Path) -> None:
     (tmp_path / "model-00001-of-00002.safetensors").write_bytes(shard(names))
     model = read(tmp_path)
     assert list(model.tensors) == ["l.0.w", "l.1.w", "l.10.w", "l.11.w", "l.2.w", "a.0"]
-    assert [os.path.basename(file.path) for file in model.files] == [
-        b"model-00001-of-00002.safetensors", b"model-00002-of-00002.safetensors",
+    assert [Path(os.fsdecode(file.path)).name for file in model.files] == [
+        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
     ]  # fmt: skip
     for name, data in names.items():
         extent = model.tensors[name].extent
@@ -83,7 +88,7 @@ def test_an_index_decides_which_files_are_shards(tmp_path: Path) -> None:
 def test_scalars_and_empty_tensors(tmp_path: Path) -> None:
     header = {"e": entry("F32", [3, 0], 4, 4), "s": entry("F32", [], 0, 4), "f": entry("F32", [0], 0, 0)}
     data = safetensors(header, b"1234")
-    assert len(deserialize(data)) == 3
+    assert len(_library_reads(data)) == 3
     model = read(_one(tmp_path, data))
     assert {name: tensor.shape for name, tensor in model.tensors.items()} == {"e": (3, 0), "s": (), "f": (0,)}
 
@@ -101,7 +106,8 @@ def test_model_tells_config_name_metadata_and_side_files(tmp_path: Path) -> None
     assert model.metadata == {"format": "pt", "by": "hand"}
     assert model.key_values is None
     assert [os.fsdecode(file.path).removeprefix(f"{root}/") for file in model.files] == [
-        "model.safetensors", "config.json", "tokenizer.json", "additional_chat_templates/tool.jinja", "README.md",
+        "model.safetensors", "config.json", "tokenizer.json", "additional_chat_templates/tool.jinja",
+        "README.md",
     ]  # fmt: skip
     assert len(set(SIDE_FILES)) == len(SIDE_FILES)
 
@@ -143,60 +149,67 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
 
 
 GOOD = {"t": entry("F32", [2], 0, 8)}
+EIGHT = bytes(8)
+
+
+def _with(**fields: object) -> bytes:
+    """A file whose one entry has these fields instead of the right ones."""
+    return safetensors({"t": {**GOOD["t"], **fields}}, EIGHT)
+
+
 # What the library's reader refuses too, and our words for it.
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty file": (b"", "too few"),
     "seven bytes": (bytes(7), "too few"),
-    "no header": (safetensors(b""), "no JSON"),
-    "length beyond the file": (safetensors(GOOD, bytes(8), length=1000), "in a file of"),
-    "length of 2**64-1": (safetensors(GOOD, bytes(8), length=2**64 - 1), "the format allows"),
-    "length of 101 MB": (safetensors(GOOD, bytes(8), length=101_000_000), "the format allows"),
-    "not JSON": (safetensors(b'{"t": '), "no JSON"),
-    "not UTF-8": (safetensors(b'{"\xff": 1}'), "no UTF-8"),
-    "an array": (safetensors(b"[]"), "no JSON object"),
-    "a number": (safetensors(b"1"), "no JSON object"),
-    "deep nesting": (safetensors(b"[" * 200_000), "beyond all measure"),
-    "a number of 5000 digits": (safetensors(b'{"t": ' + b"9" * 5000 + b"}"), "beyond all measure"),
-    "NaN": (safetensors(b'{"t": NaN}'), "no JSON number"),
-    "entry is no object": (safetensors({"t": 3}), "no object with"),
-    "no dtype": (safetensors({"t": {"shape": [], "data_offsets": [0, 0]}}), "no object with"),
-    "unknown dtype": (safetensors({"t": entry("F33", [2], 0, 8)}, bytes(8)), "no dtype 'F33'"),
-    "ggml's dtype": (safetensors({"t": entry("Q4_0", [32], 0, 18)}, bytes(18)), "no dtype 'Q4_0'"),
-    "dtype is a list": (safetensors({"t": {**GOOD["t"], "dtype": []}}, bytes(8)), "no dtype"),
-    "negative dimension": (safetensors({"t": entry("F32", [-2], 0, 8)}, bytes(8)), "whole numbers"),
-    "fraction": (safetensors({"t": {**GOOD["t"], "shape": [2.0]}}, bytes(8)), "whole numbers"),
-    "true as a dimension": (safetensors({"t": {**GOOD["t"], "shape": [True, 2]}}, bytes(8)), "whole numbers"),
-    "three offsets": (
-        safetensors({"t": {**GOOD["t"], "data_offsets": [0, 8, 8]}}, bytes(8)),
-        "whole numbers",
+    "no header": (safetensors(b""), "truncated"),
+    "length beyond the file": (safetensors(GOOD, EIGHT, length=1000), "in a file of"),
+    "length of 2**64-1": (safetensors(GOOD, EIGHT, length=2**64 - 1), "the format allows"),
+    "length of 101 MB": (safetensors(GOOD, EIGHT, length=101_000_000), "the format allows"),
+    "not JSON": (safetensors(b'{"t": '), "truncated"),
+    "not UTF-8": (safetensors(b'{"\xff": 1}'), "utf-8"),
+    "an array": (safetensors(b"[]"), "got `array`"),
+    "a number": (safetensors(b"1"), "got `int`"),
+    "deep nesting": (safetensors(b'{"t":' + b"[" * 200_000), "recursion"),
+    "a number of 5000 digits": (safetensors(b'{"t": ' + b"9" * 5000 + b"}"), "no valid header"),
+    "a dimension of 5000 digits": (
+        safetensors(json.dumps(GOOD).replace("[2]", f"[{'9' * 5000}]").encode()),
+        "range",
     ),
-    "end before begin": (safetensors({"t": entry("F32", [2], 8, 0)}, bytes(8)), "lie outside"),
-    "end beyond the data": (safetensors({"t": entry("F32", [2], 0, 8)}, bytes(7)), "lie outside"),
-    "huge shape": (safetensors({"t": entry("F32", [2**40, 2**40], 0, 8)}, bytes(8)), "in 64 bits"),
-    "huge shape times nothing": (safetensors({"t": entry("F32", [2**40, 2**40, 0], 0, 0)}), "in 64 bits"),
-    "shape larger than stored": (safetensors({"t": entry("F32", [3], 0, 8)}, bytes(8)), "need 12"),
+    "NaN": (safetensors(b'{"t": NaN}'), "malformed"),
+    "entry is no object": (safetensors({"t": 3}), "got `int`"),
+    "no dtype": (safetensors({"t": {"shape": [], "data_offsets": [0, 0]}}), "missing required field `dtype`"),
+    "unknown dtype": (_with(dtype="F33"), "no dtype 'F33'"),
+    "ggml's dtype": (safetensors({"t": entry("Q4_0", [32], 0, 18)}, bytes(18)), "no dtype 'Q4_0'"),
+    "dtype is a list": (_with(dtype=[]), "got `array`"),
+    "negative dimension": (_with(shape=[-2]), "`int` >= 0"),
+    "fraction": (_with(shape=[2.0]), "got `float`"),
+    "true as a dimension": (_with(shape=[True, 2]), "got `bool`"),
+    "three offsets": (_with(data_offsets=[0, 8, 8]), "length 2"),
+    "end before begin": (_with(data_offsets=[8, 0]), "lie outside"),
+    "end beyond the data": (safetensors(GOOD, bytes(7)), "lie outside"),
+    "huge shape": (_with(shape=[2**40, 2**40]), "beyond 64 bits"),
+    "huge shape times nothing": (_with(shape=[2**40, 2**40, 0]), "beyond 64 bits"),
+    "shape larger than stored": (_with(shape=[3]), "need 12"),
     "half a byte": (safetensors({"t": entry("F4", [3], 0, 1)}, bytes(1)), "no whole number of bytes"),
     "overlap": (
         safetensors({"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, bytes(6)),
         "overlaps",
     ),
-    "the same bytes twice": (
+    "same bytes": (
         safetensors({"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 0, 4)}, bytes(4)),
         "overlaps",
     ),
     "hole": (safetensors({"a": entry("U8", [1], 0, 1), "b": entry("U8", [1], 2, 3)}, bytes(3)), "hole"),
     "hole at the start": (safetensors({"a": entry("U8", [1], 1, 2)}, bytes(2)), "hole"),
     "bytes after the last": (safetensors(GOOD, bytes(9)), "belong to none"),
-    "metadata of numbers": (safetensors({"__metadata__": {"a": 1}}), "object of strings"),
-    "metadata is a list": (safetensors({"__metadata__": ["a"]}), "object of strings"),
-    "half a surrogate pair": (
-        safetensors(rb'{"\ud800":' + json.dumps(GOOD["t"]).encode() + b"}", bytes(8)),
-        "half",
-    ),
+    "metadata of numbers": (safetensors({"__metadata__": {"a": 1}}), "got `int`"),
+    "metadata is a list": (safetensors({"__metadata__": ["a"]}), "got `array`"),
+    "half a surrogate pair": (safetensors({"\ud800": GOOD["t"]}, EIGHT), "surrogate"),
     "dtype twice": (
-        safetensors(b'{"t":{"dtype":"F32","dtype":"I32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
-        "'dtype' appears twice",
+        safetensors(json.dumps(GOOD).replace('"dtype"', '"dtype":"I32","dtype"').encode(), EIGHT),
+        "twice",
     ),
+    "metadata twice": (safetensors(b'{"__metadata__":{},"__metadata__":{"a":"b"}}'), "twice"),
 }
 
 
@@ -209,13 +222,37 @@ def test_hostile_headers(tmp_path: Path, case: str) -> None:
     assert caught.value.remedy
     assert len(str(caught.value)) < 1000
     with pytest.raises((SafetensorError, RecursionError, ValueError)):
-        deserialize(data)
+        _library_reads(data)
 
 
-def test_a_tensor_twice_is_refused_though_the_library_takes_it(tmp_path: Path) -> None:
+def _stricter(name: str) -> bytes:
     one = b'"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
-    with pytest.raises(MalformedSource, match="'t' appears twice"):
-        read(_one(tmp_path, safetensors(b"{" + one + b"," + one + b"}", b"1")))
+    return {
+        "tensor twice": safetensors(b"{" + one + b"," + one + b"}", b"1"),
+        "metadata key twice": safetensors(b'{"__metadata__":{"a":"1","a":"2"},' + one + b"}", b"1"),
+        "field that the format lacks": safetensors(b"{" + one.replace(b"{", b'{"x":1,') + b"}", b"1"),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("tensor twice", "twice"),
+        ("metadata key twice", "twice"),
+        ("field that the format lacks", "unknown field `x`"),
+    ],
+)
+def test_what_is_refused_though_the_library_takes_it(tmp_path: Path, case: str, words: str) -> None:
+    data = _stricter(case)
+    assert len(_library_reads(data)) == 1
+    with pytest.raises(MalformedSource, match=words):
+        read(_one(tmp_path, data))
+
+
+def test_quotes_and_backslashes_in_names_are_no_repeated_keys(tmp_path: Path) -> None:
+    names = ['"', "\\", '\\"', '"\\', '\\\\"', '","a":"', ""]
+    _one(tmp_path, shard(dict.fromkeys(names, b"1"), {'"\\': '\\"', "": '"'}))
+    assert list(read(tmp_path).tensors) == sorted(names)
 
 
 def test_a_real_header_of_101_mb_is_refused_unread(tmp_path: Path) -> None:
@@ -305,12 +342,12 @@ SETS: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "absent tensor": (
         _index_with(c="model-00002-of-00002.safetensors"),
         MalformedSource,
-        "'c': the tensor is not",
+        "'c': the tensor is",
     ),
     "other shard": (
         _index_with(a="model-00002-of-00002.safetensors"),
         MalformedSource,
-        "'a': the tensor is not",
+        "'a': the tensor is",
     ),
     "not in the index": (_second_holds(b=b"2", z=b"3"), MalformedSource, "'z': the index lacks"),
     "in two shards": (_second_holds(b=b"2", a=b"1"), MalformedSource, "'a': the tensor is in 'model-00001"),
@@ -318,12 +355,14 @@ SETS: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "absolute path": (_index_with(b="/etc/passwd"), MalformedSource, "plain name"),
     "below": (_index_with(b="x/y.safetensors"), MalformedSource, "plain name"),
     "zero byte": (_index_with(b="x\0.safetensors"), MalformedSource, "plain name"),
-    "number as shard": (_index_with(b=7), MalformedSource, "plain name"),
+    "number as shard": (_index_with(b=7), MalformedSource, "got `int`"),
     "long name": (_index_with(b="x" * 5000 + ".safetensors"), MissingSource, "File name too long"),
-    "no weight_map": (_index_of("{}"), MalformedSource, "no weight_map"),
-    "weight_map is a list": (_index_of('{"weight_map": []}'), MalformedSource, "no weight_map"),
-    "index is no JSON": (_index_of("{"), MalformedSource, "line 1, column 2"),
-    "index is a list": (_index_of("[]"), MalformedSource, "no JSON object"),
+    "no weight_map": (_index_of("{}"), MalformedSource, "missing required field `weight_map`"),
+    "weight_map is a list": (_index_of('{"weight_map": []}'), MalformedSource, "got `array`"),
+    "index is no JSON": (_index_of("{"), MalformedSource, "truncated"),
+    "index is a list": (_index_of("[]"), MalformedSource, "got `array`"),
+    "weight_map is empty": (_index_of('{"weight_map": {}}'), MalformedSource, "is empty"),
+    "index is nested deep": (_index_of('{"x":' + "[" * 100_000), MalformedSource, "recursion"),
     "link to itself": (_loop, MissingSource, "symbolic link"),
     "link to nowhere": (_dangling, MissingSource, "link to nowhere"),
     "a pipe": (_pipe, MissingSource, "not a regular file"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from translators.errors import MissingSource, Unsupported
 from translators.model import Model
 from translators.sources import gguf, safetensors
-from translators.sources.recognise import SAFETENSORS, Found, is_gguf, recognise, set_of
+from translators.sources.recognise import INDEX, SAFETENSORS, Found, is_gguf, recognise, set_of
 from translators.sources.stored_file import shown, unreadable
 
 __all__ = ["Found", "open_model", "recognise"]
@@ -54,7 +54,7 @@ def _open_directory(root: Path) -> Model:
 
 def _open_file(path: Path) -> Model:
     path.stat()
-    if not is_gguf(path.name) and not path.name.endswith(SAFETENSORS):
+    if not is_gguf(path.name) and not path.name.endswith((SAFETENSORS, INDEX)):
         reason, remedy = "is neither a safetensors nor a GGUF file", "name a model's directory or weights"
         raise Unsupported(reason, path=shown(path), remedy=remedy)
     siblings = [entry.name for entry in path.parent.iterdir()]

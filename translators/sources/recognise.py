@@ -60,13 +60,18 @@ def recognise(names: Iterable[str]) -> list[Found]:
 
 
 def set_of(name: str, siblings: Collection[str]) -> Found:
-    """The model that one weight file belongs to: itself, or the split set that it is a shard of."""
-    part, gguf = part_of(name), is_gguf(name)
+    """The model that one file belongs to: itself, or the split set that it is a shard or the index of."""
+    part, gguf, is_index = part_of(name), is_gguf(name), name.endswith(INDEX)
     suffix = GGUF if gguf else SAFETENSORS
-    if not part.count:
+    if not part.count and not is_index:
         return Found(suffix[1:], part.stem, (name,))
     candidates = [other for other in sorted(siblings) if other.lower().endswith(suffix)]
-    same = [other for other in candidates if _same_set(part_of(other), part)]
+    parts = {other: part_of(other) for other in candidates}
+    same = [
+        other
+        for other, its in parts.items()
+        if its.stem == part.stem and (is_index or its.count == part.count)
+    ]
     index = [] if gguf else [other for other in siblings if other == part.stem + INDEX]
     return Found(suffix[1:], part.stem, (*index, *same))
 
@@ -74,10 +79,6 @@ def set_of(name: str, siblings: Collection[str]) -> Found:
 def is_gguf(name: str) -> bool:
     """True for the name of a GGUF file, in any case."""
     return name.lower().endswith(GGUF)
-
-
-def _same_set(one: Part, other: Part) -> bool:
-    return (one.stem, one.count) == (other.stem, other.count)
 
 
 def _safetensors(names: list[str]) -> list[Found]:

@@ -14,14 +14,27 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from translators.errors import MissingSource
 from translators.model import FileIdentity, Model, Tensor
 from translators.sources.recognise import INDEX, SAFETENSORS, part_of, recognise
 from translators.sources.safetensors_header import Header, read_header
-from translators.sources.side_files import config_of, json_object, side_files
+from translators.sources.side_files import config_of, side_files
 from translators.sources.stored_file import StoredFile, malformed, shown, unreadable
 
+# The largest index among public models has about 10 MB.
+INDEX_LIMIT = 100_000_000
 _FETCH_MODEL = "fetch the model again, with all its files"
+
+
+class _Index(msgspec.Struct, frozen=True):
+    """An index: which shard holds which tensor. What else is in it is of no use here."""
+
+    weight_map: dict[str, str]
+
+
+_INDEX = msgspec.json.Decoder(_Index)
 
 
 def read(root: Path, files: Sequence[str] = (), name: str = "") -> Model:
@@ -69,12 +82,17 @@ def _recognised(root: Path) -> tuple[str, ...]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     """Which shard holds which tensor, as the index says; file names are names, never paths."""
-    placed = json_object(index).get("weight_map")
-    if not isinstance(placed, dict) or not placed:
-        raise malformed(index, "has no weight_map")
+    with StoredFile(index) as file:
+        if file.size > INDEX_LIMIT:
+            raise file.malformed(f"{file.size:,} bytes are too many for an index")
+        try:
+            placed = _INDEX.decode(file.read(0, file.size)).weight_map
+        except (ValueError, RecursionError) as error:
+            raise file.malformed(f"no valid index: {error}") from error
+    if not placed:
+        raise malformed(index, "the weight_map is empty")
     for tensor, shard in placed.items():
-        plain = isinstance(shard, str) and shard.endswith(SAFETENSORS) and not set(shard) & {"/", "\\", "\0"}
-        if not plain or not shard.isprintable():
+        if not shard.endswith(SAFETENSORS) or not shard.isprintable() or set(shard) & {"/", "\\"}:
             reason = f"the shard {shard!r} is not the plain name of a safetensors file"
             raise malformed(index, reason, f"weight_map, tensor {tensor!r}")
     return placed

@@ -40,8 +40,8 @@ SIDE_FILES = (
     "model.safetensors.index.json",
 )
 
-# The largest config.json and index.json in public models are about 10 MB.
-JSON_LIMIT = 100_000_000
+# Python's parser can take fifty bytes of memory for one of hostile JSON; a real config.json has some kB.
+JSON_LIMIT = 16_000_000
 
 
 def side_files(root: Path) -> tuple[FileIdentity, ...]:
