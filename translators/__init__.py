@@ -18,6 +18,8 @@ from translators.errors import (
 from translators.layout import Layout
 from translators.model import Model
 from translators.plans import Plan, Refusal
+from translators.sources import open_model
+from translators.targets import plans
 
 __all__ = [
     "BadValues", "Layout", "MalformedSource", "MissingSource", "Model", "Plan", "Refusal", "SourceChanged",
