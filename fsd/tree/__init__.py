@@ -1,6 +1,6 @@
 """What exists under the mount, what it is called, and what each name leads to. No FUSE here.
 
-    tree = open_tree(source, options)
+    tree = Tree(source, planner, engine, types=options.types)
     attributes = tree.lookup(tree.ROOT, "Qwen2.5-7B-Instruct")
     tree.entries(attributes.ino)
     with tree.open(ino) as handle: handle.read(offset, size)
@@ -19,29 +19,14 @@ has. No tensor data is read for any of it (I1).
 
     nodes.py     what there can be, and inode numbers     handles.py   open files
     places.py    where models lie                         hub.py       a hub cache's layout
-    stored.py    a model's source files                   forms.py     its virtual files
+    models.py    a model's directory:
+    stored.py    its source files                         forms.py     its virtual files
     status.py    status.json                              reports.py   what `prismfs ls` says
 """
 
-import os
-from collections.abc import Collection
-
-from fsd.config import Options
-from fsd.engine import Engine, MemoryStore
-from fsd.planner import Planner
 from fsd.tree.handles import Handle
 from fsd.tree.nodes import Attributes
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.tree import Tree
 
-__all__ = ["Attributes", "EntryReport", "Handle", "ModelNode", "ModelReport", "Tree", "open_tree"]
-
-
-def open_tree(source: str | os.PathLike[str], options: Options, excluded: Collection[str] = ()) -> Tree:
-    """A tree of `source` with an engine and a planner of its own, by `options`; to be closed.
-
-    Starts neither thread nor process before they are needed, so that a daemon may fork first.
-    """
-    engine = Engine(MemoryStore(options.cache_memory), options.workers)
-    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
-    return Tree(source, engine, planner, types=options.types, excluded=excluded)
+__all__ = ["Attributes", "EntryReport", "Handle", "ModelNode", "ModelReport", "Tree"]

@@ -60,6 +60,10 @@ class ModelFolder:
     model: ModelSource
     inside: str = ""
 
+    def below(self, name: str) -> str:
+        """The path of `name` from the model's own directory."""
+        return f"{self.inside}/{name}" if self.inside else name
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:

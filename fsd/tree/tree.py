@@ -10,10 +10,10 @@ from importlib.metadata import version
 
 from fsd.engine import Engine
 from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
-from fsd.planner import Entry, Failure, Planner
+from fsd.planner import Failure, Planner
 from fsd.planner.messages import shown
-from fsd.tree.forms import Forms, is_form_like
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
+from fsd.tree.models import ModelFolders
 from fsd.tree.nodes import (
     ROOT,
     Attributes,
@@ -37,7 +37,6 @@ from translators.sources.recognise import recognise
 
 OWN, STATUS = ".prismfs", "status.json"
 _VERSION = version("prismfs")
-_FORMS_KEPT = 4096
 
 Directory = Root | Folder | ModelFolder | StatusFolder
 
@@ -46,23 +45,22 @@ class Tree:
     """What exists under a mount of `source`, a directory or a weight file. Safe for use by many threads.
 
     `types` are the GGUF types that directories list. `excluded` are absolute paths that are not looked
-    into: the mount point, where it lies in the source. The tree owns its engine and its planner.
+    into: the mount point, where it lies in the source. Planner and engine are the caller's to close.
     """
 
     ROOT = ROOT
 
     def __init__(
-        self, source: str | os.PathLike[str], engine: Engine, planner: Planner, *,
-        types: Collection[str], excluded: Collection[str] = (), recognise: Recogniser = recognise,
+        self, source: str | os.PathLike[str], planner: Planner, engine: Engine, *, types: Collection[str],
+        excluded: Collection[str | os.PathLike[str]] = (), recognise: Recogniser = recognise,
     ) -> None:  # fmt: skip
         self.source = os.path.abspath(os.fspath(source))
-        self.engine = engine
-        self.planner = planner
-        self._types = frozenset(types)
-        self._places = Places(self.source, excluded, recognise)
+        self._planner = planner
+        self._engine = engine
+        self._places = Places(self.source, [os.fspath(path) for path in excluded], recognise)
         self._stored = Stored(self._places)
+        self._folders = ModelFolders(self._stored, planner, types)
         self._inodes = Inodes()
-        self._forms: dict[ModelSource, Forms] = {}
         self._identities: dict[VirtualFile, str] = {}
         self._started_ns = time.time_ns()
 
@@ -96,10 +94,7 @@ class Tree:
         if isinstance(node, StatusFile):
             return TextHandle(ino, self.status())
         if isinstance(node, VirtualFile):
-            self._entry(node)
-            file = self.engine.open(self.planner.layout(node.model.path, node.name))
-            self._identities[node] = file.identity
-            return VirtualHandle(ino, file)
+            return self._open(ino, node)
         raise IsADirectory("it is a directory")
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
@@ -108,7 +103,7 @@ class Tree:
         if isinstance(node, SourceFile):
             return {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
         if isinstance(node, VirtualFile):
-            entry, forms = self._entry(node)
+            entry, forms = self._folders.entry(node)
             return {
                 "user.prismfs.target": entry.describe.encode(),
                 "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
@@ -128,10 +123,10 @@ class Tree:
             "version": _VERSION,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started_ns / 1e9)),
             "models_known": self._inodes.models(),
-            "planning_processes_started": self.planner.started,
-            "engine": self.engine.counters().as_dict(),
+            "planning_processes_started": self._planner.started,
+            "engine": self._engine.counters().as_dict(),
         }
-        return status(facts, self.planner.failures())
+        return status(facts, self._planner.failures())
 
     def models(self) -> Iterator[ModelNode]:
         """Every model under the mount, in order. Walks the source; plans nothing."""
@@ -156,10 +151,17 @@ class Tree:
         reports = [self._report(model.path, self._model_at(model)) for model in self._models(node, below)]
         return sorted(reports + self._omitted(node, below), key=lambda report: report.name)
 
-    def close(self) -> None:
-        """End the planner and the engine; what is still open gives StaleHandle."""
-        self.planner.close()
-        self.engine.close()
+    def _open(self, ino: int, node: VirtualFile) -> Handle:
+        self._folders.entry(node)
+        file = self._engine.open(self._planner.layout(node.model.path, node.name))
+        try:
+            # Once more: what was planned is of this version only if the source still is.
+            self._folders.entry(node)
+        except BaseException:
+            file.close()
+            raise
+        self._identities[node] = file.identity
+        return VirtualHandle(ino, file)
 
     def _node(self, ino: int) -> Node:
         node = self._inodes.node(ino)
@@ -178,7 +180,7 @@ class Tree:
             raise NoSuchEntry("no such name", place=shown(name))
         found: Node | None = None
         if isinstance(directory, ModelFolder):
-            found = self._in_model(directory, name)
+            found = self._folders.child(directory, name)
         elif isinstance(directory, StatusFolder):
             found = StatusFile() if name == STATUS else None
         elif isinstance(directory, Root) and name == OWN:
@@ -194,66 +196,12 @@ class Tree:
         if isinstance(directory, StatusFolder):
             yield STATUS, StatusFile()
         elif isinstance(directory, ModelFolder):
-            yield from self._all_in_model(directory)
+            yield from self._folders.children(directory)
         else:
             if isinstance(directory, Root):
                 yield OWN, StatusFolder()
             for name, place in self._places.children(directory).items():
                 yield name, _as_node(place)
-
-    def _in_model(self, folder: ModelFolder, name: str) -> Node | None:
-        found = self._stored_node(folder, name, self._stored.find(folder, name))
-        if found is not None or name.startswith("."):
-            return found
-        path = f"{folder.inside}/{name}" if folder.inside else name
-        forms = self._forms_of(folder.model)
-        if forms.listing.error is not None and is_form_like(path):
-            raise forms.listing.error.error()
-        entry = forms.find(path)
-        if entry is not None:
-            return VirtualFile(folder.model, entry.name, forms.version)
-        return ModelFolder(folder.model, path) if forms.is_directory(path) else None
-
-    def _all_in_model(self, folder: ModelFolder) -> Iterator[tuple[str, Node]]:
-        seen = set()
-        for name, found in self._stored.entries(folder):
-            node = self._stored_node(folder, name, found)
-            if node is not None:
-                seen.add(name)
-                yield name, node
-        forms = self._forms_of(folder.model)
-        files, directories = forms.inside(folder.inside)
-        for name in directories:
-            if name not in seen:
-                yield name, ModelFolder(folder.model, f"{folder.inside}/{name}" if folder.inside else name)
-        for form in files:
-            if form.path not in seen:
-                yield form.path, VirtualFile(folder.model, form.entry.name, forms.version)
-
-    def _stored_node(self, folder: ModelFolder, name: str, found: os.stat_result | None) -> Node | None:
-        if found is None:
-            return None
-        if stat.S_ISDIR(found.st_mode):
-            return ModelFolder(folder.model, f"{folder.inside}/{name}" if folder.inside else name)
-        return SourceFile(self._stored.at(folder, name), found.st_dev, found.st_ino)
-
-    def _forms_of(self, model: ModelSource) -> Forms:
-        """The model's virtual files as they are now; planned if they were not."""
-        listing = self.planner.listing(model.path)
-        forms = self._forms.get(model)
-        if forms is None or forms.listing is not listing:
-            if len(self._forms) >= _FORMS_KEPT:
-                self._forms.clear()
-            forms = self._forms[model] = Forms(listing, model.name, self._types)
-        return forms
-
-    def _entry(self, node: VirtualFile) -> tuple[Entry, Forms]:
-        """A virtual file's entry, if its sources are still of the same version. Raises StaleHandle."""
-        forms = self._forms_of(node.model)
-        entry = forms.find(node.name) if forms.version == node.version else None
-        if entry is None:
-            raise StaleHandle("the source has changed", path=shown(node.model.path), place=node.name)
-        return entry, forms
 
     def _attributes(self, ino: int, node: Node) -> Attributes:
         if isinstance(node, SourceFile):
@@ -262,9 +210,9 @@ class Tree:
                 raise StaleHandle("the file was replaced", path=shown(node.path))
             return Attributes(ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1)
         if isinstance(node, VirtualFile):
-            entry, forms = self._entry(node)
+            entry, forms = self._folders.entry(node)
             identity = self._identities.get(node)
-            held = self.engine.held(identity) if identity else 0
+            held = self._engine.held(identity) if identity else 0
             return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1)
         if isinstance(node, StatusFile):
             return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
@@ -301,7 +249,7 @@ class Tree:
         return node
 
     def _report(self, path: str, folder: ModelFolder) -> ModelReport:
-        forms = self._forms_of(folder.model)
+        forms = self._folders.forms(folder.model)
         stored = {name: found for name, found in self._stored.entries(folder) if stat.S_ISREG(found.st_mode)}
         entries = [
             EntryReport(shown(name), found.st_size, "source file", True) for name, found in stored.items()

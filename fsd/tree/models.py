@@ -1,0 +1,87 @@
+"""A model's directory: its source files, and the virtual files that it has as well.
+
+A source file goes before a virtual one of the same name, and is found without planning. For every other
+name the model's listing is asked for, which plans it if need be.
+Knows nothing of inodes, of handles, or of where models lie.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+
+from fsd.errors import StaleHandle
+from fsd.planner import Entry, Planner
+from fsd.planner.messages import shown
+from fsd.tree.forms import Forms, is_form_like
+from fsd.tree.nodes import ModelFolder, ModelSource, SourceFile, VirtualFile
+from fsd.tree.stored import Stored
+
+_FORMS_KEPT = 4096
+
+Inside = ModelFolder | SourceFile | VirtualFile
+
+
+class ModelFolders:
+    """Names inside models, by `stored` and `planner`; GGUF types in `types` are listed."""
+
+    def __init__(self, stored: Stored, planner: Planner, types: Collection[str]) -> None:
+        self._stored = stored
+        self._planner = planner
+        self._types = frozenset(types)
+        self._forms: dict[ModelSource, Forms] = {}
+
+    def child(self, folder: ModelFolder, name: str) -> Inside | None:
+        """What `name` is in a model's directory. Raises PlanRefused, or why the model has no forms at all."""
+        found = self._stored.find(folder, name)
+        if found is not None:
+            return self._node(folder, name, found)
+        if name.startswith("."):  # no form has such a name; whoever probes for one need not wait for a plan
+            return None
+        path = folder.below(name)
+        forms = self.forms(folder.model)
+        if forms.listing.error is not None and is_form_like(path):
+            raise forms.listing.error.error()
+        entry = forms.find(path)
+        if entry is not None:
+            return VirtualFile(folder.model, entry.name, forms.version)
+        return ModelFolder(folder.model, path) if forms.is_directory(path) else None
+
+    def children(self, folder: ModelFolder) -> Iterator[tuple[str, Inside]]:
+        """What a listing shows: source files, then virtual ones if the model can be planned."""
+        seen = set()
+        for name, found in self._stored.entries(folder):
+            seen.add(name)
+            yield name, self._node(folder, name, found)
+        forms = self.forms(folder.model)
+        files, directories = forms.inside(folder.inside)
+        for name in directories:
+            if name not in seen:
+                yield name, ModelFolder(folder.model, folder.below(name))
+        for form in files:
+            if form.path not in seen:
+                yield form.path, VirtualFile(folder.model, form.entry.name, forms.version)
+
+    def forms(self, model: ModelSource) -> Forms:
+        """The model's virtual files as they are now; planned if they were not."""
+        listing = self._planner.listing(model.path)
+        forms = self._forms.get(model)
+        if forms is None or forms.listing is not listing:
+            if len(self._forms) >= _FORMS_KEPT:
+                self._forms.clear()
+            forms = self._forms[model] = Forms(listing, model.name, self._types)
+        return forms
+
+    def entry(self, file: VirtualFile) -> tuple[Entry, Forms]:
+        """A virtual file's entry, if its sources are still of the same version. Raises StaleHandle."""
+        forms = self.forms(file.model)
+        entry = forms.find(file.name) if forms.version == file.version else None
+        if entry is None:
+            raise StaleHandle("the source has changed", path=shown(file.model.path), place=file.name)
+        return entry, forms
+
+    def _node(self, folder: ModelFolder, name: str, found: os.stat_result) -> ModelFolder | SourceFile:
+        if stat.S_ISDIR(found.st_mode):
+            return ModelFolder(folder.model, folder.below(name))
+        return SourceFile(self._stored.at(folder, name), found.st_dev, found.st_ino)
