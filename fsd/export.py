@@ -3,8 +3,8 @@
     export(layout, Path("x.gguf"), workers=8, progress=bar.update)
 
 The target appears complete or not at all: until everything is written and synced the data has no name
-(or, where the file system knows no such files, a hidden one that is removed on any error). Pieces are translated
-side by side, each thread with one buffer, so memory is bounded by the number of threads.
+(or, where the file system knows no such files, a hidden one that is removed on any error). Pieces are
+translated side by side, each thread with one buffer, so memory is bounded by the number of threads.
 Knows layouts; nothing of names under a mount, nor of terminals.
 """
 
@@ -38,8 +38,8 @@ class ExportError(PrismError):
 def export(layout: Layout, target: Path, *, workers: int, progress: Progress, replace: bool = False) -> None:
     """Write `layout` to the file `target`; `progress` gets the count of each run of bytes written.
 
-    Raises ExportError (the target exists, no room), OSError, and what `Layout.read_into` raises; in every case, and on
-    KeyboardInterrupt, nothing is left behind.
+    Raises ExportError (the target exists, no room), OSError, and what `Layout.read_into` raises; then, and
+    on KeyboardInterrupt, nothing is left behind.
     """
     if target.is_dir():
         raise ExportError("this is a directory", path=str(target), remedy="name a file: -o DIRECTORY/FILE")
@@ -123,10 +123,10 @@ def _draft(target: Path, replace: bool) -> Iterator[int]:
             # Without a name of its own to replace, link gives the final name at once, and never overwrites.
             _link(descriptor, hidden if replace else target)
         if named or replace:
-            os.rename(hidden, target)
+            hidden.rename(target)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(hidden)
+            hidden.unlink()
         raise
     finally:
         os.close(descriptor)

@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, str]:
     """The parser, complete for the verb that `words` name."""
-    parser = argparse.ArgumentParser(prog="prismfs", description="One model in, every format out.", epilog=EPILOG)
+    about = "One model in, every format out."
+    parser = argparse.ArgumentParser(prog="prismfs", description=about, epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"prismfs {metadata.version('prismfs')}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     chosen = next((word for word in words if not word.startswith("-")), "")

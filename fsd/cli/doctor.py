@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from ctypes.util import find_library
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 
 import fsd
@@ -29,6 +30,7 @@ from fsd.mount import points
 OK, WARN, FAIL = "ok", "warn", "fail"
 FUSE_DEVICE = Path("/dev/fuse")
 INSTALL_FUSE = "apt install fuse3"
+NEWEST_PYTHON = (3, 15)
 # Plans are small; this much room is for a few hundred models with big vocabularies.
 PLAN_ROOM = 1 << 30
 
@@ -71,8 +73,8 @@ def _checked(name: str, check: Callable[[], Found]) -> Finding:
 
 def _python() -> Found:
     version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return FAIL, version, "install Python 3.11 or newer"
+    if sys.version_info >= NEWEST_PYTHON:
+        return WARN, version, "it is newer than what this release was tested with"
     return OK, version
 
 
@@ -82,7 +84,8 @@ def _packages() -> Found:
     found = Path(spec.origin).parent.parent if spec and spec.origin else None
     if found != ours:
         where = f"`translators` is that of {found}, not ours of {ours}"
-        return FAIL, where, "install prismfs in an environment of its own (pipx, uv): another distribution has that name"
+        remedy = "another distribution has that name: install prismfs in an environment of its own (pipx, uv)"
+        return FAIL, where, remedy
     return OK, f"translators of {ours}"
 
 
@@ -102,7 +105,8 @@ def _device() -> Found:
         remedy = "modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
         return FAIL, f"there is no {FUSE_DEVICE}", remedy
     except OSError as error:
-        remedy = "chmod 666 /dev/fuse" if error.errno == errno.EACCES else "in a container: --device /dev/fuse"
+        denied = error.errno == errno.EACCES
+        remedy = "chmod 666 /dev/fuse" if denied else "in a container: --device /dev/fuse"
         return FAIL, f"{FUSE_DEVICE} cannot be opened: {error.strerror}", remedy
     return OK, f"{FUSE_DEVICE} can be opened"
 
@@ -111,7 +115,7 @@ def _fusermount() -> Found:
     tool = shutil.which("fusermount3")
     if tool is None:
         state = WARN if os.geteuid() == 0 else FAIL
-        return state, "there is no fusermount3, which users need to mount, and a dead mount to vanish", INSTALL_FUSE
+        return state, "there is no fusermount3: users cannot mount, dead mounts stay", INSTALL_FUSE
     if os.geteuid() != 0 and not Path(tool).stat().st_mode & stat.S_ISUID:
         return FAIL, f"{tool} is not setuid root", f"as root: chmod u+s {tool}"
     return OK, tool
@@ -129,7 +133,8 @@ def _allow_other() -> Found:
         return OK, "root may let others read its mounts"
     if points.others_allowed():
         return OK, f"user_allow_other is set in {points.FUSE_CONFIGURATION}"
-    return WARN, "others cannot be let read your mounts", f"add the line user_allow_other to {points.FUSE_CONFIGURATION}"
+    remedy = f"add the line user_allow_other to {points.FUSE_CONFIGURATION}"
+    return WARN, "others cannot be let read your mounts", remedy
 
 
 def _dead_mounts() -> Found:
@@ -141,10 +146,10 @@ def _dead_mounts() -> Found:
 
 def _kernels() -> Found:
     try:
-        from translators.quants import can_encode  # noqa: PLC0415  (what is checked is that this loads)
+        from translators import quants  # noqa: PLC0415  (what is checked is that this loads)
     except (OSError, ImportError, AttributeError) as error:
         return FAIL, f"libggml cannot be loaded: {error}", "pip install --force-reinstall libggml-python"
-    return OK, f"libggml is loaded ({can_encode.__module__.split('.')[0]})"
+    return OK, f"{quants.__name__} has libggml, of libggml-python {metadata.version('libggml-python')}"
 
 
 def _processors() -> Found:
@@ -160,7 +165,8 @@ def _cache() -> Found:
     room = free.f_bavail * free.f_frsize
     detail = f"{directory}: {human(room)} free"
     if not os.access(existing, os.W_OK):
-        return WARN, f"{directory} cannot be written: plans are made anew at each start", "set PRISMFS_PLAN_CACHE"
+        detail = f"{directory} cannot be written: plans are made anew at each start"
+        return WARN, detail, "set PRISMFS_PLAN_CACHE to a directory of your own"
     if room < PLAN_ROOM:
         return WARN, detail, "make room, or set PRISMFS_PLAN_CACHE to another file system"
     return OK, detail

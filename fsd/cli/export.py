@@ -1,4 +1,4 @@
-"""`prismfs export MODEL NAME -o FILE`: one form of a model as a plain file, the same bytes as under a mount."""
+"""`prismfs export MODEL NAME -o FILE`: one form of a model as a plain file: the bytes that a mount shows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from fsd.cli.sources import model_path
 from fsd.cli.terminal import human, printable, say
-from fsd.config import count
+from fsd.config import count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import Progress, export, stream
 from translators import Plan, Refusal, open_model, plans
@@ -24,9 +24,9 @@ GGUF = "model.gguf-"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="a model's directory or weights; also one inside a mount")
+    parser.add_argument("model", metavar="MODEL", help="a model: directory or weights, also in a mount")
     parser.add_argument("name", metavar="NAME", help="a form, as `prismfs ls MODEL` lists it; or just q4_k_m")
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write; - is stdout")
+    parser.add_argument("-o", dest="output", metavar="FILE", required=True, help="file to write; - is stdout")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.add_argument("--workers", metavar="N", help="threads that translate; one a processor by default")
 
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
     workers = _workers(arguments.workers)
-    source = model_path(Path(arguments.model))
+    source = Path(model_path(arguments.model, resolve({}, os.environ)))
     plan = chosen(plans(open_model(source)), arguments.name, source)
     layout = plan.layout()
     signal.signal(signal.SIGTERM, _interrupted)  # as Ctrl-C: nothing may be left behind
@@ -69,7 +69,8 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     if form is not None:
         raise PlanRefused(form.reason, path=str(source), place=form.name, remedy=form.remedy)
     near = difflib.get_close_matches(asked, found, n=3, cutoff=0.5)
-    remedy = (f"did you mean {', '.join(near)}? " if near else "") + f"`prismfs ls {source}` lists what there is"
+    remedy = f"near: {', '.join(near)}; " if near else ""
+    remedy += f"`prismfs ls --all {source}` lists what there is"
     raise NoSuchEntry(f"it does not appear as {name}", path=str(source), remedy=remedy)
 
 
@@ -90,13 +91,16 @@ def _progress(name: str, size: int) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _ignore
         return
-    from rich.console import Console  # noqa: PLC0415  (a tenth of a second, only for terminals)
-    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn  # noqa: PLC0415
-    from rich.progress import TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
+    from rich import console, progress  # noqa: PLC0415  (a tenth of a second, only for terminals)
 
-    columns = (BarColumn(), DownloadColumn(True), TransferSpeedColumn(), TimeRemainingColumn())
-    text = TextColumn("{task.description}", markup=False)
-    with Bar(text, *columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as bar:
         task = bar.add_task(printable(name), total=size)
         yield lambda written: bar.advance(task, written)
 

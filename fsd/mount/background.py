@@ -56,17 +56,17 @@ def start(body: Body, log: Path, told: Callable[[BaseException], str]) -> Starte
         _child(body, output, writer, told)
     os.close(writer)
     os.close(output)
-    with open(reader, "rb") as pipe:
+    with os.fdopen(reader, "rb") as pipe:
         report = pipe.read()
     if not report:
-        raise MountError("the daemon ended without a word", path=str(log), remedy=f"its log may say why: {log}")
+        raise MountError("the daemon ended without a word", path=str(log), remedy=f"read its log: {log}")
     code, failure = json.loads(report)
     return Started(pid, code, failure)
 
 
 def _child(body: Body, output: int, writer: int, told: Callable[[BaseException], str]) -> NoReturn:
     """Never returns into the parent's stack."""
-    code, pipe = 1, open(writer, "wb", buffering=0)
+    code, pipe = 1, os.fdopen(writer, "wb", buffering=0)
 
     def report(exit_code: int, failure: str) -> None:
         if not pipe.closed:
@@ -75,7 +75,7 @@ def _child(body: Body, output: int, writer: int, told: Callable[[BaseException],
 
     try:
         os.setsid()
-        with open(os.devnull, "rb") as nothing:
+        with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -46,8 +46,8 @@ def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Ca
     try:
         from fsd.mount import mfuse  # noqa: PLC0415  (loads libfuse, which `prismfs doctor` must do without)
     except (OSError, AttributeError, ImportError) as error:
-        remedy = "install it: apt install fuse3"
-        raise MountError(f"libfuse 3 cannot be loaded: {error}", path=str(mountpoint), remedy=remedy) from None
+        reason, remedy = f"libfuse 3 cannot be loaded: {error}", "install it: apt install fuse3"
+        raise MountError(reason, path=str(mountpoint), remedy=remedy) from None
     sys.setswitchinterval(SWITCH_SECONDS)
     events: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be called from a signal handler
     adapter = mfuse.Adapter(tree, on_init=lambda: events.put("ready"))
@@ -55,7 +55,7 @@ def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Ca
 
     def serve() -> None:
         try:
-            mfuse.serve(adapter, str(mountpoint), allow_other=allow_other, auto_unmount=auto_unmount)
+            adapter.serve(str(mountpoint), allow_other=allow_other, auto_unmount=auto_unmount)
         except RuntimeError as error:  # libfuse's exit code; the reason is on stderr
             log.debug("libfuse ended with %s", error)
         finally:

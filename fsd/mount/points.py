@@ -82,8 +82,8 @@ def prepare(source: Path, mountpoint: Path) -> bool:
     """
     shown = str(mountpoint)
     if source == mountpoint or source in mountpoint.parents or mountpoint in source.parents:
-        remedy = "choose a mount point beside it, as /mnt/models"
-        raise MountError(f"the mount point and the source {source} lie within each other", path=shown, remedy=remedy)
+        reason = f"the mount point and the source {source} lie within each other"
+        raise MountError(reason, path=shown, remedy="choose a mount point beside it, as /mnt/models")
     mount = mount_at(mountpoint)
     taken_over = mount is not None and mount.is_ours and mount.is_dead
     if taken_over:
@@ -109,8 +109,8 @@ def prepare(source: Path, mountpoint: Path) -> bool:
 def unmount(mountpoint: Path, *, lazy: bool = False, patience: float = BUSY_SECONDS) -> None:
     """Unmount what is at `mountpoint`; while it is busy, try again for `patience` seconds.
 
-    Busy often means that a descriptor was closed a moment ago. With `lazy` a mount that stays busy is detached:
-    its name is free at once, and open files live on as long as their daemon. Raises MountError.
+    Busy often means that a descriptor was closed a moment ago. With `lazy` a mount that stays busy is
+    detached: its name is free at once, and open files live on as long as their daemon. Raises MountError.
     """
     deadline = time.monotonic() + patience
     while (problem := _unmount_once(mountpoint, detach=False)) is not None:
@@ -124,12 +124,12 @@ def unmount(mountpoint: Path, *, lazy: bool = False, patience: float = BUSY_SECO
             problem = _unmount_once(mountpoint, detach=True)
             if problem is None or mount_at(mountpoint) is None:
                 return
-        remedy = f"close what is open there, or: prismfs umount --lazy {mountpoint}" if busy else "try it as root"
-        raise MountError(problem, path=str(mountpoint), remedy=remedy)
+        remedy = f"close what is open there, or: prismfs umount --lazy {mountpoint}"
+        raise MountError(problem, path=str(mountpoint), remedy=remedy if busy else "try it as root")
 
 
 def _unmount_once(mountpoint: Path, *, detach: bool) -> str | None:
-    """None, or what the tool complained of. A user may unmount his own FUSE mounts through fusermount3 only."""
+    """None, or what the tool complained of. Users may unmount their FUSE mounts through fusermount3 only."""
     tool = shutil.which("fusermount3")
     if tool is not None:
         command = [tool, "-u", *(["-z"] if detach else []), "--", str(mountpoint)]
@@ -138,7 +138,8 @@ def _unmount_once(mountpoint: Path, *, detach: bool) -> str | None:
     done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"})
     if done.returncode == 0:
         return None
-    return done.stderr.decode("utf-8", "backslashreplace").strip() or f"{command[0]} ended with {done.returncode}"
+    complaint = done.stderr.decode("utf-8", "backslashreplace").strip()
+    return complaint or f"{command[0]} ended with {done.returncode}"
 
 
 def others_allowed() -> bool:

@@ -127,5 +127,12 @@ def prismfs(*words: str | Path, home: Path, **options: object) -> subprocess.Com
     """Run the command line to its end; `options` go to subprocess.run."""
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [*PRISMFS, *map(str, words)],
-        **{"capture_output": True, "text": True, "timeout": 60, "env": environment(home), "check": False, **options},
+        **{
+            "capture_output": True,
+            "text": True,
+            "timeout": 60,
+            "env": environment(home),
+            "check": False,
+            **options,
+        },
     )

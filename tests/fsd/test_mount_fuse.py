@@ -223,7 +223,13 @@ def test_tools(daemon: Daemon, model: Path, tmp_path: Path) -> None:
 
     def run(command: str) -> str:
         done = subprocess.run(
-            ["bash", "-ceu", command], capture_output=True, text=True, errors="replace", cwd=tmp_path, timeout=30, check=False
+            ["bash", "-ceu", command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=tmp_path,
+            timeout=30,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -232,7 +238,9 @@ def test_tools(daemon: Daemon, model: Path, tmp_path: Path) -> None:
     run(f"cp --preserve=all {model} preserved && cmp preserved {source}")
     run(f"cat {model} | cmp - {source}")
     assert run(f"sha256sum < {model}") == run(f"sha256sum < {source}")
-    run(f"dd if={model} bs=4999 skip=3 count=77 status=none | cmp - <(tail -c +14998 {source} | head -c 384923)")
+    run(
+        f"dd if={model} bs=4999 skip=3 count=77 status=none | cmp - <(tail -c +14998 {source} | head -c 384923)"
+    )
     run(f"dd if={model} of=direct bs=1M iflag=direct status=none && cmp direct {source}")
     run(f"tail -c 4097 {model} | cmp - <(tail -c 4097 {source})")
     assert run(f"stat -c '%s %h %A' {model}") == f"{SIZE} 1 -rw-r--r--\n"
@@ -334,7 +342,9 @@ def test_pages_are_kept_across_opens(daemon: Daemon) -> None:
     path = daemon.mountpoint / "sub" / "deep" / "other.bin"
     data = path.read_bytes()
     for descriptor in opened(path):
-        with mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        with mmap.mmap(
+            descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+        ) as mapped:
             pages = (ctypes.c_ubyte * (-(-len(data) // PAGE)))()
             address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
             libc = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,80 @@
+"""Sources on the command line: which one a path means, and the tree of it.
+
+A path inside a mount is followed back to its source through `.prismfs/status.json`; then the verb works on
+the source, as if there were no mount. The tree is what a mount would show. Knows nothing of FUSE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd.config import Options
+from fsd.engine import Engine, MemoryStore
+from fsd.errors import BadOption
+from fsd.mount import points
+from fsd.planner import Planner
+from fsd.tree import Tree
+
+STATUS = ".prismfs/status.json"
+
+
+@contextmanager
+def opened_tree(source: str, options: Options, excluded: tuple[str, ...] = ()) -> Iterator[Tree]:
+    """The tree of `source`, with an engine and a planner by `options` that end with the block."""
+    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
+    engine = Engine(MemoryStore(options.cache_memory), options.workers)
+    try:
+        yield Tree(source, planner, engine, types=options.types, excluded=excluded)
+    finally:
+        engine.close()
+        planner.close()
+
+
+@dataclass(frozen=True)
+class Located:
+    """A source, and a place in a mount of it: "" for the whole."""
+
+    source: str
+    below: str
+
+
+def located(path: str) -> Located:
+    """What `path` means. Raises OSError for a path that is not there."""
+    absolute = os.path.abspath(path)
+    mount = _mount_above(Path(absolute))
+    if mount is None:
+        os.stat(absolute)
+        return Located(absolute, "")
+    status = json.loads((mount / STATUS).read_text())
+    return Located(status["source"], os.path.relpath(points.resolved(absolute), mount).removeprefix("."))
+
+
+def model_path(path: str, options: Options) -> str:
+    """The source of the one model that `path` means. Raises BadOption where it is not one, and OSError."""
+    found = located(path)
+    if not found.below and not Path(found.source).is_dir():
+        return found.source
+    with opened_tree(found.source, options) as tree:
+        models = [model for model in tree.models() if _is_at(model.path, found.below)]
+    if len(models) > 1:
+        names = ", ".join(model.path for model in models[:5]) + (", ..." if len(models) > 5 else "")
+        remedy = "name one of them"
+        raise BadOption(f"there are {len(models)} models: {names}", path=path, remedy=remedy)
+    return models[0].source if models else found.source  # for the translators to say what is wrong with it
+
+
+def _is_at(model: str, below: str) -> bool:
+    """Whether a model's path is at or under `below`, or `below` is a file of the model."""
+    return not below or f"{model}/".startswith(f"{below}/") or below.startswith(f"{model}/")
+
+
+def _mount_above(path: Path) -> Path | None:
+    """The mount of ours that `path` is in, the innermost."""
+    place = points.resolved(path)
+    ours = {os.fsdecode(mount.point) for mount in points.mounts() if mount.is_ours}
+    return next((above for above in (place, *place.parents) if str(above) in ours), None)
