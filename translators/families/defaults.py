@@ -159,13 +159,15 @@ def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
             place="configuration_files", remedy="remove the key, if config.json is complete",
         )  # fmt: skip
     model_type = config.get("model_type")
-    # Custom code is never run, so only a type that transformers has code for itself will do.
-    if "auto_map" in config and "AutoConfig" in config["auto_map"] and model_type not in MODEL_TYPES:
-        raise ValueError("custom code")
+    if "auto_map" in config and "AutoConfig" in config["auto_map"]:
+        # Custom code is never run, so only a type that transformers has code for itself will do.
+        from_elsewhere = "--" in config["auto_map"]["AutoConfig"]  # fails where transformers' own test does
+        if model_type not in MODEL_TYPES:
+            raise ValueError("custom code of another repository" if from_elsewhere else "custom code")
     if "model_type" not in config:
         by_length = sorted(MODEL_TYPES, key=len, reverse=True)
         model_type = next((each for each in by_length if each in name), None)
-    if model_type == "mistral" and "layer_types" in config:
+    elif model_type == "mistral" and "layer_types" in config:
         model_type = "ministral"
     if model_type not in MODEL_TYPES:
         raise ValueError("not a type of transformers")

@@ -167,7 +167,7 @@ def _write_rope(checked: Checked, prefix: str, parameters: Mapping[str, Any]) ->
         sections = parameters["mrope_section"]
         if not isinstance(sections, list):
             raise checked.refusal("no list of numbers", "mrope_section")
-        checked.array(f"{prefix}.dimension_sections", (sections + [0] * 4)[:4], "mrope_section")
+        checked.counts(f"{prefix}.dimension_sections", (sections + [0] * 4)[:4], "mrope_section")
     if full.get("rope_theta") is not None:
         checked.f32(f"{prefix}.freq_base", full["rope_theta"], "rope_theta")
     if local.get("rope_theta") is not None:

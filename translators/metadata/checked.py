@@ -53,11 +53,17 @@ class Checked:
         self.key_values.f32(key, self.finite(value, place))
 
     def count(self, key: str, value: object, place: str) -> None:
-        """An unsigned 32-bit integer, or one for each layer: a list, stored as signed, nothing if empty."""
+        """An unsigned 32-bit integer, or a list with one for each layer."""
         if isinstance(value, list):
-            self.array(key, value, place)
+            self.counts(key, value, place)
         else:
             self.u32(key, value, place)
+
+    def counts(self, key: str, values: list[Any], place: str) -> None:
+        """An array of integers from 0, stored as signed ones of 32 bits; nothing if empty."""
+        if values:
+            numbers = [self._integer(value, 0, _I32[1], place) for value in values]
+            self.key_values.array(key, ValueType.I32, numbers)
 
     def array(self, key: str, values: list[Any], place: str) -> None:
         """An array of texts, floats (F32), truth values or integers (I32), not mixed; nothing if empty."""

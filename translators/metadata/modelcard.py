@@ -55,17 +55,16 @@ def _front_matter(data: bytes, file: StoredFile) -> str | None:
         # Text behind the front matter is none of our business, a character cut by the limit least of all.
         text = data[: error.start].decode("utf-8")
         whole = False
-    lines = text.splitlines()
+    # What was cut off goes on: its last line is not complete, so it is no mark.
+    lines = text.splitlines() if whole else f"{text}...".splitlines()[:-1]
     if not lines or lines[0] != "---":
         return None
-    # A last line that was cut off is no mark: "---" may go on.
-    complete = lines[1:] if whole else lines[1:-1]
-    if "---" in complete:
-        complete = complete[: complete.index("---")]
+    if "---" in lines[1:]:
+        lines = lines[: lines.index("---", 1)]
     elif not whole:
         limit = f"the front matter is no UTF-8, or longer than {FRONT_MATTER_LIMIT:,} bytes"
         raise file.malformed(limit, remedy=_REMEDY)
-    return "\n".join(complete) + "\n"
+    return "\n".join(lines[1:]) + "\n"
 
 
 def _told(error: Exception) -> tuple[str, str]:

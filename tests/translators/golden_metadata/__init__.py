@@ -1,0 +1,1 @@
+"""What upstream's tools make of configurations and directories, and the scripts that asked them."""
