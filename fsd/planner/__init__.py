@@ -161,7 +161,7 @@ class Planner:
                 return self._keep_listing(key, LISTINGS.decode(kept))
             except msgspec.MsgspecError:
                 pass
-        reply = self._processes.ask(Request(os.fsencode(source)))
+        reply = self._processes.ask(Request(os.fsencode(source), key))
         if isinstance(reply, Failure):
             self._note((key, None), reply)
             return Listing(error=reply)
@@ -185,7 +185,7 @@ class Planner:
                 return self._keep_layout(key, name, Layout.decoded(kept), len(kept))
             except (msgspec.MsgspecError, ValueError):
                 pass
-        reply = self._processes.ask(Request(os.fsencode(source), name))
+        reply = self._processes.ask(Request(os.fsencode(source), key, name))
         if isinstance(reply, Failure):
             self._note((key, name), reply)
             raise reply.error()

@@ -96,9 +96,13 @@ class EncodedLayout(msgspec.Struct, frozen=True, tag="layout"):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Plan the model at `path`: its listing, or the layout of one form by `name`."""
+    """Plan the model at `path`: its listing, or the layout of one form by `name`.
+
+    `version` names the source's state; plans that a process has kept are good for the same one only.
+    """
 
     path: bytes
+    version: str
     name: str | None = None
 
 

@@ -57,13 +57,14 @@ class Worker:
     def __init__(self, provide: Provider) -> None:
         self._provide = provide
         self._path = b""
+        self._version = ""
         self._files: tuple[FileIdentity, ...] = ()
         self._plans: Plans = {}
 
     def answer(self, request: Request) -> Reply:
         """The listing or layout asked for, or the failure that came instead; raises nothing."""
         try:
-            self._plan(request.path)
+            self._plan(request)
             if request.name is None:
                 return self._listing()
             return self._layout(request.name)
@@ -77,12 +78,12 @@ class Worker:
         except Exception as error:
             return Failure.of(_bug(error, _text(request.path)))
 
-    def _plan(self, path: bytes) -> None:
-        if path == self._path and all(map(_is_current, self._files)):
+    def _plan(self, request: Request) -> None:
+        if (request.path, request.version) == (self._path, self._version):
             return
         self._path, self._plans = b"", {}
-        self._files, self._plans = self._provide(Path(os.fsdecode(path)))
-        self._path = path
+        self._files, self._plans = self._provide(Path(os.fsdecode(request.path)))
+        self._path, self._version = request.path, request.version
 
     def _listing(self) -> Listing:
         entries: list[Entry] = []
@@ -161,13 +162,6 @@ def _send(descriptor: int, data: bytes) -> None:
 def _bug(error: Exception, path: str) -> PlanningCrash:
     traceback.print_exception(error, file=sys.stderr)
     return PlanningCrash(f"planning hit a bug: {type(error).__name__}: {error}", path=path)
-
-
-def _is_current(identity: FileIdentity) -> bool:
-    try:
-        return FileIdentity.from_stat(identity.path, os.stat(identity.path)) == identity
-    except OSError:
-        return False
 
 
 def _text(path: bytes) -> str:
