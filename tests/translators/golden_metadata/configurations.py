@@ -3,8 +3,8 @@
     python -m tests.translators.golden_metadata.configurations PYTHON [COUNT]    compare COUNT configurations
     python -m tests.translators.golden_metadata.configurations PYTHON --write    write configurations.json
 
-PYTHON is the interpreter of an environment with transformers 4.57.6 and torch; it runs this same file, which
-therefore imports nothing of the project outside of `main`.
+PYTHON is the interpreter of an environment with transformers 4.57.6 and torch; it runs this same file,
+which therefore imports nothing of the project outside of `main`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Any
 GOLDEN = Path(__file__).with_name("configurations.json")
 # What upstream's converter looks at in a text model's configuration, for the families here.
 SEEN = (
-    "architectures", "model_type", "num_hidden_layers", "n_layers", "max_position_embeddings", "max_length", "hidden_size",
-    "intermediate_size", "num_attention_heads", "num_key_value_heads", "is_causal", "rope_parameters",
-    "rope_scaling", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings",
-    "rope_local_base_freq", "rms_norm_eps", "norm_eps", "layer_norm_eps", "num_local_experts",
-    "num_experts", "num_experts_per_tok", "n_group", "topk_group", "scoring_func", "head_dim", "vocab_size",
-    "moe_intermediate_size", "shared_expert_intermediate_size", "sliding_window", "layer_types",
-    "tie_word_embeddings", "quantization_config", "draft_vocab_size", "classifier_pooling",
+    "architectures", "model_type", "num_hidden_layers", "n_layers", "max_position_embeddings",
+    "max_length", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+    "is_causal", "rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor",
+    "original_max_position_embeddings", "rope_local_base_freq", "rms_norm_eps", "norm_eps",
+    "layer_norm_eps", "num_local_experts", "num_experts", "num_experts_per_tok", "n_group", "topk_group",
+    "scoring_func", "head_dim", "vocab_size", "moe_intermediate_size", "shared_expert_intermediate_size",
+    "sliding_window", "layer_types", "tie_word_embeddings", "quantization_config", "draft_vocab_size",
+    "classifier_pooling",
 )  # fmt: skip
 _TYPES = (
     "llama",
@@ -102,8 +103,9 @@ def cases(count: int, seed: int = 20260) -> list[tuple[str, dict[str, Any]]]:
 
 def _case(chance: random.Random) -> tuple[str, dict[str, Any]]:
     config: dict[str, Any] = {
-        "architectures": ["LlamaForCausalLM"], "model_type": chance.choice(_TYPES), "hidden_size": 256, "intermediate_size": 512,
-        "max_position_embeddings": 2048, "num_attention_heads": 8, "num_hidden_layers": 2, "num_key_value_heads": 4,
+        "architectures": ["LlamaForCausalLM"], "model_type": chance.choice(_TYPES), "hidden_size": 256,
+        "intermediate_size": 512, "max_position_embeddings": 2048, "num_attention_heads": 8,
+        "num_hidden_layers": 2, "num_key_value_heads": 4,
         "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "vocab_size": 1000, "sliding_window": 128,
     }  # fmt: skip
     if chance.random() < 0.6:

@@ -43,7 +43,7 @@ def key_values(rows: list[Any]) -> KeyValues:
 
 def folder(parent: Path, case: dict[str, Any]) -> Path:
     """A case's directory, made below `parent`."""
-    root = parent / case["name"]
+    root = parent / str(case["name"])
     root.mkdir(parents=True)
     for path, text in {"config.json": json.dumps(case["config"]), **case["files"]}.items():
         (root / path).parent.mkdir(exist_ok=True)
