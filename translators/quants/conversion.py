@@ -34,7 +34,7 @@ def can_decode(dtype: DType) -> bool:
 
 def can_encode(dtype: DType) -> bool:
     """True if `convert` makes `dtype`, for some types (`needs_imatrix`) only with an importance matrix."""
-    return dtype in (F32, F16) or ggml.encodes(dtype)
+    return dtype is F32 or ggml.encodes(dtype)
 
 
 def needs_imatrix(dtype: DType) -> bool:
@@ -55,24 +55,25 @@ def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bo
     if raw.size % source.size:
         raise ValueError(f"{raw.size} bytes are no whole number of {source.name} blocks of {source.size}")
     count = raw.size // source.size * source.block
-    result_bytes = target.nbytes(count)
+    made_bytes = target.nbytes(count)
     raw = _settled(raw)
     if source is target:
-        _check(source, raw, first, enabled=checked)
+        if checked:
+            _check(source, raw, first)
         return raw
     _refuse_unknown(source, target)
-    result = np.empty(result_bytes, np.uint8)
-    scratch = np.empty(0 if target is F32 else min(count, _SLICE), np.float32)
+    result = np.empty(made_bytes, np.uint8)
+    scratch = np.empty(0 if F32 in (source, target) else min(count, _SLICE), np.float32)
     for start in range(0, count, _SLICE):
         end = min(start + _SLICE, count)
         piece = raw[source.nbytes(start) : source.nbytes(end)]
         made = result[target.nbytes(start) : target.nbytes(end)]
-        _check(source, piece, first + start, enabled=checked)
-        values = made.view(np.float32) if target is F32 else scratch[: end - start]
-        values = _decode(source, piece, values)
-        _check_magnitude(target, values, first + start)
-        _encode(target, values, made)
-        _check(target, made, first + start, enabled=checked)
+        if checked:
+            _check(source, piece, first + start)
+        values = _decode(source, piece, made.view(np.float32) if target is F32 else scratch[: end - start])
+        _encode(target, values, made, first + start)
+        if checked:
+            _check(target, made, first + start)
     return result
 
 
@@ -87,20 +88,28 @@ def _decode(source: DType, piece: Bytes, values: Floats) -> Floats:
     return values
 
 
-def _encode(target: DType, values: Floats, made: Bytes) -> None:
+def _encode(target: DType, values: Floats, made: Bytes, first: int) -> None:
+    """Write `values` to `made` as `target`. Raises BadValues for what the kernel does not survive."""
+    if target is F32:
+        return
+    _check_magnitude(target, values, first)
+    ggml.quantise(target, values, made)
     if target is F16:
-        # NumPy, not ggml: both round the same, but upstream's converter (NumPy) keeps a NaN's payload.
-        with np.errstate(over="ignore", under="ignore"):
-            np.copyto(made.view(np.float16), values, casting="same_kind")
-    elif target is not F32:
-        ggml.quantise(target, values, made)
+        # ggml has one NaN, upstream's converter (NumPy) keeps the payload. They agree on everything else.
+        nan = np.isnan(values)
+        if nan.any():
+            made.view(np.float16)[nan] = values[nan].astype(np.float16)
 
 
-def _check(dtype: DType, raw: Bytes, first: int, *, enabled: bool) -> None:
-    bad = first_bad(dtype, raw) if enabled else None
-    if bad is not None:
-        where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
-        raise BadValues(f"{_NAN} in {dtype.name}", place=f"{where} {first + bad}", remedy=_REMEDY)
+def _check(dtype: DType, raw: Bytes, first: int) -> None:
+    """Raise BadValues if upstream would refuse `raw`, which starts at element `first` of its tensor."""
+    step = dtype.nbytes(_SLICE)
+    for at in range(0, raw.size, step):
+        bad = first_bad(dtype, raw[at : at + step])
+        if bad is not None:
+            where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
+            place = f"{where} {first + at // dtype.size * dtype.block + bad}"
+            raise BadValues(f"{_NAN} in {dtype.name}", place=place, remedy=_REMEDY)
 
 
 def _check_magnitude(target: DType, values: Floats, first: int) -> None:

@@ -56,7 +56,7 @@ def decodes(dtype: DType) -> bool:
 
 def encodes(dtype: DType) -> bool:
     """True for the types that `quantise` can make, be it with an importance matrix only."""
-    return (dtype.is_quantised or dtype.name == "BF16") and dtype.name not in _NO_ENCODER
+    return (dtype.is_quantised or dtype.name in ("F16", "BF16")) and dtype.name not in _NO_ENCODER
 
 
 def dequantise(dtype: DType, raw: Bytes, out: Floats) -> None:

@@ -26,12 +26,7 @@ _FP16_AT: dict[str, tuple[int, ...]] = {
     "IQ4_NL": (0,), "IQ4_XS": (0,), "TQ1_0": (52,), "TQ2_0": (64,),
 }  # fmt: skip
 _FP16, _BF16 = 0x7C00, 0x7F80  # the exponents' bits; bf16 is the upper half of float32
-_EXPONENTS = {
-    "F16": ("<u2", _FP16),
-    "BF16": ("<u2", _BF16),
-    "F32": ("<u4", _BF16 << 16),
-    "F64": ("<u8", 0x7FF << 52),
-}
+_EXPONENTS = {"F16": _FP16, "BF16": _BF16}
 
 
 def first_bad(dtype: DType, raw: Bytes) -> int | None:
@@ -47,9 +42,10 @@ def first_bad(dtype: DType, raw: Bytes) -> int | None:
 
 def _bad_blocks(dtype: DType, raw: Bytes) -> Flags | None:
     """Which blocks are bad; None for types of which none can be."""
+    if dtype.name in ("F32", "F64"):
+        return np.asarray(~np.isfinite(raw.view("<f4" if dtype.name == "F32" else "<f8")))
     if dtype.name in _EXPONENTS:
-        word, exponent = _EXPONENTS[dtype.name]
-        return _all_set(raw.view(word), exponent)
+        return _all_set(raw.view("<u2"), _EXPONENTS[dtype.name])
     blocks = raw.reshape(-1, dtype.size)
     if dtype.name in _FP16_AT:
         bad = [_all_set(_word(blocks, at), _FP16) for at in _FP16_AT[dtype.name]]
