@@ -65,3 +65,10 @@ def test_a_missing_type_is_looked_for_in_the_directory_name_only() -> None:
 def test_hostile_configurations_are_refused(config: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"config\.json"):
         completed(config)
+
+
+def test_a_configuration_of_great_depth_stays_as_it_is() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert "rope_theta" not in completed({"model_type": "llama", "extra": deep})

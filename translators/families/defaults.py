@@ -18,7 +18,7 @@ from translators.errors import MalformedSource, Unsupported
 from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
 # How AutoConfig fails on a configuration; upstream then takes the file as it is.
-_REFUSALS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+_REFUSALS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _LAYER_TYPES = ("full_attention", "sliding_attention", "chunked_attention", "linear_attention")
 _MOST_LAYERS = 100_000
 _PROBLEMS = (None, "regression", "single_label_classification", "multi_label_classification")
