@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fsd.engine.chunks import CHUNK
@@ -26,7 +27,7 @@ _Piece = Callable[[], bytes | memoryview]
 
 
 class EngineFile:
-    """A handle, to be closed. Reads may run side by side; `close` may be called while they do."""
+    """A handle and context manager. Reads may run side by side; `close` may be called while they do."""
 
     def __init__(self, engine: Engine, opened: OpenLayout, number: int) -> None:
         self._engine = engine
@@ -80,6 +81,14 @@ class EngineFile:
             self._closed = True
         self._engine.call_off(self._number)
         self._engine.release(self._opened)
+
+    def __enter__(self) -> EngineFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _read(self, wanted: ByteRange) -> bytes:
         waiting: deque[_Piece] = deque()
