@@ -263,13 +263,15 @@ def policy(work):
     for model, (key_values, tensors) in (MODELS | UNKNOWN).items():
         source, target = work / "source.gguf", work / "target.gguf"
         write(source, key_values, [[*tensor, zeros(tensor[1], tensor[2])] for tensor in tensors])
-        # One tensor has no weights in the matrix: types that cannot do without are refused for it alone.
+        # In one model a tensor has no weights: types that cannot do without are refused for it alone.
+        missing = ["blk.1.attn_q.weight"] if model == "llama gqa f32" else []
         weights = {
             name: shape[-1] * (shape[-3] if len(shape) > 2 else 1)
             for name, shape, _ in tensors
-            if name != "blk.1.attn_q.weight"
+            if name not in missing
         }
-        entry = {"key_values": key_values, "tensors": tensors, "order": None, "plain": {}, "weighted": {}}
+        entry = {"key_values": key_values, "tensors": tensors, "order": None, "missing": missing}
+        entry |= {"plain": {}, "weighted": {}}
         places = {tensor[0]: place for place, tensor in enumerate(tensors)}
         for results, weighted in (("plain", None), ("weighted", weights)):
             for file_type in FILE_TYPES:
