@@ -135,7 +135,8 @@ def _draft(target: Path, replace: bool) -> Iterator[int]:
 def _link(descriptor: int, name: Path) -> None:
     """Name an unnamed file (open(2), O_TMPFILE); through /proc, as this needs no privilege."""
     try:
-        os.link(f"/proc/self/fd/{descriptor}", name, follow_symlinks=True)
+        # Python follows the symlink only where it is given a directory, which an absolute path ignores.
+        os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
     except FileExistsError:
         raise ExportError("the file exists", path=str(name), remedy="replace it with --force") from None
 

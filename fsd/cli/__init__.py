@@ -1,64 +1,26 @@
-"""The command `prismfs`: one module a verb.
+"""The command `prismfs`; `command.py` has the verbs' parser, and each verb its module.
 
-A verb's module has `configure(parser)`, which declares its arguments, and `run(arguments) -> int`, its exit
-code. Only the chosen verb's module is imported: `prismfs umount` need not load NumPy.
-Data goes to stdout and messages to stderr. An error ends with a sentence, what to do about it, and the exit
-code of `fsd.errors`; a traceback means a bug.
+Only this module and `clash.py` work where another distribution's `translators` hides ours: they import
+nothing but the standard library, and say what is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
-from fsd.cli.terminal import tell
-from fsd.errors import PrismError, exit_code_of
-from translators.errors import TranslationError
-
-VERBS = {
-    "mount": "mount a directory of models",
-    "umount": "unmount it",
-    "ls": "list each model's forms with their exact sizes, and why a form is refused",
-    "export": "write one form of a model to a file, without a mount",
-    "doctor": "check what this machine has, and say what it lacks",
-}
-EPILOG = "`prismfs VERB --help` lists a verb's options. Start with: prismfs mount ~/models /mnt/models"
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+from fsd.cli.clash import REMEDY, clash
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    # A file's name need not be text: what comes in as bytes goes out as the same bytes.
-    for output in (sys.stdout, sys.stderr):
-        if hasattr(output, "reconfigure"):
-            output.reconfigure(errors="surrogateescape")
-    parser, verb = _parser(words)
-    arguments = parser.parse_args(words)
     try:
-        return int(import_module(f"fsd.cli.{verb}").run(arguments))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
+        command = import_module("fsd.cli.command")
+    except ImportError:
+        reason = clash()
+        if reason is None:
+            raise
+        print(f"prismfs: {reason}\n  try: {REMEDY}", file=sys.stderr)
         return 1
-    except (PrismError, TranslationError, OSError) as error:
-        tell(error)
-        return exit_code_of(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, str]:
-    """The parser, complete for the verb that `words` name."""
-    about = "One model in, every format out."
-    parser = argparse.ArgumentParser(prog="prismfs", description=about, epilog=EPILOG)
-    parser.add_argument("--version", action="version", version=f"prismfs {metadata.version('prismfs')}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    chosen = next((word for word in words if not word.startswith("-")), "")
-    for name, help in VERBS.items():
-        verb = verbs.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-        if name == chosen:
-            import_module(f"fsd.cli.{name}").configure(verb)
-    return parser, chosen
+    return int(command.run(argv))

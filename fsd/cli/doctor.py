@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import errno
-import importlib.util
 import os
 import platform
 import shutil
@@ -21,11 +20,16 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-import fsd
+import numpy as np
+
+from fsd.cli.clash import REMEDY, clash
 from fsd.cli.terminal import human, print_json, print_table
 from fsd.config import resolve
 from fsd.errors import PrismError
 from fsd.mount import points
+from translators.dtypes import DTYPES
+from translators.errors import TranslationError
+from translators.quants import convert
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 FUSE_DEVICE = Path("/dev/fuse")
@@ -79,14 +83,8 @@ def _python() -> Found:
 
 
 def _packages() -> Found:
-    ours = Path(fsd.__file__).parent.parent
-    spec = importlib.util.find_spec("translators")
-    found = Path(spec.origin).parent.parent if spec and spec.origin else None
-    if found != ours:
-        where = f"`translators` is that of {found}, not ours of {ours}"
-        remedy = "another distribution has that name: install prismfs in an environment of its own (pipx, uv)"
-        return FAIL, where, remedy
-    return OK, f"translators of {ours}"
+    reason = clash()
+    return (OK, "no other package hides ours") if reason is None else (FAIL, reason, REMEDY)
 
 
 def _kernel() -> Found:
@@ -145,11 +143,14 @@ def _dead_mounts() -> Found:
 
 
 def _kernels() -> Found:
+    kind = DTYPES["Q4_K"]
     try:
-        from translators import quants  # noqa: PLC0415  (what is checked is that this loads)
-    except (OSError, ImportError, AttributeError) as error:
-        return FAIL, f"libggml cannot be loaded: {error}", "pip install --force-reinstall libggml-python"
-    return OK, f"{quants.__name__} has libggml, of libggml-python {metadata.version('libggml-python')}"
+        made = convert(DTYPES["F32"], kind, np.zeros(4 * kind.block, np.uint8), first=0, checked=True)
+    except TranslationError as error:
+        return FAIL, error.reason, error.remedy
+    if made.size != kind.size:
+        return FAIL, "the kernels give wrong results", "pip install --force-reinstall libggml-python"
+    return OK, f"a block was quantised by libggml-python {metadata.version('libggml-python')}"
 
 
 def _processors() -> Found:

@@ -37,10 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     source = Path(model_path(arguments.model, resolve({}, os.environ)))
     plan = chosen(plans(open_model(source)), arguments.name, source)
     layout = plan.layout()
-    signal.signal(signal.SIGTERM, _interrupted)  # as Ctrl-C: nothing may be left behind
-    signal.signal(signal.SIGHUP, _interrupted)
     try:
-        with _progress(plan.name, layout.size) as progress:
+        with _interruptible(), _progress(plan.name, layout.size) as progress:
             if arguments.output == "-":
                 stream(layout, sys.stdout.buffer, workers=workers, progress=progress)
                 return 0
@@ -59,11 +57,12 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     """
     asked = Path(name).name.lower()
     names = {asked, GGUF + asked}
-    if (people := re.fullmatch(r".+-(\w+)\.gguf", asked)) is not None:
+    people = re.fullmatch(r".+-(\w+)\.gguf", asked)
+    if people is not None:
         names.add(GGUF + people[1])
     form = next((form for key, form in found.items() if key.lower() in names), None)
-    if form is None and any(key.startswith(GGUF) for key in names):
-        form = found.get(f"{GGUF}*") if asked.startswith(GGUF) else None
+    if form is None and (asked.startswith(GGUF) or "." not in asked or people is not None):
+        form = found.get(f"{GGUF}*")  # one refusal may stand for all types
     if isinstance(form, Plan):
         return form
     if form is not None:
@@ -81,8 +80,19 @@ def _workers(text: str | None) -> int:
         raise BadOption(f"--workers cannot be {text!r}: {error}") from None
 
 
-def _interrupted(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP act as Ctrl-C: nothing may be left behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

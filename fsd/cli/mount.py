@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from fsd.cli.sources import opened_tree
@@ -59,10 +60,12 @@ def serve(source: Path, mountpoint: Path, options: Options, on_ready: Callable[[
     """The daemon: returns when the mount is gone."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=options.log_level.upper(), format=form, stream=sys.stderr)
+    logging.info("%s serves %s at %s", f"prismfs {version('prismfs')}", source, mountpoint)
     with opened_tree(str(source), options, excluded=(str(mountpoint),)) as tree:
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(tree, mountpoint, allow_other=others, on_ready=on_ready)
+    logging.info("unmounted %s", mountpoint)
     if not ended:
         logging.warning("a read is still computed; leaving it")
         logging.shutdown()

@@ -7,6 +7,9 @@ exception when read, `broken` a translation error, `slow` takes three seconds fo
 `xattr` and statfs are made up. A handle whose file was replaced says SourceChanged.
 """
 
+# A tree works on names as bytes.
+# ruff: noqa: PTH112, PTH119, PTH208
+
 from __future__ import annotations
 
 import itertools

@@ -123,16 +123,10 @@ def fake_daemon(source: Path, mountpoint: Path) -> list[str]:
     return [sys.executable, str(FAKE_DAEMON), str(source), str(mountpoint)]
 
 
-def prismfs(*words: str | Path, home: Path, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end; `options` go to subprocess.run."""
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        [*PRISMFS, *map(str, words)],
-        **{
-            "capture_output": True,
-            "text": True,
-            "timeout": 60,
-            "env": environment(home),
-            "check": False,
-            **options,
-        },
-    )
+def prismfs(
+    *words: str | Path, home: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, to its end."""
+    command = [*PRISMFS, *map(str, words)]
+    env = env or environment(home)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=home, check=False)

@@ -18,7 +18,14 @@ from fsd.mount.points import MountError
 from tests.fsd.mounting import Daemon, children, fake_daemon, is_mounted, running, unmount
 
 # Opens a file, reads one byte, says so, and holds it until it is told to read on.
-HOLDER = "import sys; f = open(sys.argv[1], 'rb', 0); print(f.read(1), flush=True); sys.stdin.read(1); f.seek(0); f.read(9)"
+HOLDER = """
+import sys
+file = open(sys.argv[1], "rb", 0)
+print(file.read(1), flush=True)
+sys.stdin.read(1)
+file.seek(0)
+file.read(9)
+"""
 
 
 @pytest.fixture
