@@ -16,7 +16,6 @@ from translators.errors import SourceChanged
 from translators.layout import Layout, TensorBytes
 from translators.model import FileIdentity
 from translators.ranges import ByteRange
-from translators.recipes import Stored
 
 # A source that changes is noticed by the layout whenever it is read. Bytes from a store read no source, so
 # there the files are looked at, at most this often (seconds): 100 shards cost 150 us a look.
@@ -80,10 +79,11 @@ def is_current(identity: FileIdentity) -> bool:
 
 def _translated(layout: Layout) -> list[ByteRange]:
     """The parts that are computed, neighbours joined, in order."""
+    sliced = {part.range.offset for part in layout.slices}
     parts: list[ByteRange] = []
     at = 0
     for segment in layout.segments:
-        if isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored):
+        if isinstance(segment, TensorBytes) and at not in sliced:
             before = parts.pop() if parts and parts[-1].end == at else ByteRange(at, 0)
             parts.append(ByteRange(before.offset, before.length + segment.length))
         at += segment.length

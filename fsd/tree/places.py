@@ -103,7 +103,7 @@ class Places:
             if repository.org:
                 own = os.path.join(folder.path, repository.org)
                 path = own if repository.org in contents.directories else ""
-                found[repository.org] = _bound(Folder, path, folder.path, repository.org)
+                found[repository.org] = _bound(self._organisation, path, folder.path, repository.org)
             else:
                 found.setdefault(repository.name, _bound(self._repository, repository))
         if folder.hub:
@@ -135,6 +135,10 @@ class Places:
             return self._repository(repository) or Folder(self.source)
         place = self._directory(self.source, hub.name_of_snapshot(self.source) or name)
         return place or Folder(self.source)
+
+    def _organisation(self, path: str, cache: str, org: str) -> Place | None:
+        folder = Folder(path, cache, org)
+        return folder if any(place() is not None for place in self._candidates(folder).values()) else None
 
     def _repository(self, repository: hub.Repository) -> Place | None:
         path = hub.snapshot(repository.directory)
