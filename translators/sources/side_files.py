@@ -31,6 +31,7 @@ SIDE_FILES = (
     "chat_template.json",
     "additional_chat_templates/*.jinja",
     "modules.json",
+    "*_Pooling/config.json",
     "sentence_bert_config.json",
     "preprocessor_config.json",
     "processor_config.json",
