@@ -43,6 +43,13 @@ class Stored:
         """Whether the token is found in a text before anything else happens to it."""
         return self.types[number] in (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
 
+    @property
+    def unknown(self) -> int | None:
+        """The id of the unknown token, which a listing among the added tokens turns into a CONTROL token."""
+        if TokenType.UNKNOWN in self.types:
+            return self.types.index(TokenType.UNKNOWN)
+        return self.ids.get("unk", self.texts.index("<unk>") if "<unk>" in self.texts else None)
+
     def text_of(self, kind: str) -> str | None:
         """The text of the special token of `kind`, if there is one."""
         number = self.ids.get(kind)
@@ -59,11 +66,19 @@ def stored(kv: KeyValues) -> Stored:
         kinds = [TokenType(number) for number in types] if types else [TokenType.NORMAL] * len(texts)
     except ValueError as error:
         raise _malformed(f"unknown token type: {error}", "token_type") from error
+    _unuse_fillers(texts, kinds)
     scores = _numbers(kv, "scores", (ValueType.F32,), len(texts))
     merges = _texts(kv, "merges") if PREFIX + "merges" in kv else []
     ids = {kind: _id(kv, key, len(texts)) for kind, key in ID_KEYS.items() if PREFIX + key in kv}
     adds = {kind: kv.get(PREFIX + key) is True for kind, key in ADD_KEYS.items() if PREFIX + key in kv}
     return Stored(texts, kinds, scores, merges, ids, adds)
+
+
+def _unuse_fillers(texts: list[str], kinds: list[TokenType]) -> None:
+    """Converters of early 2024 gave the tokens that only fill an id the type UNKNOWN."""
+    for number, text in enumerate(texts):
+        if kinds[number] is TokenType.UNKNOWN and text == f"[PAD{number}]":
+            kinds[number] = TokenType.UNUSED
 
 
 def _array(kv: KeyValues, name: str) -> Value:

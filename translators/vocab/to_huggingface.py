@@ -64,7 +64,10 @@ def _sentencepiece(kv: KeyValues) -> dict[str, bytes]:
             "tokenizer_config.json": _settings(kv, source, _overriding(source)),
         }
     )
-    if model := written_model(source.texts, source.scores or [], source.types, space_prefix=prefix):
+    types = list(source.types)
+    if source.unknown is not None:
+        types[source.unknown] = TokenType.UNKNOWN
+    if model := written_model(source.texts, source.scores or [], types, space_prefix=prefix):
         files["tokenizer.model"] = model
     return files
 

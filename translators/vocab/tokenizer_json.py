@@ -19,6 +19,9 @@ from translators.vocab.tokens import SPACE_MARK, TokenType
 
 Json = dict[str, Any]
 
+# The characters that stand for the 256 bytes in a byte-level vocabulary.
+_BYTE_LEVEL = frozenset(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144))))
+
 
 def byte_level_json(source: Stored, split: Split) -> Json:
     """tokenizer.json of a byte-level BPE. Raises MalformedSource for merges of tokens that do not exist."""
@@ -48,9 +51,7 @@ def sentencepiece_json(source: Stored, *, space_prefix: bool) -> Json:
     unescape = {"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "}
     prepend = [{"type": "Prepend", "prepend": SPACE_MARK}] if space_prefix else []
     strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if space_prefix else []
-    unknown = next(
-        (t for t, kind in zip(source.texts, source.types, strict=True) if kind is TokenType.UNKNOWN), None
-    )
+    unknown = None if source.unknown is None else source.texts[source.unknown]
     fallback = TokenType.BYTE in source.types
     return _document(
         source,
@@ -142,13 +143,18 @@ def added_ids(source: Stored) -> Iterable[int]:
 
 
 def added_token(source: Stored, number: int, *, with_id: bool = False) -> Json:
-    """One added token as tokenizer.json (with its id) and tokenizer_config.json (without) have it."""
+    """One added token as tokenizer.json (with its id) and tokenizer_config.json (without) have it.
+
+    A text that byte-level decoding would take for bytes is marked normalized, which keeps llama.cpp's
+    converter from decoding it.
+    """
+    text = source.texts[number]
     return ({"id": number} if with_id else {}) | {
-        "content": source.texts[number],
+        "content": text,
         "single_word": False,
         "lstrip": False,
         "rstrip": False,
-        "normalized": False,
+        "normalized": source.scores is None and not text.isascii() and _BYTE_LEVEL.issuperset(text),
         "special": source.types[number] is not TokenType.USER_DEFINED,
     }
 
