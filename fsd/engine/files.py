@@ -36,6 +36,7 @@ class EngineFile:
         self._window = max(2, 2 * engine.workers)
         self._pattern = _Pattern(self._window * CHUNK)
         self._lock = threading.Lock()
+        self._asked_from = -1
         self._closed = False
 
     @property
@@ -63,6 +64,7 @@ class EngineFile:
         try:
             self._opened.prove_current()
             if broken:
+                self._asked_from = -1
                 self._engine.call_off(self._number)
             if sequential:
                 self._read_ahead(wanted)
@@ -102,6 +104,9 @@ class EngineFile:
 
     def _read_ahead(self, wanted: ByteRange) -> None:
         following = -(-wanted.end // CHUNK)
+        if following == self._asked_from:  # small reads: this chunk's successors were asked for already
+            return
+        self._asked_from = following
         for number in range(following, min(following + self._engine.ahead, self._opened.chunks)):
             if self._opened.is_translated(self._opened.chunk(number)):
                 self._engine.chunk_ahead(self._opened, number, self._number)

@@ -31,6 +31,7 @@ class PlanCache:
         self.directory = directory
         self._limit = limit
         self._written = 0
+        self._told = False
         self._lock = threading.Lock()
         self._usable = self._prepare()
 
@@ -41,9 +42,10 @@ class PlanCache:
         path = self.directory / name
         try:
             content = path.read_bytes()
-            os.utime(path)
         except OSError:
             return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the time of the last use, by which the longest unused are found
         digest, data = content[:_DIGEST], content[_DIGEST:]
         return data if digest == _digest(data) else None
 
@@ -61,8 +63,9 @@ class PlanCache:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            log.warning("%s: plans are not kept: %s", self.directory, error.strerror)
-            self._usable = False
+            if not self._told:
+                log.warning("%s: plans are not kept: %s", self.directory, error.strerror)
+            self._told = True
             return
         with self._lock:
             self._written += 1

@@ -49,11 +49,14 @@ class _Process:
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
         # -P and a neutral directory: Python must not find modules where a model lies (invariant I6). A
         # session of its own: Ctrl-C is for the daemon, which ends its processes itself.
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fsd.planner.worker", provider, str(seconds), str(memory)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd="/",
-            env=environment, start_new_session=True,
-        )  # fmt: skip
+        command = [sys.executable, "-P", "-m", "fsd.planner.worker", provider, str(seconds), str(memory)]
+        try:
+            self._popen = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd="/",
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise PlanningCrash(f"the planning process cannot be started: {error.strerror}") from error
         try:
             if not isinstance(self._receive(_START_SECONDS), Ready):
                 raise EOFError

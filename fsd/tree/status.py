@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-STATUS_SIZE = 16384
+STATUS_SIZE = 4096
 
 
 def status(facts: dict[str, object], errors: Sequence[object]) -> bytes:

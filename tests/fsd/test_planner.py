@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +134,35 @@ def test_a_directory_that_others_can_write_to_is_not_trusted(tmp_path: Path, pla
     path = model(tmp_path / "m")
     assert planner_of().listing(path).entries
     assert not list((tmp_path / "plans").iterdir())
+
+
+def test_plans_can_be_read_where_none_can_be_written(
+    tmp_path: Path, planner_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = model(tmp_path / "m")
+    first = planner_of()
+    listing = first.listing(path)
+    first.close()
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    second = planner_of()
+    assert second.listing(path) == listing
+    assert second.started == 0
+    assert second.layout(path, "model.gguf-f16").size
+
+
+def test_a_process_that_cannot_be_started_is_told(
+    tmp_path: Path, planner_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    failure = planner_of().listing(model(tmp_path / "m")).error
+    assert failure is not None
+    assert type(failure.error()) is PlanningCrash
+    assert "cannot be started" in failure.reason
 
 
 def test_works_without_a_place_for_plans(tmp_path: Path, planner_of: Make) -> None:
