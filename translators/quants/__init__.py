@@ -5,7 +5,8 @@
     floats.py         the plain types, by NumPy
     validity.py       what upstream refuses
     filetypes.py      the types of a whole file (q4_k_m), as llama-quantize names and numbers them
-    policy.py         which type each tensor gets in a file of such a type
+    policy.py         which type each tensor gets in a file of such a type, by what
+                      names.py, mixtures.py and subject.py know of tensors, rules and models
 
 Knows nothing of files or recipes.
 """

@@ -101,9 +101,10 @@ def _in(file_types: str, *choices: tuple[Condition, str]) -> tuple[Rule, ...]:
 
 # Below three bits a weight everything but a few tensors is of the file's own type, and layers of experts
 # are counted as they come, not by their number.
-LOWEST = frozenset({"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"})
 _LOWEST_1 = "iq1_s iq1_m iq2_xxs iq2_xs"
 _LOWEST_2 = "iq2_s iq2_m"
+_LOWEST = f"{_LOWEST_1} {_LOWEST_2}"
+LOWEST = frozenset(_LOWEST.split())
 
 RULES: dict[Role, tuple[Rule, ...]] = {
     Role.EMBEDDING: (
@@ -112,7 +113,7 @@ RULES: dict[Role, tuple[Rule, ...]] = {
         *_in("tq1_0 tq2_0 q2_0", (_always, "Q4_K")),
     ),
     Role.VALUE: (
-        *_in(" ".join(LOWEST), (_small_values, "Q4_K")),
+        *_in(_LOWEST, (_small_values, "Q4_K")),
         *_in(_LOWEST_1, (_always, "Q2_K")),
         *_in(_LOWEST_2, (_always, "IQ3_S")),
         *_in("q2_k", (_shared_by_4, "Q4_K"), (_always, "Q3_K")),
@@ -127,7 +128,7 @@ RULES: dict[Role, tuple[Rule, ...]] = {
         *_in("q4_k_s", (_first(4), "Q5_K")),
     ),
     Role.KEY: (
-        *_in(" ".join(LOWEST), (_experts_8, "Q4_K")),
+        *_in(_LOWEST, (_experts_8, "Q4_K")),
         *_in("iq3_xs", (_always, "IQ3_XXS")),
         *_in("iq3_xxs", (_always, "IQ2_S")),
     ),
@@ -154,7 +155,7 @@ RULES: dict[Role, tuple[Rule, ...]] = {
         *_in("q5_0", (_both(_first_eighth, _weighted), "Q5_1")),
     ),
     Role.ATTENTION_OUTPUT: (
-        *_in(" ".join(LOWEST), (_experts_8, "Q5_K")),
+        *_in(_LOWEST, (_experts_8, "Q5_K")),
         *_in("iq1_s iq1_m", (_always, "IQ2_XXS")),
         *_in(_LOWEST_2, (_always, "IQ3_S")),
         *_in(
