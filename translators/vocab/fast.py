@@ -11,7 +11,8 @@ Knows nothing of GGUF.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,7 @@ _TIDY = (
 class FastTokenizer:
     """A tokenizer ready to use. `special`: the texts of its named special tokens, in transformers' order."""
 
+    folder: Folder
     backend: Tokenizer
     special: tuple[str, ...]
     unknown: str | None
@@ -45,11 +47,13 @@ class FastTokenizer:
 
     def encoded(self, text: str, *, with_special: bool) -> list[int]:
         """The ids of `text`."""
-        return list(self.backend.encode(text, add_special_tokens=with_special).ids)
+        with _library(self.folder):
+            return list(self.backend.encode(text, add_special_tokens=with_special).ids)
 
     def decoded(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens included."""
-        text: str = self.backend.decode(ids, skip_special_tokens=False)
+        with _library(self.folder):
+            text: str = self.backend.decode(ids, skip_special_tokens=False)
         if self.tidy:
             for old, new in _TIDY:
                 text = text.replace(old, new)
@@ -86,6 +90,7 @@ def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
         raise folder.malformed(_SETTINGS, f"cannot be understood: {error}") from error
     unknown = named.get("unk_token")
     return FastTokenizer(
+        folder,
         backend,
         tuple(dict.fromkeys(token.content for token in named.values())),
         unknown.content if unknown else None,
@@ -116,7 +121,8 @@ def _backend(
                 path=str(folder.root), remedy="fetch the tokenizer's files too",
             )  # fmt: skip
         return plain_tokenizer(folder, arguments, kind, named)
-    backend = _parsed(folder)
+    with _library(folder):
+        backend = Tokenizer.from_buffer(folder.data("tokenizer.json"))
     if backend.padding is not None and "pad_token" not in arguments:
         named["pad_token"] = AddedToken(backend.padding["pad_token"], special=True)
     backend.no_truncation()
@@ -124,14 +130,15 @@ def _backend(
     return backend
 
 
-def _parsed(folder: Folder) -> Tokenizer:
+@contextmanager
+def _library(folder: Folder) -> Iterator[None]:
+    """Makes whatever the tokenizers library raises over a tokenizer.json an error that names the file."""
     try:
-        return Tokenizer.from_buffer(folder.data("tokenizer.json"))
+        yield
     except Exception as error:
-        raise folder.malformed("tokenizer.json", f"the tokenizers library cannot load it: {error}") from error
+        raise folder.malformed("tokenizer.json", f"the tokenizers library refuses it: {error}") from error
     except BaseException as error:
-        # A panic of the library's Rust side; it is not an Exception, and its name is all there is
-        # to tell it by.
+        # A panic of the library's Rust side is no Exception, and its name is all there is to tell it by.
         if type(error).__name__ != "PanicException":
             raise
         raise folder.malformed("tokenizer.json", f"the tokenizers library gave up: {error}") from error

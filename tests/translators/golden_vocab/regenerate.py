@@ -1,0 +1,85 @@
+"""Write golden.json: what upstream's converter makes of each variant.
+
+    cd REPOSITORY && ORACLE_PYTHON tests/translators/golden_vocab/regenerate.py LLAMA_CPP_TREE
+
+ORACLE_PYTHON is a Python with torch, transformers 4.57.6, sentencepiece and numpy; LLAMA_CPP_TREE is the
+source of llama.cpp b11434. Only `set_vocab` runs, on a converter without a model. Since made-up vocabularies have
+made-up fingerprints, the look-up of the pre-tokenizer's name is replaced by the fingerprint itself.
+A value is kept as its sha256; an error of upstream's as its type.
+"""
+
+# ruff: noqa: PLC0415 (upstream is importable only once its path is known)
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def main(tree: str) -> None:
+    """Write golden.json, from the llama.cpp source at `tree`."""
+    sys.path[:0] = [str(HERE.parents[2]), tree, f"{tree}/gguf-py"]
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    logging.disable(logging.CRITICAL)
+    from tests.translators.golden_vocab.variants import VARIANTS
+
+    found = {name: _written(variant) for name, variant in VARIANTS.items()}
+    text = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in found.items())
+    (HERE / "golden.json").write_text("{\n" + text + "\n}\n")
+
+
+def _written(variant: Any) -> list[list[Any]] | str:
+    import gguf
+    from conversion.base import ModelBase, TextModel
+    from conversion.llama import LlamaModel
+    from conversion.qwen import Qwen2Model
+    from transformers import logging as chatter
+
+    from tests.translators.golden_vocab import variants
+
+    chatter.set_verbosity_error()
+    TextModel.get_vocab_base_pre = _fingerprint
+    with tempfile.TemporaryDirectory() as folder:
+        variant.write(Path(folder))
+        model = object.__new__(LlamaModel if variant.style == "llama" else Qwen2Model)
+        model.dir_model, model.is_mistral_format, model.origin_hf_arch = Path(folder), False, None
+        model.hparams = ModelBase.load_hparams(Path(folder), False)
+        model.hparams |= model.hparams.get("text_config", {})
+        model.gguf_writer = gguf.GGUFWriter(path=None, arch="llama")
+        model.gguf_writer.kv_data[0].clear()
+        try:
+            model.set_vocab()
+            return [
+                [key, int(value.type), hashlib.sha256(_packed(model.gguf_writer, value)).hexdigest()[:16]]
+                for key, value in model.gguf_writer.kv_data[0].items()
+            ]
+        except BaseException as error:  # a panic in the tokenizers library is no Exception
+            print(
+                type(error).__name__,
+                str(error)[:100],
+                [n for n, v in variants.VARIANTS.items() if v is variant],
+            )
+            return type(error).__name__
+
+
+def _packed(writer: Any, value: Any) -> bytes:
+    return writer._pack_val(value.value, value.type, add_vtype=False, sub_type=value.sub_type)
+
+
+def _fingerprint(self: Any, tokenizer: Any) -> str:
+    # By path: the package itself needs more than upstream's environment has.
+    facts = runpy.run_path(str(HERE.parents[2] / "translators/vocab/pretokenizers.py"))
+    return hashlib.sha256(str(tokenizer.encode(facts["CHECK_TEXT"])).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
