@@ -39,6 +39,13 @@ class _Stalled(Exception):
     """No reply within the time allowed."""
 
 
+class _Died(Exception):
+    """The process ended without a reply."""
+
+    def __init__(self, error: PlanningCrash) -> None:
+        self.failure = Failure.of(error)
+
+
 class _Process:
     """One planning process. Not safe for use by several threads."""
 
@@ -132,7 +139,7 @@ class Processes:
     def ask(self, request: Request) -> Reply:
         """The reply, once a process is free and nobody else plans this model.
 
-        A failure of planning is a reply; that of a process as well. Raises StaleHandle once closed.
+        A failure of planning is a reply; that of a process as well. Raises StaleHandle when closed meanwhile.
         """
         with self._condition:
             self._condition.wait_for(
@@ -142,29 +149,21 @@ class Processes:
             self._free -= 1
             self._planned.add(request.path)
             process = self._take(request.path)
-        kept = None
         try:
-            process = self._alive(process)
-            reply = process.ask(request, self._seconds)
-            if isinstance(reply, Failure) and reply.kind == PlanningMemory.__name__:
-                # What it had collected may still be there, and would count against the next model.
-                process.kill()
-            else:
-                kept = process
+            if process is not None:
+                # One that was idle may have died for reasons that are not this model's: a new one decides.
+                with contextlib.suppress(_Died):
+                    return self._ask(process, request)
+            return self._ask(self._start(), request)
+        except _Died as died:
+            return died.failure
         except PlanningCrash as error:
-            reply = Failure.of(error)
-        except _Stalled:
-            assert process is not None
-            process.kill()
-            reply = Failure.of(_timeout(request, self._seconds))
-        except EOFError:
-            assert process is not None
-            status = process.ended(within=1)
-            process.kill()
-            reply = Failure.of(_death(request, status))
+            return Failure.of(error)
         finally:
-            self._done(request, process, kept)
-        return reply
+            with self._condition:
+                self._free += 1
+                self._planned.discard(request.path)
+                self._condition.notify_all()
 
     def close(self) -> None:
         """End every process. Who waits for one gets a failure or StaleHandle."""
@@ -183,33 +182,37 @@ class Processes:
         if self._closed:
             raise StaleHandle("the planner has been closed")
 
-    def _alive(self, process: _Process | None) -> _Process:
-        """`process`, or a new one in its place, noted as busy."""
-        if process is not None and process.ended(within=0) is not None:
-            process.kill()
-            process = None
-        if process is None:
-            process = _Process(self._provider, self._seconds, self._memory)
-            self.started += 1
+    def _start(self) -> _Process:
+        process = _Process(self._provider, self._seconds, self._memory)
+        self.started += 1
+        return process
+
+    def _ask(self, process: _Process, request: Request) -> Reply:
+        """The reply of one process, which is idle afterwards, or killed. Raises _Died, StaleHandle."""
         with self._condition:
             self._busy.add(process)
             if self._closed:
                 process.stop()
-        return process
-
-    def _done(self, request: Request, process: _Process | None, kept: _Process | None) -> None:
-        with self._condition:
-            self._free += 1
-            self._planned.discard(request.path)
-            if process is not None:
+        healthy = False
+        try:
+            reply = process.ask(request, self._seconds)
+            # After running out of memory, what it had collected may still count against the next model.
+            healthy = not (isinstance(reply, Failure) and reply.kind == PlanningMemory.__name__)
+            return reply
+        except _Stalled:
+            return Failure.of(_timeout(request, self._seconds))
+        except EOFError:
+            self._prove_open()
+            raise _Died(_death(request, process.ended(within=1))) from None
+        finally:
+            with self._condition:
                 self._busy.discard(process)
-            if kept is not None and not self._closed:
-                self._idle.append(kept)
-                self._wake_later()
-                kept = None
-            self._condition.notify_all()
-        if kept is not None:
-            kept.kill()
+                healthy = healthy and not self._closed
+                if healthy:
+                    self._idle.append(process)
+                    self._wake_later()
+            if not healthy:
+                process.kill()
 
     def _take(self, path: bytes) -> _Process | None:
         """An idle process, best the one that still has the model's plans."""
