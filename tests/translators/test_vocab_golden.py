@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.translators.golden_vocab.variants import VARIANTS
+from tests.translators.golden_vocab.parts import byte_level
+from tests.translators.golden_vocab.variants import VARIANTS, Variant
 from translators.errors import TranslationError
 from translators.keyvalues import KeyValues
 from translators.vocab import bpe, write_tokenizer
@@ -38,3 +39,18 @@ def test_as_upstream(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_golden_covers_every_variant() -> None:
     assert set(GOLDEN) == set(VARIANTS)
     assert sum(isinstance(golden, list) for golden in GOLDEN.values()) > 100
+
+
+def test_names_that_transformers_5_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream's transformers 4 does not know them; they mean what the older names mean."""
+    monkeypatch.setattr(bpe, "_pre_tokenizer", lambda *_: "made-up")
+    found = []
+    for name, extra in (("PreTrainedTokenizerFast", {"a": "<x>"}), ("TokenizersBackend", ["<x>"])):
+        settings = {"tokenizer_class": name, "eos_token": "<|endoftext|>", "extra_special_tokens": extra}
+        variant = Variant({"tokenizer.json": byte_level(), "tokenizer_config.json": settings})
+        variant.write(tmp_path / name)
+        kv = KeyValues()
+        write_tokenizer(kv, tmp_path / name, variant.full_config, style="llama")
+        found.append(kv)
+    assert dict(found[0].items()) == dict(found[1].items())
+    assert "<x>" in found[0].get("tokenizer.ggml.tokens")

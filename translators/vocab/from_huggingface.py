@@ -37,7 +37,8 @@ def write_tokenizer(
     Raises MissingSource (no tokenizer), MalformedSource, or Unsupported (the reason is in the error).
     """
     folder = Folder(root)
-    config = {**config, **(config.get("text_config") or {})}
+    inner = config.get("text_config")
+    config = {**config, **inner} if isinstance(inner, dict) else config
     if style == "llama":
         _write_space_prefix(kv, folder)
     if folder.has("tokenizer.model"):

@@ -3,8 +3,9 @@
     cd REPOSITORY && ORACLE_PYTHON tests/translators/golden_vocab/regenerate.py LLAMA_CPP_TREE
 
 ORACLE_PYTHON is a Python with torch, transformers 4.57.6, sentencepiece and numpy; LLAMA_CPP_TREE is the
-source of llama.cpp b11434. Only `set_vocab` runs, on a converter without a model. Since made-up vocabularies have
-made-up fingerprints, the look-up of the pre-tokenizer's name is replaced by the fingerprint itself.
+source of llama.cpp b11434. Only `set_vocab` runs, on a converter without a model. Since made-up
+vocabularies have made-up fingerprints, the look-up of the pre-tokenizer's name is replaced by the
+fingerprint itself.
 A value is kept as its sha256; an error of upstream's as its type.
 """
 

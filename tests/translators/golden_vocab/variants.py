@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny_tokenizers
-
-_WORDS = ["Ġ t", "h e", "i n", "Ġt he", "Ġ Ġ", "ĠĠ ĠĠ", "1 2", "ð Ł", "Ġ ="]
-SIZE = 300
+from tests.translators.golden_vocab.parts import (
+    END,
+    FAST,
+    SIZE,
+    START,
+    WORDS,
+    added,
+    byte_level,
+    listed,
+    template,
+    vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -40,84 +49,12 @@ class Variant:
         return {"architectures": [family[0]], "model_type": family[1], "vocab_size": SIZE, **self.config}
 
 
-def byte_characters() -> list[str]:
-    """The 256 characters of byte-level BPE, in the order of their bytes' usual ids."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(byte) for byte in plain] + [chr(0x100 + at) for at in range(256 - len(plain))]
-
-
-def added(text: str, number: int | None = None, **flags: bool) -> dict[str, Any]:
-    """One added token."""
-    token = {"content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    token |= {"special": False, **flags}
-    return token if number is None else {"id": number, **token}
-
-
-def vocabulary() -> dict[str, int]:
-    """Bytes and merged words, ids 0 to 264."""
-    texts = byte_characters() + [merge.replace(" ", "") for merge in _WORDS]
-    return {text: number for number, text in enumerate(texts)}
-
-
-def listed() -> list[dict[str, Any]]:
-    """Added tokens after the vocabulary: special, special by its looks, spaces, a mark, bytes' characters."""
-    return [
-        added("<|endoftext|>", 265, special=True),
-        added("<|im_start|>", 266),
-        added("   ", 267),
-        added("▁mark", 268),
-        added("é", 269, normalized=True),
-        added("ø", 270),
-    ]
-
-
-def byte_level(**changes: Any) -> dict[str, Any]:
-    """A byte-level tokenizer.json; `changes` replace its parts, those of `model` are merged in."""
-    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None}
-    model |= {"end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False}
-    model |= {"vocab": vocabulary(), "merges": list(_WORDS), **changes.pop("model", {})}
-    step = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": listed(),
-        "normalizer": None,
-        "pre_tokenizer": step,
-        "post_processor": None,
-        "decoder": step,
-        "model": model,
-        **changes,
-    }
-
-
-def template(single: list[str], pair: list[str], ids: dict[str, int]) -> dict[str, Any]:
-    """A TemplateProcessing; "A" and "B" stand for the texts."""
-
-    def entry(text: str) -> dict[str, Any]:
-        kind = "Sequence" if text in "AB" else "SpecialToken"
-        return {kind: {"id": text, "type_id": int(text == "B")}}
-
-    special = {text: {"id": text, "ids": [number], "tokens": [text]} for text, number in ids.items()}
-    return {
-        "type": "TemplateProcessing",
-        "single": list(map(entry, single)),
-        "pair": list(map(entry, pair)),
-        "special_tokens": special,
-    }
-
-
-END = "<|endoftext|>"
-FAST = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END}
-START = "<|im_start|>"
-
-
 def _fast(settings: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     return {"tokenizer.json": byte_level(**changes), "tokenizer_config.json": settings or FAST}
 
 
 def _plain(settings: dict[str, Any], **more: Any) -> dict[str, Any]:
-    merges = "#version: 0.2\n" + "\n".join(_WORDS) + "\n"
+    merges = "#version: 0.2\n" + "\n".join(WORDS) + "\n"
     vocab = {**vocabulary(), END: 265}
     return {"vocab.json": vocab, "merges.txt": merges, "tokenizer_config.json": settings, **more}
 
@@ -236,12 +173,12 @@ _LOADING = {
             truncation={"max_length": 4, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
         )
     ),
-    "pairs": Variant(_fast(model={"merges": [merge.split(" ") for merge in _WORDS]})),
+    "pairs": Variant(_fast(model={"merges": [merge.split(" ") for merge in WORDS]})),
     "pairs-with-spaces": Variant(
         _fast(
             model={
                 "vocab": {**vocabulary(), " ": 265, "  ": 266, " t": 267},
-                "merges": [*(merge.split(" ") for merge in _WORDS), [" ", " "], [" ", "t"]],
+                "merges": [*(merge.split(" ") for merge in WORDS), [" ", " "], [" ", "t"]],
             },
             added_tokens=[added(END, 268, special=True)],
         )
@@ -294,8 +231,8 @@ def _spm(settings: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
 _SPM_SIZE = {"vocab_size": tiny_tokenizers.SIZE}
 _OVERRIDES = {
     "0": added("<unk>", special=True),
-    "5": added("▁five"),
-    "6": added("<pad>"),
+    "330": added("▁five"),
+    "331": added("<pad>"),
     "420": added("<far>"),
     "1": added("<s>", special=True),
 }
@@ -317,7 +254,7 @@ _SENTENCEPIECE = {
     ),
     "spm-prefix": Variant(_spm({**_SPM_SETTINGS, "add_prefix_space": False}), _SPM_SIZE),
     "spm-added": Variant(
-        _spm(_SPM_SETTINGS, **{"added_tokens.json": {"<added>": 417, "<seven>": 7, "<beyond>": 9999}}),
+        _spm(_SPM_SETTINGS, **{"added_tokens.json": {"<added>": 417, "<seven>": 332, "<beyond>": 9999}}),
         {"vocab_size": 425},
     ),
     "spm-json-ids": Variant(
