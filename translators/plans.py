@@ -20,11 +20,15 @@ from translators.layout import Layout
 
 @dataclass(frozen=True)
 class Plan:
-    """A form that a model has. `name` is its file name; `describe` says in a few words what it is."""
+    """A form that a model has. `name` is its file name; `describe` says in a few words what it is.
+
+    own: it holds the source's values as they are, in the source's own precision.
+    """
 
     name: str
     describe: str
     make: Callable[[], Layout]
+    own: bool = False
 
     def layout(self) -> Layout:
         """The exact bytes, planned; each call makes a layout of its own."""

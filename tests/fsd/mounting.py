@@ -124,9 +124,11 @@ def fake_daemon(source: Path, mountpoint: Path) -> list[str]:
 
 
 def prismfs(
-    *words: str | Path, home: Path, env: dict[str, str] | None = None
+    *words: str | Path, home: Path, env: dict[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, to its end."""
     command = [*PRISMFS, *map(str, words)]
     env = env or environment(home)
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=home, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env=env, cwd=home, check=False
+    )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from translators.dtypes import DTYPES, F16, F32, DType
 from translators.errors import Unsupported
@@ -199,7 +198,19 @@ def _is_source(dtype: DType) -> bool:
 
 
 def edited_key_values(key_values: KeyValues, file_type: FileType) -> KeyValues:
-    """The key-values of the output: upstream's own two at the end, none of a split, strings cut at a NUL.
+    """The key-values of the output: upstream's own two at the end, none of a split, strings cut at a NUL."""
+    return numbered(carried_key_values(key_values), file_type)
+
+
+def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
+    """`carried` as those of a file of type `file_type`, whose number comes last."""
+    edited = carried.copy()
+    edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
+    return edited
+
+
+def carried_key_values(key_values: KeyValues) -> KeyValues:
+    """What of a model's key-values is the same in the output of every type: to be made once.
 
     One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
     `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
@@ -211,14 +222,11 @@ def edited_key_values(key_values: KeyValues, file_type: FileType) -> KeyValues:
     if edited.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
         edited.u32("general.alignment", _ALIGNMENT)
     edited.moved_to_end("general.quantization_version", scalar(ValueType.U32, _QUANTIZATION_VERSION))
-    edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
     for key in _SPLIT_KEYS:
         edited.remove(key)
     return edited
 
 
-# A vocabulary is cut once for the many file types of one model.
-@lru_cache(maxsize=8)
 def _cut(value: Value) -> Value:
     """The value as it comes through C strings: each ends at its first NUL."""
     if value.type is ValueType.STRING:

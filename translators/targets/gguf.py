@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from translators.dtypes import DTYPES
+from translators.dtypes import DType
 from translators.errors import TranslationError, Unsupported
 from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, split_free, without_unit_dimensions
+from translators.keyvalues import KeyValues
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, Model
 from translators.plans import Plan, Refusal
 from translators.quants import can_decode, can_encode
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.quants.policy import QuantTensor, choose, edited_key_values
-from translators.recipes import Recipe, Stored, cast, stored
+from translators.quants.policy import QuantTensor, carried_key_values, choose, numbered
+from translators.recipes import Cast, Recipe, Stored, stored
 
 PREFIX = "model.gguf-"
 _GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
@@ -31,16 +32,17 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made."""
     try:
         base, own = _base(model)
+        carried = carried_key_values(base.key_values)
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
         if own is not None and file_type.name == own.name:
-            yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base))
+            yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base), own=True)
             continue
         try:
-            types = _quantised(base, file_type)
+            types = _quantised(base, carried, file_type)
         except TranslationError as error:
             yield Refusal(name, error.stated, error.remedy)
             continue
@@ -79,30 +81,28 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
     return GgufFile(split_free(base.key_values), base.tensors).layout(model.files)
 
 
-def _quantised(base: GgufFile, file_type: FileType) -> GgufFile:
+def _quantised(base: GgufFile, carried: KeyValues, file_type: FileType) -> GgufFile:
     """What llama-quantize makes of `base`. Raises Unsupported where it would fail."""
     recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
     given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
     chosen = choose(given, file_type, base.key_values)
     return GgufFile(
-        edited_key_values(base.key_values, file_type),
+        numbered(carried, file_type),
         tuple(
             GgufTensor(
                 tensor.name,
                 without_unit_dimensions(tensor.shape),
-                _as(recipes[tensor.name], tensor, dtype.name),
+                _as(recipes[tensor.name], tensor.name, dtype),
             )
             for tensor, dtype in chosen
         ),
     )
 
 
-def _as(recipe: Recipe, tensor: QuantTensor, name: str) -> Recipe:
-    dtype = DTYPES[name]
-    if recipe.dtype is dtype:
-        return recipe
-    for able, of in ((can_decode, recipe.dtype), (can_encode, dtype)):
-        if not able(of):
-            what = "decoded" if able is can_decode else "encoded"
-            raise Unsupported(f"{of.name} cannot be {what}", place=f"tensor {tensor.name}")
-    return cast(recipe, dtype, checked=True)
+def _as(recipe: Recipe, name: str, dtype: DType) -> Recipe:
+    """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
+    if recipe.dtype is not dtype and not can_decode(recipe.dtype):
+        raise Unsupported(f"{recipe.dtype.name} cannot be decoded", place=f"tensor {name}")
+    if recipe.dtype is not dtype and not can_encode(dtype):
+        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
+    return Cast(recipe, dtype.name, checked=True)
