@@ -33,10 +33,14 @@ _PATIENCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The names in a directory, links followed: regular files, and directories without a leading dot."""
+    """The names in a directory, links followed: regular files, and directories without a leading dot.
+
+    `lost` are symbolic links that lead nowhere, or to themselves.
+    """
 
     files: frozenset[str] = frozenset()
     directories: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Places:
@@ -64,13 +68,16 @@ class Places:
         return place() if place is not None else None
 
     def omitted(self, folder: Root | Folder) -> dict[str, str]:
-        """Directories of a folder that are not shown, with the reason."""
-        reasons = {}
-        for name, place in sorted(self._candidates(folder).items()):
-            path = os.path.join(folder.path if isinstance(folder, Folder) else self.source, name)
+        """Directories and broken links of a folder that are not shown, with the reason."""
+        where = self._top() if isinstance(folder, Root) else folder
+        if not isinstance(where, Folder) or not where.path:
+            return {}
+        reasons = dict.fromkeys(self.look(where.path).lost, "is a symbolic link to nowhere, or to itself")
+        for name, place in self._candidates(where).items():
+            path = os.path.join(where.path, name)
             if path not in self._excluded and place() is None:
-                reasons[name] = _reason(path)
-        return reasons
+                reasons[name] = self._reason(path)
+        return dict(sorted(reasons.items()))
 
     def look(self, path: str) -> Contents:
         """The files and directories in a directory; none where it cannot be read."""
@@ -81,7 +88,8 @@ class Places:
             return Contents()
         files = frozenset(name for name, kind in kinds if kind == "file")
         directories = (name for name, kind in kinds if kind == "directory" and not name.startswith("."))
-        return Contents(files, tuple(sorted(directories)))
+        lost = (name for name, kind in kinds if kind == "lost" and not name.startswith("."))
+        return Contents(files, tuple(sorted(directories)), tuple(sorted(lost)))
 
     def is_open(self, path: str) -> bool:
         """Whether a directory may be looked into: it is not excluded, and no link back to where it lies."""
@@ -169,6 +177,16 @@ class Places:
             waiting += [os.path.join(below, name) for name in contents.directories]
         return False
 
+    def _reason(self, path: str) -> str:
+        """Why a directory is not shown."""
+        if self._leads_back(path):
+            return "is a symbolic link to a directory that it lies in"
+        try:
+            with os.scandir(path):
+                return "holds no model that is recognised"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+
     def _leads_back(self, path: str) -> bool:
         """Whether a symbolic link leads to a directory that it lies in: such a path would never end."""
         if not Path(path).is_symlink():
@@ -191,17 +209,11 @@ def _bound(make: Callable[..., Place | None], *arguments: str | hub.Repository) 
 
 def _kind(entry: os.DirEntry[str]) -> str:
     try:
-        return "file" if entry.is_file() else "directory" if entry.is_dir() else ""
+        if entry.is_file() or entry.is_dir():
+            return "file" if entry.is_file() else "directory"
+        return "lost" if entry.is_symlink() and not Path(entry.path).exists() else ""
     except OSError:  # a link that leads to itself
-        return ""
-
-
-def _reason(path: str) -> str:
-    try:
-        with os.scandir(path):
-            return "holds no model that is recognised"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return "lost"
 
 
 def _first_weight(model: Found) -> str:

@@ -288,6 +288,10 @@ def test_links_that_lead_back_and_directories_that_cannot_be_read(tmp_path: Path
         with pytest.raises(NoSuchEntry):
             at(tree, absent)
     assert [entry.path for entry in tree.models()] == ["a/m", "other"]
+    assert {report.name: report.error.reason for report in tree.explain() if report.error} == {
+        "a/loop": "is a symbolic link to a directory that it lies in",
+        "itself": "is a symbolic link to nowhere, or to itself",
+    }
 
 
 def test_a_directory_that_cannot_be_read_is_told(
