@@ -77,13 +77,13 @@ def _cold_reads(model: Path, work: Path) -> list[dict[str, Any]]:
 
 
 def _cold_read(daemon: Daemon, path: Path) -> dict[str, Any]:
-    read_before = daemon.status()["engine"]["source_bytes_read"]
+    read_before = daemon.status()["engine"]["source_bytes"]
     started, served = time.monotonic(), 0
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             served += len(block)
     elapsed = time.monotonic() - started
-    read = daemon.status()["engine"]["source_bytes_read"] - read_before
+    read = daemon.status()["engine"]["source_bytes"] - read_before
     return {
         "target": path.name,
         "MB": round(served / 1e6, 1),

@@ -9,7 +9,13 @@ from pathlib import Path
 from examples.smollm2 import default_cache, fetch
 
 NAME = "SmolLM2-135M-Instruct"
-_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
+_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "model.safetensors",
+)
 
 
 def folder(models: Path) -> Path:

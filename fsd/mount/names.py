@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class Name:
     told: int
     pages: Version | None = None
     open: int = 0
-    retired: threading.Event = field(default_factory=threading.Event)
 
 
 class Names:
@@ -70,10 +69,10 @@ class Names:
                 return
             if name.told == ino:
                 return
-        self._retirement.ask(path)
+        retired = self._retirement.ask(path)
         # A bounded wait, as this request may hold a lock that the retirement needs, and none for the
         # retirement's own look-up. If it was too short, the open that follows says ESTALE.
-        if not self._retirement.is_asking() and name.retired.wait(RETIREMENT_SECONDS):
+        if not self._retirement.is_asking() and retired.wait(RETIREMENT_SECONDS):
             with self._lock:
                 self._names.setdefault(path, Name(ino))
 
@@ -101,9 +100,7 @@ class Names:
         if not self._retirement.is_asking(path):
             return False
         with self._lock:
-            name = self._names.pop(path, None)
-        if name is not None:
-            name.retired.set()
+            self._names.pop(path, None)
         return True
 
     def _forget_idle(self) -> None:
@@ -123,21 +120,26 @@ class _Retirement:
     def __init__(self, requester: Callable[[], int]) -> None:
         self.mountpoint = ""
         self._requester = requester
-        self._pending: set[str] = set()
+        self._pending: dict[str, threading.Event] = {}
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def ask(self, path: str) -> None:
-        """Have the node at `path` (as seen from the mount's top) retired; once is enough."""
+    def ask(self, path: str) -> threading.Event:
+        """Have the node at `path` (as seen from the mount's top) retired; once is enough.
+
+        The event is set when the unlink has returned. While our handler of it runs, libfuse still gives the
+        old node to whoever looks the name up, and says ESTALE to the open that follows.
+        """
         with self._lock:
             if path in self._pending:
-                return
-            self._pending.add(path)
+                return self._pending[path]
+            done = self._pending[path] = threading.Event()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="prismfs-retire", daemon=True)
                 self._thread.start()
         self._queue.put(path)
+        return done
 
     def is_asking(self, path: str | None = None) -> bool:
         """Whether the request at hand is our own thread's, for `path` if that is given."""
@@ -153,4 +155,4 @@ class _Retirement:
             except OSError as error:
                 log.warning("%s: its old version keeps the name for now: %s", path, error.strerror)
             finally:
-                self._pending.discard(path)
+                self._pending.pop(path).set()

@@ -37,11 +37,15 @@ _KINDS: dict[str, Callable[..., Exception]] = {
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A form that a model has: its file name, its exact size, and in a few words what it is."""
+    """A form that a model has: its file name, its exact size, and in a few words what it is.
+
+    own: it holds the source's values in their own precision.
+    """
 
     name: str
     size: int
     describe: str
+    own: bool = False
 
 
 class RefusedEntry(msgspec.Struct, frozen=True):

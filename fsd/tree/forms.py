@@ -2,7 +2,8 @@
 
 A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-q4_k_m`, and
 `gguf/<Model>-Q4_K_M.gguf` for programs that want an extension. Both are found in any case, listed or not;
-a listing shows the types that are configured, and everything that is no GGUF.
+a listing shows the types that are configured, that of the source's own precision, and everything that is
+no GGUF.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
 
@@ -40,7 +41,7 @@ class Forms:
         aliases: list[Form] = []
         for entry in listing.entries:
             kind = type_of(entry.name)
-            listed = kind is None or kind in types
+            listed = kind is None or kind in types or entry.own
             self.all.append(Form(entry.name, entry, listed))
             if kind is not None:
                 aliases.append(Form(f"{ALIASES}/{model}-{kind.upper()}.gguf", entry, listed))
