@@ -1,4 +1,4 @@
-"""Load the model file named on the command line with llama.cpp and make one token: what a first user waits for."""
+"""Load a model file with llama.cpp and make one token: what a first user waits for. Usage: FILE."""
 
 import sys
 

@@ -68,7 +68,7 @@ def test_encoded_and_back(weights: Path) -> None:
 
 @pytest.mark.parametrize("damaged", [b"", b"\x93", b"\x93\x01\x90", b"nonsense" * 9])
 def test_what_is_no_layout_is_refused(damaged: bytes) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 (both of the documented kinds are meant)
+    with pytest.raises(Exception) as caught:
         Layout.decoded(damaged)
     assert type(caught.value).__name__ in ("DecodeError", "ValidationError", "ValueError")
 
