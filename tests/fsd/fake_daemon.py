@@ -3,7 +3,7 @@
     python fake_daemon.py SOURCE MOUNTPOINT
 
 Files appear as they are, one inode number for each version of a file. By name: `fault` raises an unexpected
-exception when read, `broken` a translation error, `slow` takes three seconds for each request; a directory's
+exception when read, `broken` a translation error, `slow` takes six seconds for each request; a directory's
 `xattr` and statfs are made up. A handle whose file was replaced says SourceChanged.
 """
 
@@ -52,7 +52,7 @@ class FakeHandle:
         if name == b"broken":
             raise MalformedSource("it ends early", path=os.fsdecode(self.path))
         if name == b"slow":
-            time.sleep(3)
+            time.sleep(6)
         if key_of(self.path) != self.key:
             raise SourceChanged("it was replaced", path=os.fsdecode(self.path))
         return os.pread(self.fd, size, offset)
