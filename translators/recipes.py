@@ -130,6 +130,34 @@ class SwapRows(msgspec.Struct, frozen=True, tag="swap_rows", tag_field="op", arr
         return out.reshape(-1)
 
 
+class TakeRows(msgspec.Struct, frozen=True, tag="take_rows", tag_field="op", array_like=True):
+    """Some rows of a tensor, each by its number, in the order given."""
+
+    of: Recipe
+    rows: tuple[int, ...]
+
+    @property
+    def dtype(self) -> DType:
+        """The operand's element type: bytes only move."""
+        return self.of.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As many rows as are taken."""
+        return (len(self.rows), *self.of.shape[1:])
+
+    @property
+    def unit(self) -> int:
+        """One row."""
+        return prod(self.of.shape[1:])
+
+    def read(self, elements: ElementRange, source: Source) -> Bytes:
+        """The bytes of `elements`, which are whole rows: one read for each."""
+        wanted = self.rows[elements.first // self.unit : elements.end // self.unit]
+        pieces = [self.of.read(ElementRange(row * self.unit, self.unit), source) for row in wanted]
+        return np.concatenate(pieces)
+
+
 class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=True):
     """The same values in another type, by way of float32: widening, rounding, quantising, dequantising.
 
@@ -172,7 +200,7 @@ class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=T
         return result[skip : skip + self.dtype.nbytes(elements.count)]
 
 
-Recipe = Stored | Literal | SwapRows | Cast
+Recipe = Stored | Literal | SwapRows | TakeRows | Cast
 
 
 def stored(tensor: Tensor) -> Stored:

@@ -15,7 +15,7 @@ from translators.errors import MalformedSource, Unsupported
 from translators.families import architecture_of, family_of
 from translators.families.defaults import completed
 from translators.families.hparams import rope_parameters, write_hparams, write_llama
-from translators.families.pooling import is_qwen3_reranker, write_qwen_pooling
+from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
 from translators.families.rope import Llama3Scaling
 from translators.families.table import Family, pairwise
 from translators.gguf_file import GgufFile, GgufTensor
@@ -23,7 +23,7 @@ from translators.keyvalues import KeyValues
 from translators.metadata import count_parameters, write_general
 from translators.model import Model, Tensor
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.recipes import Literal, cast, stored
+from translators.recipes import Literal, TakeRows, cast, stored
 from translators.vocab import write_tokenizer
 
 QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
@@ -63,9 +63,21 @@ def converted(model: Model) -> GgufFile:
             place="quantization_config", remedy="use the checkpoint in BF16, F16 or F32",
         )  # fmt: skip
     config = completed(model.config, model.root)
-    tensors = (*_rope_factors(family, config), *_weights(model, family, config, file_type.dtype))
+    vocabulary = KeyValues()
+    write_tokenizer(vocabulary, model.root, config, style=family.vocabulary)
+    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config)
+    weights = _weights(model, family, config, file_type.dtype)
+    if reranks:
+        weights = _with_judgement(weights, vocabulary, tied=bool(config.get("tie_word_embeddings")))
+    tensors = (*_rope_factors(family, config), *weights)
     _check_complete(family, config, {tensor.name for tensor in tensors})
-    return GgufFile(_key_values(model, family, config, file_type, tensors), tensors)
+    key_values = _key_values(model, family, config, file_type, tensors)
+    if reranks:
+        write_qwen3_reranker(key_values)
+    key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
+    for key, value in vocabulary.items():
+        key_values.set(key, value)
+    return GgufFile(key_values, tensors)
 
 
 def _key_values(
@@ -75,10 +87,6 @@ def _key_values(
     file_type: FileType,
     tensors: tuple[GgufTensor, ...],
 ) -> KeyValues:
-    if family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config):
-        raise Unsupported(
-            "a Qwen3 reranker has no GGUF translation yet", remedy="use the embedding or chat model"
-        )
     key_values = KeyValues()
     parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
     key_values.string("general.architecture", family.arch)
@@ -88,9 +96,26 @@ def _key_values(
         write_llama(key_values, config)
     else:
         write_qwen_pooling(key_values, model.root, config)
-    key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
-    write_tokenizer(key_values, model.root, config, style=family.vocabulary)
     return key_values
+
+
+def _with_judgement(
+    weights: Iterator[GgufTensor], vocabulary: KeyValues, *, tied: bool
+) -> Iterator[GgufTensor]:
+    """The weights of a reranker: of the head only the rows of "yes" and "no" are left.
+
+    Raises Unsupported for a vocabulary without these words.
+    """
+    tokens = vocabulary["tokenizer.ggml.tokens"].strings
+    if b"yes" not in tokens or b"no" not in tokens:
+        raise Unsupported("a reranker's vocabulary must have yes and no", path="tokenizer.json")
+    rows = (tokens.index(b"yes"), tokens.index(b"no"))
+    for tensor in weights:
+        if tensor.name == ("token_embd.weight" if tied else "output.weight"):
+            judgement = TakeRows(tensor.recipe, rows)
+            yield GgufTensor("cls.output.weight", judgement.shape, judgement)
+        if tied or tensor.name != "output.weight":
+            yield tensor
 
 
 def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTensor]:
