@@ -16,7 +16,9 @@ from gguf import GGUFReader
 
 from tests.tiny_models import TinyModel
 
-NAMES = ("SmolLM2-Tiny-Instruct", "Qwen2-7B-base-v1", "Llama-3.1-tiny")
+NAMES = (
+    "SmolLM2-Tiny-Instruct", "Qwen2-7B-base-v1", "Llama-3.1-tiny", "Qwen3-Reranker-0.6B", "Qwen3-Reranker-8B",
+)  # fmt: skip
 _TYPES = ("f32", "bf16", "q8_0", "q4_k_m")
 _CONTROL, _USER_DEFINED = 3, 4
 
@@ -95,6 +97,19 @@ def with_smollm2(source: Path) -> dict[str, TinyModel]:
                 ),
             },
             types=("f32", "q4_0"),
+        ),
+        # Of a reranker's head (tied and not) only two rows are left.
+        *(
+            TinyModel(
+                name,
+                _config("qwen3", len(tokens), head_dim=32, tie_word_embeddings=name == NAMES[3]),
+                files={
+                    "tokenizer.json": tokenizer(None, split=False),
+                    "tokenizer_config.json": json.dumps({**settings, "chat_template": template}),
+                },
+                types=("bf16", "q8_0"),
+            )
+            for name in NAMES[3:]
         ),
     )
     return {model.name: model for model in models}
