@@ -1,8 +1,8 @@
 """Rotary frequencies of Llama 3's scaling: the one tensor that a GGUF has and a checkpoint has not.
 
 llama.cpp divides each frequency by a factor: 1 for short wavelengths, `factor` for long ones, a blend
-between. Formula: Llama 3.1's reference code (apply_scaling), in float32 as upstream's converter computes
-it; the power is rounded once from float64, so that every machine gives the same bytes.
+between. Formula: Llama 3.1's reference code (apply_scaling), in float32 and in the steps of PyTorch, with
+which upstream's converter computes it: a number divided by a tensor is the number times the reciprocal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from translators.errors import MalformedSource
+from translators.families.powers import powers
 
 _F32 = np.float32
 
@@ -57,17 +58,18 @@ class Llama3Scaling:
     def factors(self, theta: float, head_dim: int) -> npt.NDArray[np.float32]:
         """The `rope_freqs` tensor: head_dim / 2 divisors, in F32."""
         exponents = np.arange(0, head_dim, 2, dtype=_F32) / _F32(head_dim)
-        powers = [_F32(math.pow(_F32(theta), float(exponent))) for exponent in exponents]
-        return np.array([self._factor(_F32(1) / power) for power in powers], dtype=_F32)
+        frequencies = _F32(1) / powers(theta, exponents)
+        return np.array([self._factor(frequency) for frequency in frequencies], dtype=_F32)
 
     def _factor(self, frequency: np.float32) -> np.float32:
-        wavelength = _F32(2 * math.pi) / frequency
+        wavelength = _F32(1) / frequency * _F32(2 * math.pi)
         if wavelength < _F32(self.original_context / self.high_freq_factor):
             return _F32(1)
         if wavelength > _F32(self.original_context / self.low_freq_factor):
             return _F32(self.factor)
         span = _F32(self.high_freq_factor - self.low_freq_factor)
-        smooth = (_F32(self.original_context) / wavelength - _F32(self.low_freq_factor)) / span
+        cycles = _F32(1) / wavelength * _F32(self.original_context)
+        smooth = (cycles - _F32(self.low_freq_factor)) / span
         return _F32(1) / ((_F32(1) - smooth) / _F32(self.factor) + smooth)
 
 
