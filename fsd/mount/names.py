@@ -29,7 +29,7 @@ Version = tuple[int, int, int]
 class Name:
     """A path of a file. `told`: the inode number that the last look-up answered with.
 
-    pages: the version whose bytes the node's page cache may hold.
+    pages: the version whose bytes the node's page cache may hold; None: it has held none.
     open:  handles that are not yet released (a memory map keeps its handle).
     """
 
@@ -46,6 +46,7 @@ class Names:
 
     def __init__(self, requester: Callable[[], int]) -> None:
         self._names: dict[str, Name] = {}
+        self._forgotten = False
         self._lock = threading.Lock()
         self._retirement = _Retirement(requester)
 
@@ -85,7 +86,9 @@ class Names:
             name = self._names.get(path)
             if name is None or name.told != version[0]:
                 return None
-            keep = name.pages == version
+            # Not to keep makes the kernel drop the pages, and wait for those that another open just reads:
+            # a first open, which has none to drop, must not do that to itself.
+            keep = name.pages == version or (name.pages is None and not self._forgotten)
             name.pages = version
             name.open += 1
             return name, keep
@@ -107,6 +110,7 @@ class Names:
         """Keeps memory bounded; for a forgotten name the next open just drops the kernel's pages."""
         if len(self._names) >= REMEMBERED:
             self._names = {path: name for path, name in self._names.items() if name.open}
+            self._forgotten = True
 
 
 class _Retirement:
