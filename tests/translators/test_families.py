@@ -62,7 +62,7 @@ def test_llama3_factors() -> None:
 
 @pytest.mark.parametrize("factor", [0, -1, "8", float("nan"), float("inf"), True, None])
 def test_a_scale_that_is_none(factor: object) -> None:
-    with pytest.raises(MalformedSource, match="no scale"):
+    with pytest.raises(MalformedSource, match="rope_scaling"):
         Llama3Scaling.of({"rope_type": "llama3", "factor": factor})
 
 

@@ -20,8 +20,8 @@ from translators.keyvalues import KeyValues
 from translators.metadata.checked import Checked, shown
 
 __all__ = [
-    "is_qwen3_reranker", "rope_parameters", "write_hparams", "write_llama", "write_qwen3_reranker",
-    "write_qwen_pooling",
+    "BLOCK_COUNT", "is_qwen3_reranker", "rope_parameters", "write_hparams", "write_llama",
+    "write_qwen3_reranker", "write_qwen_pooling",
 ]  # fmt: skip
 
 _FILE = "config.json"
@@ -56,7 +56,7 @@ _NORMS_AND_EXPERTS = (
     ("expert_group_count", ("n_group",), "u32"),
     ("expert_group_used_count", ("topk_group",), "u32"),
 )
-_BLOCK_COUNT = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
+BLOCK_COUNT = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
 _SCORES = (
     "score_function", "scoring_func", "score_func", "moe_router_activation", "moe_router_activation_func",
     "expert_selection_fn",
@@ -86,7 +86,7 @@ def write_hparams(kv: KeyValues, arch: str, config: Mapping[str, Any], file_type
     Raises MalformedSource, or Unsupported for an expert scoring function that GGUF has no number for.
     """
     checked = Checked(kv, _FILE)
-    place, layers = _found(config, _BLOCK_COUNT)
+    place, layers = _found(config, BLOCK_COUNT)
     checked.u32(f"{arch}.block_count", layers, place)
     _write_table(checked, arch, config, _SHAPE)
     if config.get("is_causal") is False:

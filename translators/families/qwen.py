@@ -27,5 +27,4 @@ QWEN3 = Family(
         Rule("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
         Rule("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
     ),
-    bare=frozenset({"Qwen3Model"}),
 )

@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from translators.errors import MalformedSource
 from translators.families.powers import powers
+from translators.metadata.checked import shown
 
 _F32 = np.float32
+_LARGEST_HEAD = 1 << 16  # published models have at most 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Llama3Scaling:
 
         Raises MalformedSource for numbers that make no scaling.
         """
+        if not isinstance(parameters, Mapping):
+            raise _unusable(parameters, "rope_parameters")
         kind = parameters.get("rope_type", "")
         if not isinstance(kind, str) or kind.lower() != "llama3":
             return None
@@ -45,10 +49,7 @@ class Llama3Scaling:
         ]  # fmt: skip
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
-                raise MalformedSource(
-                    f"{value!r} is no scale", path="config.json", place="rope_scaling",
-                    remedy="take config.json from the model's original repository",
-                )  # fmt: skip
+                raise _unusable(value, "rope_scaling")
         if values[1] >= values[2]:
             raise MalformedSource(
                 "low_freq_factor must be below high_freq_factor", path="config.json", place="rope_scaling"
@@ -56,7 +57,14 @@ class Llama3Scaling:
         return Llama3Scaling(*values)
 
     def factors(self, theta: float, head_dim: int) -> npt.NDArray[np.float32]:
-        """The `rope_freqs` tensor: head_dim / 2 divisors, in F32."""
+        """The `rope_freqs` tensor: head_dim / 2 divisors, in F32.
+
+        Raises MalformedSource for a theta or a head_dim beyond all measure.
+        """
+        if isinstance(theta, bool) or not isinstance(theta, int | float) or not 1e-30 < theta < 1e30:
+            raise _unusable(theta, "rope_theta")
+        if head_dim > _LARGEST_HEAD:
+            raise _unusable(head_dim, "head_dim")
         exponents = np.arange(0, head_dim, 2, dtype=_F32) / _F32(head_dim)
         frequencies = _F32(1) / powers(theta, exponents)
         return np.array([self._factor(frequency) for frequency in frequencies], dtype=_F32)
@@ -71,6 +79,13 @@ class Llama3Scaling:
         cycles = _F32(1) / wavelength * _F32(self.original_context)
         smooth = (cycles - _F32(self.low_freq_factor)) / span
         return _F32(1) / ((_F32(1) - smooth) / _F32(self.factor) + smooth)
+
+
+def _unusable(value: object, place: str) -> MalformedSource:
+    return MalformedSource(
+        f"{shown(value)} makes no rotary frequencies", path="config.json", place=place,
+        remedy="take config.json from the model's original repository",
+    )  # fmt: skip
 
 
 def scaling_behind(factors: npt.NDArray[np.float32], theta: float) -> Llama3Scaling | None:

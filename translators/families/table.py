@@ -38,7 +38,7 @@ class Family:
     arch:          `general.architecture` of its GGUF.
     vocabulary:    which of upstream's orders of looking for a tokenizer it follows.
     rules:         every tensor that it may hold.
-    bare:          those of `architectures` whose tensors lack the `model.` prefix.
+    bare:          those of `architectures` whose tensors must lack the `model.` prefix.
     """
 
     architectures: tuple[str, ...]
@@ -48,8 +48,12 @@ class Family:
     bare: frozenset[str] = field(default_factory=frozenset)
 
     def to_gguf(self, name: str) -> tuple[str, Rule] | None:
-        """The GGUF name of a Hugging Face tensor and its rule; None for a name that is in no rule."""
-        return _match(name, self._by_huggingface, lambda rule: rule.gguf)
+        """The GGUF name of a Hugging Face tensor and its rule; None for a name that is in no rule.
+
+        A name may lack `model.`, as in checkpoints of embedding models that were saved without their head.
+        """
+        whole = name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+        return _match(whole, self._by_huggingface, lambda rule: rule.gguf)
 
     def to_huggingface(self, name: str) -> tuple[str, Rule] | None:
         """The Hugging Face name of a GGUF tensor and its rule; None for a name that is in no rule."""

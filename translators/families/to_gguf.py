@@ -14,7 +14,8 @@ from translators.dtypes import F32, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families import architecture_of, family_of
 from translators.families.defaults import completed
-from translators.families.hparams import rope_parameters, write_hparams, write_llama
+from translators.families.hparams import BLOCK_COUNT, rope_parameters, write_hparams, write_llama
+from translators.families.multimodal import is_multimodal
 from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
 from translators.families.rope import Llama3Scaling
 from translators.families.table import Family, pairwise
@@ -27,6 +28,7 @@ from translators.recipes import Literal, TakeRows, cast, stored
 from translators.vocab import write_tokenizer
 
 QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
+_LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 # Buffers of old checkpoints that are no weights.
 _DROPPED = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 
@@ -119,10 +121,17 @@ def _with_judgement(
 
 
 def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTensor]:
-    """`rope_freqs.weight` of Llama 3's scaling; it comes before all else."""
+    """`rope_freqs.weight` of Llama 3's scaling; it comes before all else.
+
+    Upstream has it for LlamaForCausalLM and fails on it for LlamaModel, whose prefix it gives to this tensor
+    too; here both have it.
+    """
+    if family.arch != "llama":
+        return
     parameters = rope_parameters(config)
-    scaling = Llama3Scaling.of(parameters.get("full_attention", parameters))
-    if family.arch != "llama" or scaling is None:
+    parameters = parameters.get("full_attention", parameters)
+    scaling = Llama3Scaling.of(parameters)
+    if scaling is None:
         return
     head_dim = _count(config, "head_dim" if config.get("head_dim") else "hidden_size")
     if not config.get("head_dim"):
@@ -134,21 +143,31 @@ def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTen
 
 def _weights(model: Model, family: Family, config: Mapping[str, Any], own: DType) -> Iterator[GgufTensor]:
     prefix = "model." if architecture_of(model.config) in family.bare else ""
-    query_heads = _count(config, "num_attention_heads")
-    shared = config.get("num_key_value_heads") is not None
-    heads = {
-        "num_attention_heads": query_heads,
-        "num_key_value_heads": _count(config, "num_key_value_heads") if shared else query_heads,
-    }
+    heads = _heads(family, config)
+    taken: set[str] = set()
     for tensor in model.tensors.values():
-        if tensor.name.endswith(_DROPPED):
+        if tensor.name.endswith(_DROPPED) or is_multimodal(tensor.name):
             continue
-        match = family.to_gguf(prefix + tensor.name)
+        match = family.to_gguf(prefix + tensor.name.replace(_LANGUAGE_MODEL, ""))
         if match is None:
             raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
         name, rule = match
+        if name in taken:
+            raise MalformedSource(f"another tensor is {name} as well", place=f"tensor {tensor.name}")
+        taken.add(name)
         recipe = pairwise(stored(tensor), rule, heads, f"tensor {tensor.name}")
         yield GgufTensor(name, tensor.shape, cast(recipe, _stored_type(tensor, name, own)))
+
+
+def _heads(family: Family, config: Mapping[str, Any]) -> dict[str, int]:
+    """How many heads a rule's `rotary` stands for."""
+    if not any(rule.rotary for rule in family.rules):
+        return {}
+    query = _count(config, "n_heads" if "n_heads" in config else "num_attention_heads")
+    place = "n_kv_heads" if "n_kv_heads" in config else "num_key_value_heads"
+    # As many as there are query heads if null; a configuration that says nothing has been completed.
+    shared = place not in config or config[place] is not None
+    return {"num_attention_heads": query, "num_key_value_heads": _count(config, place) if shared else query}
 
 
 def _stored_type(tensor: Tensor, gguf_name: str, own: DType) -> DType:
@@ -160,7 +179,7 @@ def _stored_type(tensor: Tensor, gguf_name: str, own: DType) -> DType:
 
 def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]) -> None:
     """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded."""
-    layers = _count(config, "num_hidden_layers")
+    layers = _count(config, next((key for key in BLOCK_COUNT if key in config), "num_hidden_layers"))
     stems = [rule.gguf for rule in family.rules if rule.gguf != "output"]
     # One layer beyond what there can be is enough to find one missing, whatever the number claims.
     numbers = range(min(layers, len(present) + 1))
