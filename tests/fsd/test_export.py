@@ -134,12 +134,15 @@ def refuse_unnamed_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     layout = Failing(1000 * PIECE, slow=True)
+    # A shell starts what it runs in the background with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         export(layout, tmp_path / "out", workers=2, progress=ignore)
     timer.join()
+    signal.signal(signal.SIGINT, before)
     assert time.monotonic() - start < 3
     assert names(tmp_path) == []
 

@@ -110,7 +110,7 @@ def test_a_dead_mount_is_taken_over(daemon: Daemon, source: Path) -> None:
 def test_a_killed_daemon_is_cleaned_up_by_its_watcher(daemon: Daemon) -> None:
     assert children(daemon.process.pid)
     daemon.process.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while is_mounted(daemon.mountpoint) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_mounted(daemon.mountpoint)
