@@ -7,6 +7,7 @@ Reads key-values, and of tensor data only `rope_freqs` (it is where a GGUF keeps
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,8 +68,11 @@ def config(model: Model) -> dict[str, Any]:
     if embedding is None or len(embedding.shape) != 2:
         raise MalformedSource("no embedding of two dimensions", place="tensor token_embd.weight")
     hidden = _integer(key_values, f"{arch}.embedding_length")
-    head_dim = key_values.get(f"{arch}.attention.key_length", hidden // max(1, heads["num_attention_heads"]))
-    theta = _decimal(key_values.get(f"{arch}.rope.freq_base", 10000.0))
+    head_dim = hidden // max(1, heads["num_attention_heads"])
+    if f"{arch}.attention.key_length" in key_values:
+        head_dim = _integer(key_values, f"{arch}.attention.key_length")
+    base = f"{arch}.rope.freq_base"
+    theta = _decimal(_number(key_values, base)) if base in key_values else 10000.0
     described: dict[str, Any] = {
         "architectures": [family.architectures[0]],
         "model_type": _MODEL_TYPES[arch],
@@ -82,7 +86,7 @@ def config(model: Model) -> dict[str, Any]:
         "max_position_embeddings": _integer(key_values, f"{arch}.context_length"),
         "rms_norm_eps": _decimal(_number(key_values, f"{arch}.attention.layer_norm_rms_epsilon")),
         "rope_theta": theta,
-        "rope_scaling": _rope_scaling(model, key_values, arch, float(theta)),
+        "rope_scaling": _rope_scaling(model, key_values, arch, theta),
         "attention_bias": "blk.0.attn_q.bias" in model.tensors,
         "attention_dropout": 0.0,
         "initializer_range": 0.02,
@@ -93,8 +97,11 @@ def config(model: Model) -> dict[str, Any]:
     if arch == "llama":
         described["mlp_bias"] = "blk.0.ffn_up.bias" in model.tensors
     for key in ("bos", "eos", "pad"):
-        token = key_values.get(f"tokenizer.ggml.{'padding' if key == 'pad' else key}_token_id")
-        if token is not None:
+        place = f"tokenizer.ggml.{'padding' if key == 'pad' else key}_token_id"
+        if place in key_values:
+            token = key_values[place].decoded
+            if not isinstance(token, int):
+                raise MalformedSource("not a token's id", place=f"key {place}", remedy="fetch the file again")
             described[f"{key}_token_id"] = token
     return described
 
@@ -107,7 +114,8 @@ def generation_config(model: Model) -> dict[str, Any]:
     sampling = {
         name: _decimal(value) if isinstance(value, float) else value
         for key, name in names.items()
-        if (value := key_values.get(f"general.sampling.{key}")) is not None
+        if f"general.sampling.{key}" in key_values
+        for value in (_number(key_values, f"general.sampling.{key}"),)
     }
     tokens = {key: value for key, value in config(model).items() if key.endswith("_token_id")}
     return {
@@ -200,11 +208,14 @@ def _integer(key_values: KeyValues, key: str) -> int:
 
 def _number(key_values: KeyValues, key: str) -> float:
     value = key_values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise MalformedSource("not a number", place=f"key {key}", remedy="fetch the file again")
     return value
 
 
 def _decimal(value: float) -> float:
-    """The shortest decimal that is this F32: 1e-05, not 9.999999747378752e-06."""
-    return float(str(np.float32(value)))
+    """The shortest decimal that is this F32: 1e-05, not 9.999999747378752e-06.
+
+    A number beyond F32, which other types can hold, stays as it is.
+    """
+    return float(str(np.float32(value))) if abs(value) < 3e38 else float(value)
