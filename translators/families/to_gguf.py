@@ -65,39 +65,39 @@ def converted(model: Model) -> GgufFile:
             place="quantization_config", remedy="use the checkpoint in BF16, F16 or F32",
         )  # fmt: skip
     config = completed(model.config, model.root)
+    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config)
+    # First of all, as it says best what is wrong with a config.json.
+    hyper_parameters = _hyper_parameters(model, family, config, file_type)
+    if reranks:
+        write_qwen3_reranker(hyper_parameters)
     vocabulary = KeyValues()
     write_tokenizer(vocabulary, model.root, config, style=family.vocabulary)
-    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config)
     weights = _weights(model, family, config, file_type.dtype)
     if reranks:
         weights = _with_judgement(weights, vocabulary, tied=bool(config.get("tie_word_embeddings")))
     tensors = (*_rope_factors(family, config), *weights)
     _check_complete(family, config, {tensor.name for tensor in tensors})
-    key_values = _key_values(model, family, config, file_type, tensors)
-    if reranks:
-        write_qwen3_reranker(key_values)
+    key_values = KeyValues()
+    parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
+    key_values.string("general.architecture", family.arch)
+    write_general(key_values, model.root, model.name, model.config, parameters)
+    for key, value in hyper_parameters.items():
+        key_values.set(key, value)
     key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
     for key, value in vocabulary.items():
         key_values.set(key, value)
     return GgufFile(key_values, tensors)
 
 
-def _key_values(
-    model: Model,
-    family: Family,
-    config: Mapping[str, Any],
-    file_type: FileType,
-    tensors: tuple[GgufTensor, ...],
+def _hyper_parameters(
+    model: Model, family: Family, config: Mapping[str, Any], file_type: FileType
 ) -> KeyValues:
     key_values = KeyValues()
-    parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
-    key_values.string("general.architecture", family.arch)
-    write_general(key_values, model.root, model.name, model.config, parameters)
     write_hparams(key_values, family.arch, config, file_type.number)
     if family.vocabulary == "llama":
         write_llama(key_values, config)
     else:
-        write_qwen_pooling(key_values, model.root, config)
+        write_qwen_pooling(key_values, model.root, config, family.arch)
     return key_values
 
 
