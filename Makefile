@@ -3,7 +3,7 @@
 #   demo     install, mount a small real model, list it, ask llama.cpp a question through the mount, unmount
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
-#   bench    measure on SmolLM2, as ratios in one run
+#   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -30,6 +30,7 @@ types: $(VENV)/.installed
 	$(RUN) -m mypy
 
 bench: $(VENV)/.installed
+	./tests/oracle/environment.sh
 	$(RUN) -m benchmarks
 
 oracle: $(VENV)/.installed
