@@ -76,11 +76,3 @@ def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(kept) > 1 and kept[0] == 1:
         kept.pop(0)
     return tuple(kept)
-
-
-def split_free(key_values: KeyValues) -> KeyValues:
-    """The key-values without those that only a split file has."""
-    kept = key_values.copy()
-    for key in ("split.no", "split.count", "split.tensors.count"):
-        kept.remove(key)
-    return kept

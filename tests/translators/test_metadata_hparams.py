@@ -13,14 +13,8 @@ from tests.translators.golden_metadata import cases
 from tests.translators.golden_metadata.rows import folder, golden, key_values
 from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.families.defaults import completed
-from translators.families.hparams import (
-    is_qwen3_reranker,
-    rope_parameters,
-    write_hparams,
-    write_llama,
-    write_qwen3_reranker,
-    write_qwen_pooling,
-)
+from translators.families.hparams import rope_parameters, write_hparams, write_llama
+from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
 from translators.keyvalues import KeyValues
 from translators.metadata import ParameterCount, write_general
 

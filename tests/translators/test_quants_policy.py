@@ -1,4 +1,4 @@
-"""`choose` and `edited_key_values` against what llama-quantize itself decided.
+"""`choose` and the key-values' edits against what llama-quantize itself decided.
 
 The golden files come from upstream's quantiser (golden_quants/regenerate.py); nothing of this project was
 used to make them.
@@ -17,7 +17,7 @@ from translators.dtypes import DTYPES
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
 from translators.quants.filetypes import FILE_TYPES, FileType, file_type
-from translators.quants.policy import QuantTensor, choose, edited_key_values
+from translators.quants.policy import QuantTensor, carried_key_values, choose, numbered
 
 GOLDEN = Path(__file__).parent / "golden_quants"
 POLICY: dict[str, dict[str, Any]] = json.loads((GOLDEN / "policy.json").read_text())
@@ -114,7 +114,7 @@ def u32(value: int) -> Value:
 
 @pytest.mark.parametrize("name", KEY_VALUES["made"])
 def test_key_values_are_upstreams(name: str) -> None:
-    edited = edited_key_values(key_values(KEY_VALUES["given"]), FILE_TYPES[name])
+    edited = numbered(carried_key_values(key_values(KEY_VALUES["given"])), FILE_TYPES[name])
     expected = key_values(KEY_VALUES["made"][name])
     assert list(edited.items()) == list(expected.items())
     assert edited.encoded() == expected.encoded()
@@ -122,7 +122,7 @@ def test_key_values_are_upstreams(name: str) -> None:
 
 def test_alignment_is_what_the_file_has() -> None:
     keys = KeyValues([("general.alignment", u32(64)), ("last", u32(1))])
-    edited = edited_key_values(keys, FILE_TYPES["q8_0"])
+    edited = numbered(carried_key_values(keys), FILE_TYPES["q8_0"])
     assert list(edited) == ["general.alignment", "last", "general.quantization_version", "general.file_type"]
     assert edited.get("general.alignment") == 32
     assert keys.get("general.alignment") == 64
@@ -131,12 +131,12 @@ def test_alignment_is_what_the_file_has() -> None:
 def test_nested_arrays_are_refused() -> None:
     nested = Value(ValueType.ARRAY, bytes([9, 0, 0, 0]) + bytes(8))
     with pytest.raises(Unsupported, match="arrays of arrays"):
-        edited_key_values(KeyValues([("nested", nested)]), FILE_TYPES["q8_0"])
+        numbered(carried_key_values(KeyValues([("nested", nested)])), FILE_TYPES["q8_0"])
 
 
 def test_plain_arrays_of_strings_are_not_encoded_again() -> None:
     words = array(ValueType.STRING, ["a", "b"])
-    assert edited_key_values(KeyValues([("w", words)]), FILE_TYPES["f16"])["w"] is words
+    assert numbered(carried_key_values(KeyValues([("w", words)])), FILE_TYPES["f16"])["w"] is words
 
 
 def test_file_types_have_names_and_numbers_of_their_own() -> None:

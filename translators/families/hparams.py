@@ -15,14 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
-from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
 from translators.keyvalues import KeyValues
 from translators.metadata.checked import Checked, shown
-
-__all__ = [
-    "BLOCK_COUNT", "is_qwen3_reranker", "rope_parameters", "write_hparams", "write_llama",
-    "write_qwen3_reranker", "write_qwen_pooling",
-]  # fmt: skip
 
 _FILE = "config.json"
 # The GGUF key, the names that configurations use for it (the first that is there counts, also if it is

@@ -8,7 +8,7 @@ Reads key-values, and of tensor data only `rope_freqs` (it is where a GGUF keeps
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,8 +106,8 @@ def config(model: Model) -> dict[str, Any]:
     return described
 
 
-def generation_config(model: Model) -> dict[str, Any]:
-    """generation_config.json: special tokens and the sampling settings that a GGUF may carry."""
+def generation_config(model: Model, described: Mapping[str, Any]) -> dict[str, Any]:
+    """generation_config.json: special tokens, as in `config`'s answer, and the GGUF's sampling settings."""
     key_values = _key_values(model)
     names = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
              "penalty_repeat": "repetition_penalty"}  # fmt: skip
@@ -117,7 +117,7 @@ def generation_config(model: Model) -> dict[str, Any]:
         if f"general.sampling.{key}" in key_values
         for value in (_number(key_values, f"general.sampling.{key}"),)
     }
-    tokens = {key: value for key, value in config(model).items() if key.endswith("_token_id")}
+    tokens = {key: value for key, value in described.items() if key.endswith("_token_id")}
     return {
         "_from_model_config": not sampling,
         **tokens,

@@ -1,7 +1,8 @@
 """llama-quantize's choices: the order of the tensors and the type of each, and the edited key-values.
 
-What `choose` and `edited_key_values` give is what upstream's tool (b11434) writes without options other
-than the file type and --allow-requantize. Where the tool fails, they raise Unsupported with its reason.
+What `choose`, `carried_key_values` and `numbered` give is what upstream's tool (b11434) writes without
+options other than the file type and --allow-requantize. Where the tool fails, they raise Unsupported with
+its reason.
 The rules lie in `names` (what a name tells), `mixtures` (who gets another type) and `subject` (the model).
 Knows nothing of how values are computed or where a source lies.
 """
@@ -197,11 +198,6 @@ def _is_source(dtype: DType) -> bool:
     return dtype is F32 or dtype.is_float or dtype.is_quantised
 
 
-def edited_key_values(key_values: KeyValues, file_type: FileType) -> KeyValues:
-    """The key-values of the output: upstream's own two at the end, none of a split, strings cut at a NUL."""
-    return numbered(carried_key_values(key_values), file_type)
-
-
 def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     """`carried` as those of a file of type `file_type`, whose number comes last."""
     edited = carried.copy()
@@ -211,6 +207,8 @@ def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
 
 def carried_key_values(key_values: KeyValues) -> KeyValues:
     """What of a model's key-values is the same in the output of every type: to be made once.
+
+    Upstream's version of quantisation at the end, none of a split, strings cut at a NUL.
 
     One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
     `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says

@@ -14,7 +14,7 @@ from functools import partial
 from translators.dtypes import DType
 from translators.errors import TranslationError, Unsupported
 from translators.families.to_gguf import converted, own_file_type
-from translators.gguf_file import GgufFile, GgufTensor, split_free, without_unit_dimensions
+from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
 from translators.keyvalues import KeyValues
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, Model
@@ -72,13 +72,11 @@ def _describe_own(model: Model, own: FileType) -> str:
 
 
 def _own_layout(model: Model, base: GgufFile) -> Layout:
-    if model.key_values is None:
+    if model.key_values is None or model.weights > 1:
         return base.layout(model.files)
-    if model.weights == 1:
-        size = model.files[0].size
-        whole = Stored(Extent(0, 0, size), "U8", (size,))
-        return Layout(model.files, (TensorBytes("the file", whole),))
-    return GgufFile(split_free(base.key_values), base.tensors).layout(model.files)
+    size = model.files[0].size
+    whole = Stored(Extent(0, 0, size), "U8", (size,))
+    return Layout(model.files, (TensorBytes("the file", whole),))
 
 
 def _quantised(base: GgufFile, carried: KeyValues, file_type: FileType) -> GgufFile:

@@ -27,8 +27,9 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     assert model.key_values is not None
     try:
         tensors = tuple(weights(model))
-        described = {"config.json": config(model), "generation_config.json": generation_config(model)}
-        files = {name: _json(content) for name, content in described.items()}
+        described = config(model)
+        generation = generation_config(model, described)
+        files = {"config.json": _json(described), "generation_config.json": _json(generation)}
         files |= huggingface_files(model.key_values)
     except TranslationError as error:
         yield Refusal(WEIGHTS, error.stated, error.remedy)
