@@ -1,9 +1,9 @@
 """The life of a mount: mount, serve, and leave nothing behind.
 
 `run` returns when the mount is gone: unmounted by someone, or by us on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
-libfuse runs in a thread of its own, so that Python's signal handlers run in the main thread, and can unmount.
+The adapter runs in a thread of its own, so that Python's signal handlers run in the main thread.
 Open files do not keep a daemon that was told to stop: the mount is detached, and their next read fails.
-Knows nothing of models; the tree comes ready made.
+Knows nothing of models; the adapter comes ready made.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fsd.mount import points
+from fsd.mount.adapters import Adapter
 from fsd.mount.points import MountError
-
-if TYPE_CHECKING:
-    from fsd.tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -37,27 +33,28 @@ LEAVE_SECONDS = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Callable[[], None]) -> bool:
-    """Mount `tree` at `mountpoint` (see `points.prepare`) and serve it. For the main thread.
+def run(
+    adapter: Adapter, mountpoint: Path, *, allow_other: bool = False, on_ready: Callable[[], None]
+) -> bool:
+    """Mount at `mountpoint` (see `points.prepare`) and have `adapter` serve it. For the main thread.
 
     `on_ready` is called once, when the mount answers. Raises MountError if it cannot be mounted.
     Returns False if a handler still runs: the process then has to end without waiting for its threads.
     """
-    try:
-        from fsd.mount import mfuse  # noqa: PLC0415  (loads libfuse, which `prismfs doctor` must do without)
-    except (OSError, AttributeError, ImportError) as error:
-        reason, remedy = f"libfuse 3 cannot be loaded: {error}", "install it: apt install fuse3"
-        raise MountError(reason, path=str(mountpoint), remedy=remedy) from None
     sys.setswitchinterval(SWITCH_SECONDS)
     events: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be called from a signal handler
-    adapter = mfuse.Adapter(tree, on_init=lambda: events.put("ready"))
-    auto_unmount = shutil.which("fusermount3") is not None  # it is a child of fusermount3 that would unmount
+    reason = MountError(
+        "libfuse could not mount; its own message says why",
+        path=str(mountpoint),
+        remedy="prismfs doctor checks what a mount needs",
+    )
 
     def serve() -> None:
+        nonlocal reason
         try:
-            adapter.serve(str(mountpoint), allow_other=allow_other, auto_unmount=auto_unmount)
-        except RuntimeError as error:  # libfuse's exit code; the reason is on stderr
-            log.debug("libfuse ended with %s", error)
+            adapter.serve(str(mountpoint), allow_other=allow_other, on_ready=lambda: events.put("ready"))
+        except MountError as error:
+            reason = error
         finally:
             events.put("ended")
 
@@ -69,13 +66,16 @@ def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Ca
             _leave(mountpoint, server, adapter.end)
             events.put("stuck")
 
-        return _follow(events, mountpoint, on_ready, leave)
+        last = _follow(events, mountpoint, on_ready, leave)
+    if last is None:
+        raise reason
+    return last == "ended"
 
 
 def _follow(
     events: queue.SimpleQueue[str], mountpoint: Path, on_ready: Callable[[], None], leave: Callable[[], None]
-) -> bool:
-    """Act on what happens, in order, until the server ended or is given up."""
+) -> str | None:
+    """Act on what happens, in order, until the server ended or is given up; None if it was never ready."""
     ready = stopping = leaving = False
     while (event := events.get()) not in ("ended", "stuck"):
         if event == "ready":
@@ -88,10 +88,7 @@ def _follow(
         if stopping and ready and not leaving:  # a signal may come before there is a mount to leave
             leaving = True
             threading.Thread(target=leave, name="prismfs-leave", daemon=True).start()
-    if not ready:
-        reason = "libfuse could not mount; its own message says why"
-        raise MountError(reason, path=str(mountpoint), remedy="prismfs doctor checks what a mount needs")
-    return event == "ended"
+    return event if ready else None
 
 
 def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) -> None:
