@@ -68,7 +68,8 @@ class Opens:
         """Note an open; gives the flags and the backing id to answer with.
 
         `backing` is a descriptor of the file's bytes, `writable` whether the opener may write. Raises ESTALE
-        (after which the kernel looks the name up anew) where the opener has to take the node's twin.
+        (after which the kernel looks the name up anew) where the opener has to take the node's twin. Nothing
+        is written, so no close needs us: nor fails when the daemon is gone.
         """
         with self._lock:
             node = self._nodes.setdefault(number, _Node())
@@ -81,10 +82,10 @@ class Opens:
             if node.backing:
                 node.pages = None
                 self.passed_through += 1
-                return OpenFlag.PASSTHROUGH, node.backing
+                return OpenFlag.PASSTHROUGH | OpenFlag.NOFLUSH, node.backing
             kept = node.pages == version
             node.pages = version
-            return OpenFlag.KEEP_CACHE if kept else OpenFlag(0), 0
+            return OpenFlag.NOFLUSH | (OpenFlag.KEEP_CACHE if kept else 0), 0
 
     def released(self, number: int) -> None:
         """An open that was noted is gone."""

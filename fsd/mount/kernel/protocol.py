@@ -89,6 +89,7 @@ class OpenFlag(IntFlag):
     """Flags of the answer to OPEN."""
 
     KEEP_CACHE = 1 << 1
+    NOFLUSH = 1 << 5
     PASSTHROUGH = 1 << 7
 
 
