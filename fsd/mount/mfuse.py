@@ -236,12 +236,18 @@ class Adapter:
             raise Answer(errno.EROFS)
         return 0
 
+    @_operation
+    def write(self, path: str | None, data: bytes, offset: int, fi: Any) -> NoReturn:
+        """Refused; that the kernel asks may mean that a shared map was written to."""
+        self._names.spoiled(self._opened[fi.fh][1])
+        raise Answer(errno.EROFS)
+
     def _refuse(self, *args: object) -> NoReturn:
         raise Answer(errno.EROFS)
 
     # flush, fsync, access, lock and flock are not there on purpose: the kernel then does them by itself,
     # without a request for each close.
-    write = truncate = create = mknod = mkdir = rmdir = rename = link = symlink = _refuse
+    truncate = create = mknod = mkdir = rmdir = rename = link = symlink = _refuse
     chmod = chown = setxattr = removexattr = fallocate = _refuse
 
     def _resolve(self, path: str) -> Attributes:

@@ -108,6 +108,18 @@ def test_open_read_write_with_a_shared_writable_map(model: Path) -> None:
         assert caught.value.errno == errno.EROFS
 
 
+def test_what_is_written_to_a_shared_map_is_gone_with_the_next_open(daemon: Daemon) -> None:
+    path = daemon.mountpoint / "sub" / "deep" / "other.bin"
+    whole = path.read_bytes()
+    for descriptor in opened(path, os.O_RDWR):
+        with mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+            mapped[:4] = b"mine"
+            with pytest.raises(OSError):
+                mapped.flush()
+    assert path.read_bytes() == whole
+    assert (daemon.source / "sub" / "deep" / "other.bin").read_bytes() == whole
+
+
 def test_sendfile(descriptor: int, tmp_path: Path) -> None:
     with (tmp_path / "copy").open("wb") as out:
         sent = 0

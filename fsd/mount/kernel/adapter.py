@@ -87,7 +87,7 @@ class Adapter:
         """What is not here gets ENOSYS, which means to the kernel: flush, fsync, access, interrupts and locks
         are its own affair, and it need not ask again."""
         refused = (
-            "SYMLINK MKNOD MKDIR UNLINK RMDIR RENAME LINK WRITE SETXATTR REMOVEXATTR CREATE FALLOCATE RENAME2"
+            "SYMLINK MKNOD MKDIR UNLINK RMDIR RENAME LINK SETXATTR REMOVEXATTR CREATE FALLOCATE RENAME2"
             " COPY_FILE_RANGE TMPFILE"
         )
         return dict.fromkeys((Operation[name] for name in refused.split()), _refuse) | {
@@ -98,6 +98,7 @@ class Adapter:
             Operation.SETATTR: self._setattr,
             Operation.OPEN: self._open,
             Operation.READ: self._read,
+            Operation.WRITE: self._write,
             Operation.RELEASE: self._release,
             Operation.STATFS: self._statfs,
             Operation.GETXATTR: self._getxattr,
@@ -158,6 +159,11 @@ class Adapter:
         with self._lock:
             self._reads += 1
         return self._opened[number].read(offset, size)
+
+    def _write(self, node: int, body: memoryview) -> NoReturn:
+        """Refused; that the kernel asks means that a shared map was written to."""
+        self._opens.spoiled(node)
+        raise Answer(errno.EROFS)
 
     def _release(self, node: int, body: memoryview) -> bytes:
         handle = self._opened.pop(HANDLE.unpack_from(body)[0])

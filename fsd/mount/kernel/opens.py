@@ -3,7 +3,7 @@
 The kernel allows one way for a node at a time, so the first open decides, and the others follow until the
 last is released. A passthrough open has the access of its opener: one that may write would write the source
 (invariant I4), so read-write opens are always served from the cache. Where a node is being read through, they
-get its twin: another node of the same inode, which look-ups lead to from then on until it is closed.
+get its twin: another node of the same inode, which look-ups then lead to until it is closed.
 Knows no messages and no tree.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # Far above all inode numbers of a tree, which count from one.
 _TWIN = 1 << 62
+# How long look-ups lead to a twin that nobody has open yet: the kernel's second try comes at once.
+_PROMISE_SECONDS = 2.0
 
 # Size and mtime in nanoseconds.
 Version = tuple[int, int]
@@ -54,13 +57,21 @@ class Opens:
         self._register = register
         self._unregister = unregister
         self._nodes: dict[int, _Node] = {}
-        self._twins: set[int] = set()
+        self._promised: dict[int, float] = {}
         self._lock = threading.Lock()
         self.passed_through = 0
 
     def node_of(self, ino: int) -> int:
         """The node that a look-up of the inode leads to."""
-        return ino | _TWIN if ino in self._twins else ino
+        until = self._promised.get(ino)
+        if until is None:
+            return ino
+        with self._lock:
+            twin = self._nodes.get(ino | _TWIN)
+            if time.monotonic() < until or (twin is not None and twin.users):
+                return ino | _TWIN
+            self._promised.pop(ino, None)
+            return ino
 
     def opened(
         self, number: int, version: Version, *, backing: int | None, writable: bool
@@ -74,7 +85,7 @@ class Opens:
         with self._lock:
             node = self._nodes.setdefault(number, _Node())
             if writable and node.backing:
-                self._twins.add(inode_of(number))
+                self._promised[number] = time.monotonic() + _PROMISE_SECONDS
                 raise Answer(errno.ESTALE)
             if not node.users and backing is not None and not writable and inode_of(number) == number:
                 node.backing = self._registered(backing)
@@ -87,18 +98,19 @@ class Opens:
             node.pages = version
             return OpenFlag.NOFLUSH | (OpenFlag.KEEP_CACHE if kept else 0), 0
 
+    def spoiled(self, number: int) -> None:
+        """Somebody wrote into the node's pages, through a shared map: the next open drops them."""
+        with self._lock:
+            self._nodes[number].pages = None
+
     def released(self, number: int) -> None:
         """An open that was noted is gone."""
         with self._lock:
             node = self._nodes[number]
             node.users -= 1
-            if node.users:
-                return
-            if node.backing:
+            if node.backing and not node.users:
                 self._unregister(node.backing)
                 node.backing = 0
-            if number != inode_of(number):
-                self._twins.discard(inode_of(number))
 
     def forgotten(self, number: int) -> None:
         """The kernel has dropped the node, and with it its pages."""

@@ -57,10 +57,16 @@ class Session:
         self._device = _opened()
         try:
             _mount(self._device, mountpoint, allow_other=allow_other)
-            self.features = self._negotiate()
-        except BaseException:
+        except MountError:
             os.close(self._device)
             raise
+        try:
+            self.features = self._negotiate()
+        except (OSError, MountError) as error:
+            self.end()
+            os.close(self._device)
+            reason = f"the kernel ended the session at its start: {error}"
+            raise MountError(reason, path=mountpoint, remedy="mount with --fuse mfusepy") from None
         self._handlers: Mapping[int, Handler] = {}
         self._faults = Faults()
         self._lock = threading.Lock()
