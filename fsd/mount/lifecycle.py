@@ -1,7 +1,7 @@
 """The life of a mount: mount, serve, and leave nothing behind.
 
 `run` returns when the mount is gone: unmounted by someone, or by us on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
-The adapter runs in a thread of its own, so that Python's signal handlers run in the main thread.
+The adapter runs in a thread of its own; the main thread only acts on what happens to it.
 Open files do not keep a daemon that was told to stop: the mount is detached, and their next read fails.
 Knows nothing of models; the adapter comes ready made.
 """
@@ -42,7 +42,7 @@ def run(
     Returns False if a handler still runs: the process then has to end without waiting for its threads.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    events: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be called from a signal handler
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
     reason = MountError(
         "libfuse could not mount; its own message says why",
         path=str(mountpoint),
@@ -59,7 +59,7 @@ def run(
             events.put("ended")
 
     server = threading.Thread(target=serve, name="prismfs-fuse", daemon=True)
-    with _signals(lambda number, frame: events.put(signal.Signals(number).name)):
+    with _signals(events.put):
         server.start()
 
         def leave() -> None:
@@ -104,14 +104,32 @@ def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) 
 
 
 @contextlib.contextmanager
-def _signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Our handlers for SIGNALS. libfuse leaves alone what is already handled."""
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+def _signals(arrived: Callable[[str], None]) -> Iterator[None]:
+    """SIGNALS have their names told to `arrived`, in a thread. libfuse leaves alone what is handled already.
+
+    Through a pipe, as Python runs handlers in the main thread alone: while that waits for an event, a signal
+    that came a moment before, or that another thread was interrupted by, would not wake it.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def listen() -> None:
+        with os.fdopen(reader, "rb", buffering=0) as pipe:
+            while number := pipe.read(1):
+                arrived(signal.Signals(number[0]).name)
+
+    listener = threading.Thread(target=listen, name="prismfs-signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda number, frame: None) for number in SIGNALS}
+    woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(woken)
         for number, previous in before.items():
             signal.signal(number, previous)
+        os.close(writer)
+        listener.join()
 
 
 def _raise_read_ahead(device: int) -> None:
