@@ -80,7 +80,7 @@ def _follow(
     while (event := events.get()) not in ("ended", "stuck"):
         if event == "ready":
             ready = True
-            _raise_read_ahead(os.stat(mountpoint).st_dev)
+            _raise_read_ahead(mountpoint)
             on_ready()
         else:
             log.info("%s: unmounting %s", event, mountpoint)
@@ -132,9 +132,16 @@ def _signals(arrived: Callable[[str], None]) -> Iterator[None]:
         listener.join()
 
 
-def _raise_read_ahead(device: int) -> None:
-    """Ask for 1 MiB at a time, where we are root; otherwise the engine's chunks make up for it."""
-    setting = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+def _raise_read_ahead(mountpoint: Path) -> None:
+    """Ask for 1 MiB at a time, where we are root; otherwise the engine's chunks make up for it.
+
+    The mount is found in the kernel's table. A thread that asked it for a stat could not die before it was
+    answered: a daemon that was killed meanwhile would wait for itself, for ever.
+    """
+    mount = points.mount_at(mountpoint)
+    if mount is None:
+        return
+    setting = Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb")
     try:
         if int(setting.read_text()) < READ_AHEAD_KIB:
             setting.write_text(str(READ_AHEAD_KIB))
