@@ -22,6 +22,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _LISTED = "f16,bf16,q8_0,q6_k,q5_k_m,q4_k_m,q4_0,q3_k_m,q2_k,iq4_xs"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ADAPTERS = ("auto", "mfusepy", "kernel")
 
 
 def size(text: str) -> int:
@@ -70,10 +71,19 @@ def type_names(text: str) -> tuple[str, ...]:
 
 def level(text: str) -> str:
     """One of LOG_LEVELS. Raises ValueError."""
-    name = text.strip().lower()
-    if name not in LOG_LEVELS:
-        raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
-    return name
+    return _one_of(LOG_LEVELS, text)
+
+
+def adapter(text: str) -> str:
+    """One of ADAPTERS. Raises ValueError."""
+    return _one_of(ADAPTERS, text)
+
+
+def _one_of(words: tuple[str, ...], text: str) -> str:
+    word = text.strip().lower()
+    if word not in words:
+        raise ValueError(f"it must be one of {', '.join(words)}")
+    return word
 
 
 def _path(text: str) -> Path:
@@ -144,6 +154,9 @@ class Options:
         tuple[str, ...], Option(_LISTED, type_names, "TYPES", "GGUF types to list; all can be opened")
     ]
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
+    fuse: Annotated[
+        str, Option("auto", adapter, "ADAPTER", f"how the kernel is spoken to: {', '.join(ADAPTERS)}")
+    ]
     log_level: Annotated[str, Option("info", level, "LEVEL", f"how much is logged: {', '.join(LOG_LEVELS)}")]
 
 

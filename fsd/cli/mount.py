@@ -13,7 +13,7 @@ from pathlib import Path
 from fsd.cli.sources import opened_tree
 from fsd.cli.terminal import printable, say, told
 from fsd.config import OPTIONS, Options, resolve
-from fsd.mount import background, lifecycle, points
+from fsd.mount import adapters, background, lifecycle, points
 from fsd.mount.points import MountError
 
 
@@ -64,7 +64,11 @@ def serve(source: Path, mountpoint: Path, options: Options, on_ready: Callable[[
     with opened_tree(str(source), options, excluded=(str(mountpoint),)) as tree:
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
-        ended = lifecycle.run(tree, mountpoint, allow_other=others, on_ready=on_ready)
+        name, reason = adapters.chosen(options.fuse)
+        logging.info("adapter: %s%s", name, f" ({reason})" if reason else "")
+        adapter = adapters.made(name, tree)
+        tree.tell("adapter", lambda: {"name": name} | adapter.counters())
+        ended = lifecycle.run(adapter, mountpoint, allow_other=others, on_ready=on_ready)
     logging.info("unmounted %s", mountpoint)
     if not ended:
         logging.warning("a read is still computed; leaving it")

@@ -318,7 +318,7 @@ def test_a_daemon_that_cannot_start_says_why(models: Path, home: Path, tmp_path:
     """Without libfuse, as seen by the daemon: the command that started it tells the reason."""
     lost = environment(home) | {"FUSE_LIBRARY_PATH": "/nowhere/libfuse3.so"}
     for more in ([], ["--daemon"]):
-        done = prismfs("mount", models, tmp_path / "mnt", *more, home=home, env=lost)
+        done = prismfs("mount", "--fuse", "mfusepy", models, tmp_path / "mnt", *more, home=home, env=lost)
         assert done.returncode == 1
         assert "libfuse 3 cannot be loaded" in done.stderr
         assert "try: install it" in done.stderr
@@ -360,7 +360,9 @@ def test_doctor(home: Path) -> None:
     done = prismfs("doctor", "--json", home=home)
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, findings
-    for check in ("python", "packages", "kernel", "device", "fusermount3", "libfuse", "kernels", "cache"):
+    for check in (
+        "python", "packages", "kernel", "device", "fusermount3", "libfuse", "adapter", "kernels", "cache",
+    ):  # fmt: skip
         assert findings[check]["state"] == "ok", findings[check]
     plain = prismfs("doctor", home=home)
     assert [line.split("\t")[1] for line in plain.stdout.splitlines()] == list(findings)

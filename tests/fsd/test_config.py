@@ -50,6 +50,7 @@ def test_flag_before_variable_before_default() -> None:
         ("types", "", ()),
         ("allow_other", "Yes", True),
         ("log_level", "DEBUG", "debug"),
+        ("fuse", " Kernel", "kernel"),
         ("plan_cache", "/var/cache/x", Path("/var/cache/x")),
     ],
 )
