@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from fsd.cli.terminal import human, print_json, print_table, say
 from fsd.config import OPTIONS, Options, resolve
@@ -20,6 +22,7 @@ from fsd.store import DiskStore, ListedFile, listed
 
 COLUMNS = ("layout", ">chunks", ">bytes", ">size", "last used", "pinned")
 DAMAGED = 5  # the exit code of `verify` where something was
+_ANY = 1 << 62  # bytes: who only looks or clears keeps no limit, for it may not be the daemon's
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _ls(options: Options, arguments: argparse.Namespace) -> int:
-    files = _listed(options)
+    files = _listed(options.cache_dir)
     held = sum(file.held for file in files)
     if arguments.json:
         directory = str(options.cache_dir)
@@ -56,15 +59,16 @@ def _ls(options: Options, arguments: argparse.Namespace) -> int:
 
 
 def _gc(options: Options, arguments: argparse.Namespace) -> int:
-    before = sum(file.held for file in _listed(options))
-    with _held(options) as store:  # opening removes what belongs to nothing, and keeps the limit
+    before = sum(file.held for file in _listed(options.cache_dir))
+    # Opening a store removes what belongs to nothing, and what is over the limit.
+    with _held(options.cache_dir, options.cache_size, options.cache_min_free) as store:
         after = store.figures()["disk_bytes"]
         say(f"{human(max(0, before - after))} freed, {human(after)} kept; the limit is {human(store.limit)}")
     return 0
 
 
 def _clear(options: Options, arguments: argparse.Namespace) -> int:
-    with _held(options) as store:
+    with _held(options.cache_dir) as store:
         before = store.figures()["disk_bytes"]
         store.clear(pinned=arguments.pinned)
         after = store.figures()["disk_bytes"]
@@ -73,7 +77,7 @@ def _clear(options: Options, arguments: argparse.Namespace) -> int:
 
 
 def _verify(options: Options, arguments: argparse.Namespace) -> int:
-    with _held(options) as store:
+    with _held(options.cache_dir) as store:
         held = store.figures()["disk_bytes"]
         damaged = store.verify()
     for key in damaged:
@@ -91,28 +95,28 @@ ACTIONS: dict[str, tuple[str, Callable[[Options, argparse.Namespace], int]]] = {
 
 
 @contextmanager
-def _held(options: Options) -> Iterator[DiskStore]:
+def _held(directory: Path, limit: int | None = _ANY, floor: int = -_ANY) -> Iterator[DiskStore]:
     """The store, for this process alone. Raises NoSuchEntry, StoreRefused, OSError."""
-    _prove_there(options)
-    store = DiskStore(options.cache_dir, options.cache_size, options.cache_min_free)
+    _prove_there(directory)
+    store = DiskStore(directory, limit, floor)
     try:
         yield store
     finally:
         store.close()
 
 
-def _listed(options: Options) -> list[ListedFile]:
-    _prove_there(options)
+def _listed(directory: Path) -> list[ListedFile]:
+    _prove_there(directory)
     try:
-        return listed(options.cache_dir / "index.sqlite")
+        return listed(directory / "index.sqlite")
     except sqlite3.Error as error:
-        raise OSError(0, f"the index cannot be read: {error}", str(options.cache_dir)) from None
+        raise OSError(errno.EIO, f"the index cannot be read: {error}", str(directory)) from None
 
 
-def _prove_there(options: Options) -> None:
-    if not (options.cache_dir / "index.sqlite").exists():
+def _prove_there(directory: Path) -> None:
+    if not (directory / "index.sqlite").exists():
         remedy = "it is made by the first mount; --cache-dir names another"
-        raise NoSuchEntry("there is no store here", path=str(options.cache_dir), remedy=remedy)
+        raise NoSuchEntry("there is no store here", path=str(directory), remedy=remedy)
 
 
 def _row(file: ListedFile) -> tuple[str, ...]:

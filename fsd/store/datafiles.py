@@ -81,11 +81,13 @@ class DataFiles:
 
     def remove(self, identity: str) -> None:
         """Remove a file, and give back its space at once, whoever has it open."""
+        path = self.directory / identity
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, 0)
+        # Within the lock: a late reader must not open the old file anew, for the next writer to find.
         with self._lock:
             self._open.pop(identity, None)
-        with contextlib.suppress(FileNotFoundError):
-            os.truncate(self.directory / identity, 0)
-            (self.directory / identity).unlink()
+            path.unlink(missing_ok=True)
 
     def sizes(self) -> dict[str, int]:
         """What each file there takes on disk, in bytes, by its name."""

@@ -268,7 +268,7 @@ class DiskStore:
             if self._ledger.find(key) is None:
                 self._ledger.load(key, kept)
         self._shelf.chunks = []
-        self._forget(self._ledger.evict(0, self._capacity()) or [])
+        self._forget(self._ledger.evict(0, max(self._capacity(), self._ledger.fixed)) or [])
 
     def _tell(self, what: str, error: BaseException | None = None) -> None:
         """A line in the log, but not more than one a minute."""

@@ -140,12 +140,16 @@ class Ledger:
             for number, kept in file.chunks.items()
         ]
 
+    @property
+    def fixed(self) -> int:
+        """Bytes that cannot be given back now: pinned, or on their way to the disk."""
+        return self.space - sum(file.present for file in self._candidates())
+
     def evict(self, wanted: int, capacity: int) -> list[tuple[ChunkKey, Kept]] | None:
         """Make room for `wanted` bytes more in `capacity`: what was dropped, or None, and nothing was."""
         if self.space + wanted <= capacity:
             return []
-        evictable = sum(file.present for file in self._candidates())
-        if self.space - evictable + wanted > capacity:
+        if self.fixed + wanted > capacity:
             return None
         gone: list[tuple[ChunkKey, Kept]] = []
         while self.space + wanted > capacity:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,10 @@ def test_a_restarted_daemon_serves_from_disk(models: Path, home: Path, end: sign
         whole = [(mountpoint / MODEL / form).read_bytes() for form in FORMS]
         first = status(daemon)
         assert first["engine"]["translated"] >= len(FORMS)
-        for _ in range(100):  # what is read is on disk soon after
-            if status(daemon)["store"]["disk_written"] == first["engine"]["translated"]:
-                break
-            os.stat(mountpoint / MODEL)
+        deadline = time.monotonic() + 20  # what is read is on disk soon after
+        while status(daemon)["store"]["disk_written"] < first["engine"]["translated"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         daemon.stop(end)
     with running(command, models, mountpoint, home) as daemon:
         assert [(mountpoint / MODEL / form).read_bytes() for form in FORMS] == whole

@@ -65,8 +65,9 @@ def test_values(name: str, text: str, value: object) -> None:
     ("name", "text"),
     [
         ("cache_memory", "much"), ("cache_memory", "0"), ("cache_memory", "-1M"), ("cache_memory", "nan"),
-        ("cache_memory", "infM"), ("cache_size", "all"), ("workers", "0"), ("workers", "two"), ("planner_time", "0"),
-        ("planner_time", ""), ("types", "../x"), ("allow_other", "perhaps"), ("log_level", "loud"),
+        ("cache_memory", "infM"), ("cache_size", "all"), ("workers", "0"), ("workers", "two"),
+        ("planner_time", "0"), ("planner_time", ""), ("types", "../x"),
+        ("allow_other", "perhaps"), ("log_level", "loud"),
     ],
 )  # fmt: skip
 def test_nonsense_is_told_with_its_origin(name: str, text: str) -> None:

@@ -209,6 +209,15 @@ def test_what_is_pinned_is_not_evicted_for_anything(opened: Opened) -> None:
     assert store.figures()["disk_refused"] == 6
 
 
+def test_more_pins_than_the_limit_leave_nothing_else(opened: Opened) -> None:
+    store = opened()
+    store.pin(name(0))
+    fill(store, [*KEYS[:3], ChunkKey(name(1), 0)])
+    store = opened(2 * CHUNK)
+    assert present(store, KEYS) == [0, 1, 2]
+    assert ChunkKey(name(1), 0) not in store
+
+
 def test_a_file_whose_chunks_are_gone_is_gone(opened: Opened, tmp_path: Path) -> None:
     store = opened()
     fill(store, KEYS)
