@@ -161,6 +161,25 @@ def test_a_lower_limit_is_kept_from_the_start(opened: Opened, tmp_path: Path) ->
     assert on_disk(tmp_path / "store") <= 3 * CHUNK + 4 * BLOCK
 
 
+def test_a_long_scan_leaves_the_hot_and_the_pinned_set(opened: Opened) -> None:
+    """A working set of eight times the limit; a quarter of the limit in steady use, an eighth pinned."""
+    store = opened(256 * BLOCK)
+    pinned = [ChunkKey(name(7), number) for number in range(32)]
+    hot = [ChunkKey(name(8), number) for number in range(64)]
+    cold = [ChunkKey(name(9), number) for number in range(2048)]
+    store.pin(name(7))
+    for key in (*pinned, *hot):
+        store.put(key, content(key, BLOCK))
+    misses = 0
+    for at, key in enumerate(cold * 2):
+        misses += store.get(key) is None
+        store.put(key, content(key, BLOCK))
+        assert store.get(hot[at % len(hot)]) is not None
+        assert store.figures()["disk_bytes"] <= 256 * BLOCK
+    assert all(store.get(key) == content(key, BLOCK) for key in pinned)
+    assert misses > 0.8 * 2 * len(cold), "what is read once in eight stores' worth is not kept"
+
+
 def test_what_can_never_fit_is_not_kept(opened: Opened) -> None:
     store = opened(CHUNK // 2)
     fill(store, KEYS[:2])
