@@ -35,6 +35,11 @@ def size(text: str) -> int:
     return int(value)
 
 
+def size_or_auto(text: str) -> int | None:
+    """As `size`; None of "auto". Raises ValueError."""
+    return None if text.strip().lower() == "auto" else size(text)
+
+
 def seconds(text: str) -> float:
     """Seconds of "90", "90s", "2m" or "1h". Raises ValueError."""
     number = text.strip().lower()
@@ -90,8 +95,8 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def _own_cache() -> str:
-    return str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "prismfs" / "plans")
+def _own_cache(name: str) -> Callable[[], str]:
+    return lambda: str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "prismfs" / name)
 
 
 def _processors() -> str:
@@ -144,12 +149,23 @@ class Options:
     """The value of every option. Sizes are bytes, times are seconds."""
 
     cache_memory: Annotated[int, Option("128M", size, "SIZE", "memory for translated bytes")]
+    cache_dir: Annotated[
+        Path, Option(_own_cache("store"), _path, "DIR", "where translated bytes are kept on disk")
+    ]
+    cache_size: Annotated[
+        int | None,
+        Option("auto", size_or_auto, "SIZE", "disk for translated bytes; auto: 20G, or half of what is free"),
+    ]
+    cache_min_free: Annotated[int, Option("1G", size, "SIZE", "disk that is left free in any case")]
+    no_cache: Annotated[bool, Option("no", switch, "", "keep no translated bytes on disk")]
     workers: Annotated[int, Option(_processors, count, "N", "threads that translate; else one a processor")]
     planner_time: Annotated[
         float, Option("120s", seconds, "TIME", "the longest that planning a model may take")
     ]
     planner_memory: Annotated[int, Option("4G", size, "SIZE", "address space of a planning process")]
-    plan_cache: Annotated[Path, Option(_own_cache, _path, "DIR", "where plans are kept between runs")]
+    plan_cache: Annotated[
+        Path, Option(_own_cache("plans"), _path, "DIR", "where plans are kept between runs")
+    ]
     types: Annotated[
         tuple[str, ...], Option(_LISTED, type_names, "TYPES", "GGUF types to list; all can be opened")
     ]

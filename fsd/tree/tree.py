@@ -130,6 +130,7 @@ class Tree:
             "models_known": self._inodes.models(),
             "planning_processes_started": self._planner.started,
             "engine": self._engine.counters().as_dict(),
+            "store": self._engine.store.figures(),
         } | {name: value() for name, value in self._told.items()}
         return status(facts, self._planner.failures())
 

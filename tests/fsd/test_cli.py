@@ -68,7 +68,9 @@ def models(base: Path) -> Path:
 @pytest.fixture(scope="module")
 def daemon(models: Path, base: Path, home: Path) -> Iterator[Daemon]:
     mountpoint = base / "mnt"
-    with running((*PRISMFS, "mount", str(models), str(mountpoint)), models, mountpoint, home) as daemon:
+    # A store of its own: tests start further daemons of this user.
+    command = (*PRISMFS, "mount", "--cache-dir", str(base / "store"), str(models), str(mountpoint))
+    with running(command, models, mountpoint, home) as daemon:
         yield daemon
 
 
@@ -273,7 +275,7 @@ def test_usage(run: Run) -> None:
     assert version.stdout.startswith("prismfs ")
     assert run().returncode == 2
     assert run("fly").returncode == 2
-    for verb in ("mount", "umount", "ls", "export", "doctor"):
+    for verb in ("mount", "umount", "ls", "export", "cache", "doctor"):
         assert verb in run("--help").stdout
         assert run(verb, "--help").returncode == 0
     help = run("mount", "--help").stdout
