@@ -15,6 +15,7 @@ from fsd.cli.sources import opened_tree
 from fsd.cli.terminal import human, printable, say, told
 from fsd.config import OPTIONS, Options, resolve
 from fsd.engine import ChunkStore, MemoryStore
+from fsd.errors import StoreRefused
 from fsd.mount import adapters, background, lifecycle, points
 from fsd.mount.points import MountError
 from fsd.store import DiskStore, Tiered
@@ -83,16 +84,20 @@ def serve(source: Path, mountpoint: Path, options: Options, on_ready: Callable[[
 
 @contextmanager
 def opened_store(options: Options) -> Iterator[ChunkStore]:
-    """Where the daemon keeps translated bytes: on disk too, if that can be had. Raises StoreRefused."""
+    """Where the daemon keeps translated bytes: on disk too, if that can be had.
+
+    The usual place may be another daemon's: then in memory alone. One that was named raises StoreRefused.
+    """
     memory = MemoryStore(options.cache_memory)
     if options.no_cache:
         yield memory
         return
     try:
         disk = DiskStore(options.cache_dir, options.cache_size, options.cache_min_free)
-    except OSError as error:
-        reason = error.strerror or error
-        logging.warning("%s: translated bytes are kept in memory alone: %s", options.cache_dir, reason)
+    except (OSError, StoreRefused) as error:
+        if isinstance(error, StoreRefused) and options.cache_dir != resolve({}, {}).cache_dir:
+            raise
+        logging.warning("%s: translated bytes are kept in memory alone: %s", options.cache_dir, error)
         yield memory
         return
     logging.info("translated bytes are kept in %s, at most %s", options.cache_dir, human(disk.limit))

@@ -141,14 +141,18 @@ def test_a_restarted_daemon_serves_from_disk(models: Path, home: Path, end: sign
 
 
 def test_a_second_daemon_needs_a_store_of_its_own(mounted: Daemon, home: Path, models: Path) -> None:
-    other = home / "other"
-    done = prismfs("mount", models, other, home=home)
+    """Where it was named, a store in use is an error; the usual one is done without."""
+    other, usual = home / "other", home / "cache" / "prismfs" / "store"
+    named = home / "link"
+    named.symlink_to(usual)
+    done = prismfs("mount", "--cache-dir", named, models, other, home=home)
     assert done.returncode == 1
     assert f"in use by another prismfs (process {mounted.process.pid})" in done.stderr
     assert "--cache-dir" in done.stderr and "--no-cache" in done.stderr
-    with running((*PRISMFS, "mount", "--no-cache", str(models), str(other)), models, other, home) as daemon:
+    with running((*PRISMFS, "mount", str(models), str(other)), models, other, home) as daemon:
         assert (other / MODEL / FORMS[0]).read_bytes() == (mounted.mountpoint / MODEL / FORMS[0]).read_bytes()
         assert "disk_bytes" not in status(daemon)["store"]
+        assert "in memory alone" in daemon.log
 
 
 def test_readers_do_not_notice_that_the_store_was_removed(mounted: Daemon, home: Path) -> None:
