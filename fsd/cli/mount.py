@@ -97,7 +97,8 @@ def opened_store(options: Options) -> Iterator[ChunkStore]:
     except (OSError, StoreRefused) as error:
         if isinstance(error, StoreRefused) and options.cache_dir != resolve({}, {}).cache_dir:
             raise
-        logging.warning("%s: translated bytes are kept in memory alone: %s", options.cache_dir, error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        logging.warning("%s: translated bytes are kept in memory alone: %s", options.cache_dir, reason)
         yield memory
         return
     logging.info("translated bytes are kept in %s, at most %s", options.cache_dir, human(disk.limit))
