@@ -124,3 +124,12 @@ def test_a_single_template_of_many_keeps_its_order(tmp_path: Path) -> None:
     assert kv.get("tokenizer.chat_templates") == ["zeta", "alpha", "tool_use"]
     assert kv.get("tokenizer.chat_template") == "DEFAULT"
     assert kv["tokenizer.chat_templates"].element is ValueType.STRING
+
+
+def test_a_tokenizer_json_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """The tokenizers library would abort the process over such bytes within a key."""
+    (tmp_path / "tokenizer.json").write_bytes(
+        tiny_tokenizers.byte_fallback().encode().replace(b'"vocab"', b'"v\x96cab"')
+    )
+    with pytest.raises(MalformedSource, match="not UTF-8"):
+        write_tokenizer(KeyValues(), tmp_path, {"vocab_size": SIZE}, style="llama")

@@ -121,8 +121,9 @@ def _backend(
                 path=str(folder.root), remedy="fetch the tokenizer's files too",
             )  # fmt: skip
         return plain_tokenizer(folder, arguments, kind, named)
+    text = folder.text("tokenizer.json")  # bytes that are no UTF-8 would make the library abort the process
     with _library(folder):
-        backend = Tokenizer.from_buffer(folder.data("tokenizer.json"))
+        backend = Tokenizer.from_str(text)
     if backend.padding is not None and "pad_token" not in arguments:
         named["pad_token"] = AddedToken(backend.padding["pad_token"], special=True)
     backend.no_truncation()
