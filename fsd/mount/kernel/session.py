@@ -117,9 +117,13 @@ class Session:
             device = os.dup(self._device)
         name = f"prismfs-fuse-{len(self._workers)}"
         worker = threading.Thread(target=self._work, args=(device,), name=name, daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            os.close(device)
+            raise
         self._workers.append(worker)
         self._idle += 1
-        worker.start()
 
     def _work(self, device: int) -> None:
         buffer = bytearray(_BUFFER)
