@@ -18,8 +18,8 @@ mkdir -p "$work/models/SmolLM2-135M-Instruct" "$mount"
 ln -s "$gguf" "$work/models/SmolLM2-135M-Instruct/"
 
 echo
-echo "== prismfs mount $work/models $mount"
-prismfs mount --daemon "$work/models" "$mount"
+echo "== prismfs mount --no-cache $work/models $mount"
+prismfs mount --daemon --no-cache "$work/models" "$mount"
 
 echo
 echo "== ls -l $mount/SmolLM2-135M-Instruct"

@@ -22,6 +22,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _LISTED = "f16,bf16,q8_0,q6_k,q5_k_m,q4_k_m,q4_0,q3_k_m,q2_k,iq4_xs"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ADAPTERS = ("auto", "mfusepy", "kernel")
 
 
 def size(text: str) -> int:
@@ -32,6 +33,11 @@ def size(text: str) -> int:
     if not 0 < value < float("inf"):
         raise ValueError("it must be above zero")
     return int(value)
+
+
+def size_or_auto(text: str) -> int | None:
+    """As `size`; None of "auto". Raises ValueError."""
+    return None if text.strip().lower() == "auto" else size(text)
 
 
 def seconds(text: str) -> float:
@@ -70,18 +76,27 @@ def type_names(text: str) -> tuple[str, ...]:
 
 def level(text: str) -> str:
     """One of LOG_LEVELS. Raises ValueError."""
-    name = text.strip().lower()
-    if name not in LOG_LEVELS:
-        raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
-    return name
+    return _one_of(LOG_LEVELS, text)
+
+
+def adapter(text: str) -> str:
+    """One of ADAPTERS. Raises ValueError."""
+    return _one_of(ADAPTERS, text)
+
+
+def _one_of(words: tuple[str, ...], text: str) -> str:
+    word = text.strip().lower()
+    if word not in words:
+        raise ValueError(f"it must be one of {', '.join(words)}")
+    return word
 
 
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def _own_cache() -> str:
-    return str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "prismfs" / "plans")
+def _own_cache(name: str) -> Callable[[], str]:
+    return lambda: str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "prismfs" / name)
 
 
 def _processors() -> str:
@@ -134,16 +149,30 @@ class Options:
     """The value of every option. Sizes are bytes, times are seconds."""
 
     cache_memory: Annotated[int, Option("128M", size, "SIZE", "memory for translated bytes")]
+    cache_dir: Annotated[
+        Path, Option(_own_cache("store"), _path, "DIR", "where translated bytes are kept on disk")
+    ]
+    cache_size: Annotated[
+        int | None,
+        Option("auto", size_or_auto, "SIZE", "disk for translated bytes; auto: 20G, or half of what is free"),
+    ]
+    cache_min_free: Annotated[int, Option("1G", size, "SIZE", "disk that is left free in any case")]
+    no_cache: Annotated[bool, Option("no", switch, "", "keep no translated bytes on disk")]
     workers: Annotated[int, Option(_processors, count, "N", "threads that translate; else one a processor")]
     planner_time: Annotated[
         float, Option("120s", seconds, "TIME", "the longest that planning a model may take")
     ]
     planner_memory: Annotated[int, Option("4G", size, "SIZE", "address space of a planning process")]
-    plan_cache: Annotated[Path, Option(_own_cache, _path, "DIR", "where plans are kept between runs")]
+    plan_cache: Annotated[
+        Path, Option(_own_cache("plans"), _path, "DIR", "where plans are kept between runs")
+    ]
     types: Annotated[
         tuple[str, ...], Option(_LISTED, type_names, "TYPES", "GGUF types to list; all can be opened")
     ]
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
+    fuse: Annotated[
+        str, Option("auto", adapter, "ADAPTER", f"how the kernel is spoken to: {', '.join(ADAPTERS)}")
+    ]
     log_level: Annotated[str, Option("info", level, "LEVEL", f"how much is logged: {', '.join(LOG_LEVELS)}")]
 
 

@@ -7,6 +7,7 @@
     ├── ReadOnly                nothing under the mount can be changed
     ├── StaleHandle             the inode or handle belongs to an earlier version, or was closed
     ├── BadOption               a flag or variable that cannot be understood
+    ├── StoreRefused            the store's directory is another process's, version's or program's
     ├── PlanRefused             a form that would not be right, with its reason
     └── PlanningFailed          planning was stopped
         ├── PlanningTimeout     it took longer than its limit of time
@@ -76,6 +77,10 @@ class BadOption(PrismError):
     """A flag or variable that cannot be understood."""
 
 
+class StoreRefused(PrismError):
+    """The directory of the store belongs to another process, another version or another program."""
+
+
 class PlanRefused(PrismError):
     """The model cannot appear in this form, or the form would not be right."""
 
@@ -114,6 +119,7 @@ FAULTS: dict[type[BaseException], Fault] = {
     ReadOnly: Fault(errno.EROFS, 405, 1, "change the source directory instead, or copy the file first"),
     StaleHandle: Fault(errno.ESTALE, 410, 6, "open the file again to read its new version"),
     BadOption: Fault(errno.EINVAL, 400, 2, "`prismfs mount --help` lists the options"),
+    StoreRefused: Fault(errno.EBUSY, 409, 1, "give each daemon its own --cache-dir, or --no-cache"),
     PlanRefused: Fault(errno.ENOENT, 422, 4, "`prismfs ls` says why, and which forms there are"),
     PlanningTimeout: Fault(errno.EIO, 504, 7, "raise --planner-time if the model is to be trusted"),
     PlanningMemory: Fault(errno.EIO, 507, 7, "raise --planner-memory if the model is to be trusted"),

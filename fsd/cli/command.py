@@ -23,6 +23,7 @@ VERBS = {
     "umount": "unmount it",
     "ls": "list each model's forms with their exact sizes, and why a form is refused",
     "export": "write one form of a model to a file, without a mount",
+    "cache": "list, trim, clear or verify the translated bytes that are kept on disk",
     "doctor": "check what this machine has, and say what it lacks",
 }
 EPILOG = "`prismfs VERB --help` lists a verb's options. Start with: prismfs mount ~/models /mnt/models"

@@ -26,7 +26,7 @@ from fsd.cli.clash import REMEDY, clash
 from fsd.cli.terminal import human, print_json, print_table
 from fsd.config import resolve
 from fsd.errors import PrismError
-from fsd.mount import points
+from fsd.mount import adapters, points
 from translators.dtypes import DTYPES
 from translators.errors import TranslationError
 from translators.quants import convert
@@ -126,6 +126,13 @@ def _libfuse() -> Found:
     return OK, f"{name}, version {ctypes.CDLL(name).fuse_version()}"
 
 
+def _adapter() -> Found:
+    name, reason = adapters.chosen(resolve({}, os.environ).fuse)
+    if name == "kernel":
+        return OK, "kernel: source files are read at the speed of the disk"
+    return OK, f"{name}: all reads pass the daemon" + (f"; no passthrough: {reason}" if reason else "")
+
+
 def _allow_other() -> Found:
     if os.geteuid() == 0:
         return OK, "root may let others read its mounts"
@@ -180,6 +187,7 @@ CHECKS: dict[str, Callable[[], Found]] = {
     "device": _device,
     "fusermount3": _fusermount,
     "libfuse": _libfuse,
+    "adapter": _adapter,
     "allow_other": _allow_other,
     "dead mounts": _dead_mounts,
     "kernels": _kernels,

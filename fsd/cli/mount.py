@@ -6,15 +6,19 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from fsd.cli.sources import opened_tree
-from fsd.cli.terminal import printable, say, told
+from fsd.cli.terminal import human, printable, say, told
 from fsd.config import OPTIONS, Options, resolve
-from fsd.mount import background, lifecycle, points
+from fsd.engine import ChunkStore, MemoryStore
+from fsd.errors import StoreRefused
+from fsd.mount import adapters, background, lifecycle, points
 from fsd.mount.points import MountError
+from fsd.store import DiskStore, Tiered
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,13 +65,44 @@ def serve(source: Path, mountpoint: Path, options: Options, on_ready: Callable[[
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=options.log_level.upper(), format=form, stream=sys.stderr)
     logging.info("%s serves %s at %s", f"prismfs {version('prismfs')}", source, mountpoint)
-    with opened_tree(str(source), options, excluded=(str(mountpoint),)) as tree:
+    excluded = (str(mountpoint),)
+    with opened_store(options) as store, opened_tree(str(source), options, excluded, store) as tree:
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
-        ended = lifecycle.run(tree, mountpoint, allow_other=others, on_ready=on_ready)
+        name, reason = adapters.chosen(options.fuse)
+        logging.info("adapter: %s%s", name, f" ({reason})" if reason else "")
+        adapter = adapters.made(name, tree)
+        tree.tell("adapter", lambda: {"name": name} | adapter.counters())
+        ended = lifecycle.run(adapter, mountpoint, allow_other=others, on_ready=on_ready)
     logging.info("unmounted %s", mountpoint)
     if not ended:
         logging.warning("a read is still computed; leaving it")
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+@contextmanager
+def opened_store(options: Options) -> Iterator[ChunkStore]:
+    """Where the daemon keeps translated bytes: on disk too, if that can be had.
+
+    The usual place may be another daemon's: then in memory alone. One that was named raises StoreRefused.
+    """
+    memory = MemoryStore(options.cache_memory)
+    if options.no_cache:
+        yield memory
+        return
+    try:
+        disk = DiskStore(options.cache_dir, options.cache_size, options.cache_min_free)
+    except (OSError, StoreRefused) as error:
+        if isinstance(error, StoreRefused) and options.cache_dir != resolve({}, {}).cache_dir:
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        logging.warning("%s: translated bytes are kept in memory alone: %s", options.cache_dir, reason)
+        yield memory
+        return
+    logging.info("translated bytes are kept in %s, at most %s", options.cache_dir, human(disk.limit))
+    try:
+        yield Tiered(memory, disk)
+    finally:
+        disk.close()

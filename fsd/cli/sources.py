@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsd.config import Options
-from fsd.engine import Engine, MemoryStore
+from fsd.engine import ChunkStore, Engine, MemoryStore
 from fsd.errors import BadOption
 from fsd.mount import points
 from fsd.planner import Planner
@@ -24,10 +24,15 @@ STATUS = ".prismfs/status.json"
 
 
 @contextmanager
-def opened_tree(source: str, options: Options, excluded: tuple[str, ...] = ()) -> Iterator[Tree]:
-    """The tree of `source`, with an engine and a planner by `options` that end with the block."""
+def opened_tree(
+    source: str, options: Options, excluded: tuple[str, ...] = (), store: ChunkStore | None = None
+) -> Iterator[Tree]:
+    """The tree of `source`, with an engine and a planner by `options` that end with the block.
+
+    Translated bytes are kept in `store`; if there is none, in memory.
+    """
     planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
-    engine = Engine(MemoryStore(options.cache_memory), options.workers)
+    engine = Engine(store or MemoryStore(options.cache_memory), options.workers)
     try:
         yield Tree(source, planner, engine, types=options.types, excluded=excluded)
     finally:

@@ -38,6 +38,9 @@ class ChunkStore(Protocol):
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
 
+    def figures(self) -> dict[str, int]:
+        """What is kept, by what limit, for a status report."""
+
 
 class MemoryStore:
     """Chunks in memory: at most `limit` bytes, the least recently used go first."""
@@ -76,6 +79,10 @@ class MemoryStore:
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
         return self._held.get(identity, 0)
+
+    def figures(self) -> dict[str, int]:
+        """Bytes kept, and the limit."""
+        return {"memory_bytes": self.used, "memory_limit": self.limit}
 
     def _account(self, identity: str, difference: int) -> None:
         self.used += difference

@@ -1,9 +1,9 @@
 """The life of a mount: mount, serve, and leave nothing behind.
 
 `run` returns when the mount is gone: unmounted by someone, or by us on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
-libfuse runs in a thread of its own, so that Python's signal handlers run in the main thread, and can unmount.
+The adapter runs in a thread of its own; the main thread only acts on what happens to it.
 Open files do not keep a daemon that was told to stop: the mount is detached, and their next read fails.
-Knows nothing of models; the tree comes ready made.
+Knows nothing of models; the adapter comes ready made.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fsd.mount import points
+from fsd.mount.adapters import Adapter
 from fsd.mount.points import MountError
-
-if TYPE_CHECKING:
-    from fsd.tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -37,50 +33,54 @@ LEAVE_SECONDS = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def run(tree: Tree, mountpoint: Path, *, allow_other: bool = False, on_ready: Callable[[], None]) -> bool:
-    """Mount `tree` at `mountpoint` (see `points.prepare`) and serve it. For the main thread.
+def run(
+    adapter: Adapter, mountpoint: Path, *, allow_other: bool = False, on_ready: Callable[[], None]
+) -> bool:
+    """Mount at `mountpoint` (see `points.prepare`) and have `adapter` serve it. For the main thread.
 
     `on_ready` is called once, when the mount answers. Raises MountError if it cannot be mounted.
     Returns False if a handler still runs: the process then has to end without waiting for its threads.
     """
-    try:
-        from fsd.mount import mfuse  # noqa: PLC0415  (loads libfuse, which `prismfs doctor` must do without)
-    except (OSError, AttributeError, ImportError) as error:
-        reason, remedy = f"libfuse 3 cannot be loaded: {error}", "install it: apt install fuse3"
-        raise MountError(reason, path=str(mountpoint), remedy=remedy) from None
     sys.setswitchinterval(SWITCH_SECONDS)
-    events: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be called from a signal handler
-    adapter = mfuse.Adapter(tree, on_init=lambda: events.put("ready"))
-    auto_unmount = shutil.which("fusermount3") is not None  # it is a child of fusermount3 that would unmount
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reason = MountError(
+        "libfuse could not mount; its own message says why",
+        path=str(mountpoint),
+        remedy="prismfs doctor checks what a mount needs",
+    )
 
     def serve() -> None:
+        nonlocal reason
         try:
-            adapter.serve(str(mountpoint), allow_other=allow_other, auto_unmount=auto_unmount)
-        except RuntimeError as error:  # libfuse's exit code; the reason is on stderr
-            log.debug("libfuse ended with %s", error)
+            adapter.serve(str(mountpoint), allow_other=allow_other, on_ready=lambda: events.put("ready"))
+        except MountError as error:
+            reason = error
         finally:
             events.put("ended")
 
     server = threading.Thread(target=serve, name="prismfs-fuse", daemon=True)
-    with _signals(lambda number, frame: events.put(signal.Signals(number).name)):
+    with _signals(events.put):
         server.start()
 
         def leave() -> None:
             _leave(mountpoint, server, adapter.end)
             events.put("stuck")
 
-        return _follow(events, mountpoint, on_ready, leave)
+        last = _follow(events, mountpoint, on_ready, leave)
+    if last is None:
+        raise reason
+    return last == "ended"
 
 
 def _follow(
     events: queue.SimpleQueue[str], mountpoint: Path, on_ready: Callable[[], None], leave: Callable[[], None]
-) -> bool:
-    """Act on what happens, in order, until the server ended or is given up."""
+) -> str | None:
+    """Act on what happens, in order, until the server ended or is given up; None if it was never ready."""
     ready = stopping = leaving = False
     while (event := events.get()) not in ("ended", "stuck"):
         if event == "ready":
             ready = True
-            _raise_read_ahead(os.stat(mountpoint).st_dev)
+            _raise_read_ahead(mountpoint)
             on_ready()
         else:
             log.info("%s: unmounting %s", event, mountpoint)
@@ -88,10 +88,7 @@ def _follow(
         if stopping and ready and not leaving:  # a signal may come before there is a mount to leave
             leaving = True
             threading.Thread(target=leave, name="prismfs-leave", daemon=True).start()
-    if not ready:
-        reason = "libfuse could not mount; its own message says why"
-        raise MountError(reason, path=str(mountpoint), remedy="prismfs doctor checks what a mount needs")
-    return event == "ended"
+    return event if ready else None
 
 
 def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) -> None:
@@ -107,19 +104,44 @@ def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) 
 
 
 @contextlib.contextmanager
-def _signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Our handlers for SIGNALS. libfuse leaves alone what is already handled."""
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+def _signals(arrived: Callable[[str], None]) -> Iterator[None]:
+    """SIGNALS have their names told to `arrived`, in a thread. libfuse leaves alone what is handled already.
+
+    Through a pipe, as Python runs handlers in the main thread alone: while that waits for an event, a signal
+    that came a moment before, or that another thread was interrupted by, would not wake it.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def listen() -> None:
+        with os.fdopen(reader, "rb", buffering=0) as pipe:
+            while number := pipe.read(1):
+                arrived(signal.Signals(number[0]).name)
+
+    listener = threading.Thread(target=listen, name="prismfs-signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda number, frame: None) for number in SIGNALS}
+    woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(woken)
         for number, previous in before.items():
             signal.signal(number, previous)
+        os.close(writer)
+        listener.join()
 
 
-def _raise_read_ahead(device: int) -> None:
-    """Ask for 1 MiB at a time, where we are root; otherwise the engine's chunks make up for it."""
-    setting = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+def _raise_read_ahead(mountpoint: Path) -> None:
+    """Ask for 1 MiB at a time, where we are root; otherwise the engine's chunks make up for it.
+
+    The mount is found in the kernel's table. A thread that asked it for a stat could not die before it was
+    answered: a daemon that was killed meanwhile would wait for itself, for ever.
+    """
+    mount = points.mount_at(mountpoint)
+    if mount is None:
+        return
+    setting = Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb")
     try:
         if int(setting.read_text()) < READ_AHEAD_KIB:
             setting.write_text(str(READ_AHEAD_KIB))

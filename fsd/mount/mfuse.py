@@ -12,9 +12,12 @@ import ctypes
 import errno
 import functools
 import itertools
+import logging
 import os
 import secrets
+import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -27,6 +30,8 @@ from fsd.mount.names import Name, Names
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,9 +75,11 @@ class Adapter:
     flag_nopath = True
     flag_nullpath_ok = True
 
-    def __init__(self, tree: Tree, on_init: Callable[[], None] | None = None) -> None:
+    name = "mfusepy"  # what `--fuse` calls it
+
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._on_init = on_init
+        self._on_ready: Callable[[], None] | None = None
         self._faults = Faults()
         self._names = Names(lambda: int(mfusepy.fuse_get_context()[2]))
         self._numbers = itertools.count(1)
@@ -80,28 +87,34 @@ class Adapter:
         self._uid, self._gid = os.getuid(), os.getgid()
         self._mountpoint = ""
         self._fuse: int | None = None
+        self._lock = threading.Lock()
+        self._reads = 0
 
-    def serve(self, mountpoint: str, *, allow_other: bool, auto_unmount: bool) -> None:
+    def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount and serve until the mount is gone. Blocks; not for the main thread, whose signals it takes.
 
-        `mountpoint` must be absolute: libfuse changes to "/". Raises RuntimeError if libfuse gives up; what
-        it has to say is on stderr.
+        `mountpoint` must be absolute: libfuse changes to "/". `on_ready` is called once the mount answers;
+        where libfuse gives up before, its reason is on stderr.
         """
         self._mountpoint = mountpoint
+        self._on_ready = on_ready
         self._names.mounted_at(mountpoint)
         options: dict[str, object] = {
             "fsname": "prismfs",
             "subtype": "prismfs",
             "default_permissions": True,
             "allow_other": allow_other,
-            "auto_unmount": auto_unmount,
+            "auto_unmount": shutil.which("fusermount3") is not None,  # it is its child that would unmount
             "attr_timeout": TIMEOUT_SECONDS,
             "entry_timeout": TIMEOUT_SECONDS,
         }
         if mfusepy.fuse_version_minor >= 12:  # older ones start as many as they need, and refuse the option
             options["max_threads"] = options["max_idle_threads"] = THREADS
         # Not `ro` (clients open read-write), not `kernel_cache` (it keeps pages that `open` means to drop).
-        mfusepy.FUSE(self, mountpoint, raw_fi=True, foreground=True, **options)
+        try:
+            mfusepy.FUSE(self, mountpoint, raw_fi=True, foreground=True, **options)
+        except RuntimeError as error:  # its exit code; signals give one as well
+            log.debug("libfuse ended with %s", error)
 
     def end(self) -> None:
         """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
@@ -109,6 +122,10 @@ class Adapter:
         # The loop looks only when a request comes: look up a name that nobody has looked up.
         with contextlib.suppress(OSError):
             os.lstat(f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}")
+
+    def counters(self) -> dict[str, object]:
+        """For status.json: reads that reached the daemon."""
+        return {"read_requests": self._reads}
 
     def init_with_config(self, connection: Any, config: Any) -> None:
         """The mount is there, and what libfuse takes no option for can be set."""
@@ -120,8 +137,8 @@ class Adapter:
             # An unlinked file that is open (a retired version) is not to be renamed to .fuse_hidden first.
             config.hard_remove = 1
         self._fuse = mfusepy._libfuse.fuse_get_context().contents.fuse
-        if self._on_init is not None:
-            self._on_init()
+        if self._on_ready is not None:
+            self._on_ready()
 
     @_operation
     def getattr(self, path: str | None, fi: Any = None) -> dict[str, int]:
@@ -175,6 +192,8 @@ class Adapter:
     @_operation
     def read(self, path: str | None, size: int, offset: int, fi: Any) -> bytes:
         """Exactly `size` bytes, fewer at the end of the file."""
+        with self._lock:
+            self._reads += 1
         return self._opened[fi.fh][0].read(offset, size)
 
     @_operation
@@ -217,12 +236,18 @@ class Adapter:
             raise Answer(errno.EROFS)
         return 0
 
+    @_operation
+    def write(self, path: str | None, data: bytes, offset: int, fi: Any) -> NoReturn:
+        """Refused; that the kernel asks may mean that a shared map was written to."""
+        self._names.spoiled(self._opened[fi.fh][1])
+        raise Answer(errno.EROFS)
+
     def _refuse(self, *args: object) -> NoReturn:
         raise Answer(errno.EROFS)
 
     # flush, fsync, access, lock and flock are not there on purpose: the kernel then does them by itself,
     # without a request for each close.
-    write = truncate = create = mknod = mkdir = rmdir = rename = link = symlink = _refuse
+    truncate = create = mknod = mkdir = rmdir = rename = link = symlink = _refuse
     chmod = chown = setxattr = removexattr = fallocate = _refuse
 
     def _resolve(self, path: str) -> Attributes:

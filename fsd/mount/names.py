@@ -93,6 +93,11 @@ class Names:
             name.open += 1
             return name, keep
 
+    def spoiled(self, name: Name) -> None:
+        """Somebody wrote into the node's pages, through a shared map: the next open drops them."""
+        with self._lock:
+            name.pages = None
+
     def released(self, name: Name) -> None:
         """A handle that was noted is gone."""
         with self._lock:

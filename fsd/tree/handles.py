@@ -17,7 +17,7 @@ from fsd.errors import StaleHandle
 
 
 class Handle(ABC):
-    """An open file: `ino`, `size` when it was opened, `read`, `close`. A context manager."""
+    """An open file: `ino`, `size` when it was opened, `read`, `backing`, `close`. A context manager."""
 
     def __init__(self, ino: int, size: int) -> None:
         self.ino = ino
@@ -29,6 +29,13 @@ class Handle(ABC):
 
         Raises StaleHandle, OSError, and what translating raises.
         """
+
+    def backing(self) -> int | None:
+        """A descriptor of a plain file that holds exactly these bytes, open as long as the handle is.
+
+        None where there is no such file. Whoever can read it by itself need not call `read`.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:
@@ -67,6 +74,10 @@ class SourceHandle(Handle):
                 break
             data += more
         return data
+
+    def backing(self) -> int | None:
+        """The file itself."""
+        return self._descriptor if self._descriptor >= 0 else None
 
     def close(self) -> None:
         """Close the descriptor."""

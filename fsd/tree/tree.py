@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import version
 
 from fsd.engine import Engine
@@ -63,6 +63,7 @@ class Tree:
         self._inodes = Inodes()
         self._identities: dict[VirtualFile, str] = {}
         self._started_ns = time.time_ns()
+        self._told: dict[str, Callable[[], object]] = {}
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -115,6 +116,10 @@ class Tree:
         """The figures of the file system that the source is on."""
         return os.statvfs(self.source)
 
+    def tell(self, name: str, value: Callable[[], object]) -> None:
+        """Have status.json tell what `value` gives then, as `name`: facts of who serves the tree."""
+        self._told[name] = value
+
     def status(self) -> bytes:
         """The content of `.prismfs/status.json`."""
         facts: dict[str, object] = {
@@ -125,7 +130,8 @@ class Tree:
             "models_known": self._inodes.models(),
             "planning_processes_started": self._planner.started,
             "engine": self._engine.counters().as_dict(),
-        }
+            "store": self._engine.store.figures(),
+        } | {name: value() for name, value in self._told.items()}
         return status(facts, self._planner.failures())
 
     def models(self) -> Iterator[ModelNode]:

@@ -1,10 +1,11 @@
 """A daemon over a plain directory: the real adapter and life cycle, without models.
 
-    python fake_daemon.py SOURCE MOUNTPOINT
+    python fake_daemon.py SOURCE MOUNTPOINT ADAPTER
 
-Files appear as they are, one inode number for each version of a file. By name: `fault` raises an unexpected
-exception when read, `broken` a translation error, `slow` takes six seconds for each request; a directory's
-`xattr` and statfs are made up. A handle whose file was replaced says SourceChanged.
+Files appear as they are, one inode number for each version of a file. By name: `model.bin` has a backing
+descriptor, `fault` raises an unexpected exception when read, `broken` a translation error, `slow` takes six
+seconds for each request; a directory's `xattr` and statfs are made up. A handle whose file was replaced says
+SourceChanged.
 """
 
 # A tree works on names as bytes.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsd.errors import NoSuchEntry, StaleHandle
-from fsd.mount import lifecycle, points
+from fsd.mount import adapters, lifecycle, points
 from translators.errors import MalformedSource, SourceChanged
 
 Key = tuple[bytes, int, int, int]
@@ -56,6 +57,9 @@ class FakeHandle:
         if key_of(self.path) != self.key:
             raise SourceChanged("it was replaced", path=os.fsdecode(self.path))
         return os.pread(self.fd, size, offset)
+
+    def backing(self) -> int | None:
+        return self.fd if os.path.basename(self.path) == b"model.bin" else None
 
     def close(self) -> None:
         os.close(self.fd)
@@ -110,11 +114,12 @@ class FakeTree:
         return os.statvfs(self.keys[1][0])
 
 
-def main(source: str, mountpoint: str) -> int:
+def main(source: str, mountpoint: str, fuse: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     point = points.resolved(mountpoint)
     points.prepare(Path(source).resolve(), point)
-    done = lifecycle.run(FakeTree(Path(source).resolve()), point, on_ready=lambda: print("ready", flush=True))
+    adapter = adapters.made(fuse, FakeTree(Path(source).resolve()))
+    done = lifecycle.run(adapter, point, on_ready=lambda: print("ready", flush=True))
     return 0 if done else 9
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_DAEMON = Path(__file__).with_name("fake_daemon.py")
+ADAPTERS = ("mfusepy", "kernel")
 PRISMFS = (sys.executable, "-m", "fsd.cli")
 
 
@@ -39,9 +40,9 @@ class Daemon:
         return self.process.wait(timeout)
 
     def kill_without_cleanup(self) -> None:
-        """SIGKILL for the daemon and for fusermount3's watcher, which would unmount: a dead mount remains."""
+        """SIGKILL for the daemon and for its watcher, which would unmount: a dead mount remains."""
         for child in children(self.process.pid):
-            if Path(f"/proc/{child}/comm").read_text().startswith("fusermount"):
+            if Path(f"/proc/{child}/comm").read_text().startswith(("fusermount", "sh")):
                 os.kill(child, signal.SIGKILL)
         self.process.kill()
         self.process.wait(5)
@@ -118,9 +119,14 @@ def wait_until_mounted(daemon: Daemon, timeout: float = 30) -> None:
     raise AssertionError(f"no mount after {timeout} s:\n{daemon.log}")
 
 
-def fake_daemon(source: Path, mountpoint: Path) -> list[str]:
-    """The command of the daemon over a plain directory."""
-    return [sys.executable, str(FAKE_DAEMON), str(source), str(mountpoint)]
+def fake_daemon(source: Path, mountpoint: Path, fuse: str) -> list[str]:
+    """The command of the daemon over a plain directory, with one of ADAPTERS."""
+    return [sys.executable, str(FAKE_DAEMON), str(source), str(mountpoint), fuse]
+
+
+def mounting(source: Path, mountpoint: Path, fuse: str) -> list[str]:
+    """The command of the real daemon, with one of ADAPTERS."""
+    return [*PRISMFS, "mount", "--fuse", fuse, str(source), str(mountpoint)]
 
 
 def prismfs(

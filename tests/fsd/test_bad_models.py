@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fsd.mounting import PRISMFS, Daemon, prismfs, running
+from tests.fsd.mounting import ADAPTERS, Daemon, mounting, prismfs, running
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 
@@ -128,8 +128,8 @@ STILL_MERGED = {
 }
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+@pytest.fixture(scope="module", params=ADAPTERS)
+def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     base = tmp_path_factory.mktemp("bad").resolve()
     source, mountpoint = base / "models", base / "mnt"
     source.mkdir()
@@ -140,7 +140,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     (source / "loop").symlink_to("loop")
     odd = os.fsdecode(b"caf\xe9")
     build(MODELS[SHARDED], base / "built").rename(source / odd)
-    with running((*PRISMFS, "mount", str(source), str(mountpoint)), source, mountpoint, base) as daemon:
+    with running(mounting(source, mountpoint, request.param), source, mountpoint, base) as daemon:
         yield daemon
 
 

@@ -68,7 +68,9 @@ def models(base: Path) -> Path:
 @pytest.fixture(scope="module")
 def daemon(models: Path, base: Path, home: Path) -> Iterator[Daemon]:
     mountpoint = base / "mnt"
-    with running((*PRISMFS, "mount", str(models), str(mountpoint)), models, mountpoint, home) as daemon:
+    # A store of its own: tests start further daemons of this user.
+    command = (*PRISMFS, "mount", "--cache-dir", str(base / "store"), str(models), str(mountpoint))
+    with running(command, models, mountpoint, home) as daemon:
         yield daemon
 
 
@@ -273,7 +275,7 @@ def test_usage(run: Run) -> None:
     assert version.stdout.startswith("prismfs ")
     assert run().returncode == 2
     assert run("fly").returncode == 2
-    for verb in ("mount", "umount", "ls", "export", "doctor"):
+    for verb in ("mount", "umount", "ls", "export", "cache", "doctor"):
         assert verb in run("--help").stdout
         assert run(verb, "--help").returncode == 0
     help = run("mount", "--help").stdout
@@ -318,7 +320,7 @@ def test_a_daemon_that_cannot_start_says_why(models: Path, home: Path, tmp_path:
     """Without libfuse, as seen by the daemon: the command that started it tells the reason."""
     lost = environment(home) | {"FUSE_LIBRARY_PATH": "/nowhere/libfuse3.so"}
     for more in ([], ["--daemon"]):
-        done = prismfs("mount", models, tmp_path / "mnt", *more, home=home, env=lost)
+        done = prismfs("mount", "--fuse", "mfusepy", models, tmp_path / "mnt", *more, home=home, env=lost)
         assert done.returncode == 1
         assert "libfuse 3 cannot be loaded" in done.stderr
         assert "try: install it" in done.stderr
@@ -360,7 +362,9 @@ def test_doctor(home: Path) -> None:
     done = prismfs("doctor", "--json", home=home)
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, findings
-    for check in ("python", "packages", "kernel", "device", "fusermount3", "libfuse", "kernels", "cache"):
+    for check in (
+        "python", "packages", "kernel", "device", "fusermount3", "libfuse", "adapter", "kernels", "cache",
+    ):  # fmt: skip
         assert findings[check]["state"] == "ok", findings[check]
     plain = prismfs("doctor", home=home)
     assert [line.split("\t")[1] for line in plain.stdout.splitlines()] == list(findings)

@@ -43,6 +43,10 @@ def test_flag_before_variable_before_default() -> None:
         ("cache_memory", "1.5G", 3 << 29),
         ("cache_memory", "64KiB", 65536),
         ("cache_memory", "2 MB", 2 << 20),
+        ("cache_size", "20G", 20 << 30),
+        ("cache_size", "Auto", None),
+        ("cache_min_free", "1", 1),
+        ("no_cache", "yes", True),
         ("planner_time", "90", 90.0),
         ("planner_time", "2m", 120.0),
         ("planner_time", "0.5s", 0.5),
@@ -50,6 +54,7 @@ def test_flag_before_variable_before_default() -> None:
         ("types", "", ()),
         ("allow_other", "Yes", True),
         ("log_level", "DEBUG", "debug"),
+        ("fuse", " Kernel", "kernel"),
         ("plan_cache", "/var/cache/x", Path("/var/cache/x")),
     ],
 )
@@ -61,8 +66,9 @@ def test_values(name: str, text: str, value: object) -> None:
     ("name", "text"),
     [
         ("cache_memory", "much"), ("cache_memory", "0"), ("cache_memory", "-1M"), ("cache_memory", "nan"),
-        ("cache_memory", "infM"), ("workers", "0"), ("workers", "two"), ("planner_time", "0"),
-        ("planner_time", ""), ("types", "../x"), ("allow_other", "perhaps"), ("log_level", "loud"),
+        ("cache_memory", "infM"), ("cache_size", "all"), ("workers", "0"), ("workers", "two"),
+        ("planner_time", "0"), ("planner_time", ""), ("types", "../x"),
+        ("allow_other", "perhaps"), ("log_level", "loud"),
     ],
 )  # fmt: skip
 def test_nonsense_is_told_with_its_origin(name: str, text: str) -> None:
@@ -76,3 +82,4 @@ def test_nonsense_is_told_with_its_origin(name: str, text: str) -> None:
 def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert resolve({}, {}).plan_cache == Path("/somewhere/prismfs/plans")
+    assert resolve({}, {}).cache_dir == Path("/somewhere/prismfs/store")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fsd.mounting import Daemon, fake_daemon, running
+from tests.fsd.mounting import ADAPTERS, Daemon, fake_daemon, running
 
 SIZE = 5_000_003
 PAGE = 4096
@@ -31,8 +31,8 @@ def content(seed: int, size: int = SIZE) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+@pytest.fixture(scope="module", params=ADAPTERS)
+def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     base = tmp_path_factory.mktemp("fuse").resolve()
     source = base / "source"
     (source / "sub" / "deep").mkdir(parents=True)
@@ -43,7 +43,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     (source / "broken").write_bytes(b"x" * 10)
     (source / "slow").write_bytes(content(3, 64 << 10))
     Path(os.fsdecode(os.fsencode(source) + b"/caf\xe9.bin")).write_bytes(b"latin")
-    with running(fake_daemon(source, base / "mnt"), source, base / "mnt", base / "home") as daemon:
+    command = fake_daemon(source, base / "mnt", request.param)
+    with running(command, source, base / "mnt", base / "home") as daemon:
         yield daemon
 
 
@@ -105,6 +106,18 @@ def test_open_read_write_with_a_shared_writable_map(model: Path) -> None:
         with pytest.raises(OSError) as caught:
             os.pwrite(descriptor, b"no", 0)
         assert caught.value.errno == errno.EROFS
+
+
+def test_what_is_written_to_a_shared_map_is_gone_with_the_next_open(daemon: Daemon) -> None:
+    path = daemon.mountpoint / "sub" / "deep" / "other.bin"
+    whole = path.read_bytes()
+    for descriptor in opened(path, os.O_RDWR):
+        with mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+            mapped[:4] = b"mine"
+            with pytest.raises(OSError):
+                mapped.flush()
+    assert path.read_bytes() == whole
+    assert (daemon.source / "sub" / "deep" / "other.bin").read_bytes() == whole
 
 
 def test_sendfile(descriptor: int, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from fsd.mount import background, points
 from fsd.mount.points import MountError
-from tests.fsd.mounting import Daemon, children, fake_daemon, is_mounted, running, unmount
+from tests.fsd.mounting import ADAPTERS, Daemon, children, fake_daemon, is_mounted, running, unmount
 
 # Opens a file, reads one byte, says so, and holds it until it is told to read on.
 HOLDER = """
@@ -43,9 +43,14 @@ def mountpoint(source: Path) -> Iterator[Path]:
     unmount(path)
 
 
+@pytest.fixture(params=ADAPTERS)
+def fuse(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def daemon(source: Path, mountpoint: Path) -> Iterator[Daemon]:
-    with running(fake_daemon(source, mountpoint), source, mountpoint, source.parent / "home") as daemon:
+def daemon(source: Path, mountpoint: Path, fuse: str) -> Iterator[Daemon]:
+    with running(fake_daemon(source, mountpoint, fuse), source, mountpoint, source.parent / "home") as daemon:
         yield daemon
 
 
@@ -94,14 +99,15 @@ def test_a_busy_mount_is_refused_then_detached(daemon: Daemon) -> None:
     assert daemon.process.wait(5) == 0
 
 
-def test_a_dead_mount_is_taken_over(daemon: Daemon, source: Path) -> None:
+def test_a_dead_mount_is_taken_over(daemon: Daemon, source: Path, fuse: str) -> None:
     daemon.kill_without_cleanup()
     assert is_mounted(daemon.mountpoint)
     with pytest.raises(OSError) as caught:
         os.statvfs(daemon.mountpoint)
     assert caught.value.errno == errno.ENOTCONN
     home = source.parent / "home"
-    with running(fake_daemon(source, daemon.mountpoint), source, daemon.mountpoint, home) as second:
+    command = fake_daemon(source, daemon.mountpoint, fuse)
+    with running(command, source, daemon.mountpoint, home) as second:
         assert (second.mountpoint / "model.bin").read_bytes() == b"m" * 300_000
         assert second.stop() == 0
     assert not is_mounted(daemon.mountpoint)
@@ -149,9 +155,10 @@ def test_an_occupied_mount_point_is_refused(source: Path, tmp_path: Path) -> Non
         points.prepare(source, tmp_path / "used" / "file")
 
 
-def test_mounts_with_odd_names_are_found(source: Path, tmp_path: Path) -> None:
+def test_mounts_with_odd_names_are_found(source: Path, tmp_path: Path, fuse: str) -> None:
     mountpoint = tmp_path.resolve() / "a b\\c\n\ttäb"
-    process = subprocess.Popen(fake_daemon(source, mountpoint), stdout=subprocess.PIPE, env=dict(os.environ))
+    command = fake_daemon(source, mountpoint, fuse)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ))
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

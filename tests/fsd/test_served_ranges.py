@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fsd.mounting import PRISMFS, Daemon, running
+from tests.fsd.mounting import ADAPTERS, Daemon, mounting, running
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 from translators import Plan, open_model, plans
@@ -28,14 +28,14 @@ TARGETS = [
 Ranges = list[tuple[int, int]]
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+@pytest.fixture(scope="module", params=ADAPTERS)
+def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     base = tmp_path_factory.mktemp("ranges").resolve()
     (base / "models").mkdir()
     for name in sorted({name for name, _ in TARGETS}):
         build(MODELS[name], base / "models")
     source, mountpoint = base / "models", base / "mnt"
-    with running((*PRISMFS, "mount", str(source), str(mountpoint)), source, mountpoint, base) as daemon:
+    with running(mounting(source, mountpoint, request.param), source, mountpoint, base) as daemon:
         yield daemon
 
 

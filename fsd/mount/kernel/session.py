@@ -1,0 +1,253 @@
+"""A session with the kernel: the device, the mount, and the threads that answer requests.
+
+A handler gets a request's node and body and returns the answer's body, or None where none is expected; what
+it raises becomes an errno. No exception ends a worker: only the end of the mount does. As many workers run
+as requests were ever in hand at a time, each with a device of its own, up to `THREADS`.
+Knows the messages' frames; nothing of what they ask for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from fsd.mount.faults import Faults
+from fsd.mount.kernel import protocol
+from fsd.mount.kernel.protocol import BACKING_MAP, HEADER_IN, HEADER_OUT, WORD, Feature, Operation
+from fsd.mount.points import FILE_SYSTEM, MountError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[int, memoryview], bytes | None]
+
+DEVICE = Path("/dev/fuse")
+# Requests in hand at a time: a reader that waits for a computation must not hold up the others.
+THREADS, BACKGROUND = 32, 64
+# The kernel refuses a read into less than max_write and the headers.
+_BUFFER = protocol.MAX_WRITE + (1 << 16)
+_CLONE, _BACKING_OPEN, _BACKING_CLOSE = 0x8004E500, 0x4010E501, 0x4004E502
+_NOSUID, _NODEV = 2, 4  # mount(2)
+_FORCE, _DETACH = 1, 2  # umount(2)
+_ENDED = frozenset({errno.ENODEV, errno.ECONNABORTED})
+# ENOENT: the request was interrupted before we took it.
+_AGAIN = frozenset({errno.ENOENT, errno.EINTR, errno.EAGAIN})
+# The same numbers on every architecture; flags of fsconfig(2).
+_FSOPEN, _FSCONFIG = 430, 431
+_SET_STRING, _CREATE = 1, 6
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Session:
+    """A mount at `mountpoint`, made by the constructor, which then agrees on `features` with the kernel.
+
+    Raises MountError. `handlers` answer; the others' operations get ENOSYS.
+    """
+
+    def __init__(self, mountpoint: str, *, allow_other: bool) -> None:
+        self._mountpoint = mountpoint
+        self._device = _opened()
+        try:
+            _mount(self._device, mountpoint, allow_other=allow_other)
+        except MountError:
+            os.close(self._device)
+            raise
+        try:
+            self.features = self._negotiate()
+        except (OSError, MountError) as error:
+            self.end()
+            os.close(self._device)
+            reason = f"the kernel ended the session at its start: {error}"
+            raise MountError(reason, path=mountpoint, remedy="mount with --fuse mfusepy") from None
+        self._handlers: Mapping[int, Handler] = {}
+        self._faults = Faults()
+        self._lock = threading.Lock()
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
+
+    def serve(self, handlers: Mapping[int, Handler]) -> None:
+        """Answer requests until the mount is gone and the last worker is done."""
+        self._handlers = handlers
+        with self._lock:
+            self._start_worker()
+        at = 0
+        while at < len(self._workers):  # it may grow meanwhile
+            self._workers[at].join()
+            at += 1
+        os.close(self._device)
+
+    def end(self) -> None:
+        """Break the mount off although files are open: who waits for it, or asks later, gets ENOTCONN."""
+        if _libc.umount2(os.fsencode(self._mountpoint), _FORCE | _DETACH):
+            log.debug("%s is not mounted any more", self._mountpoint)
+
+    def register(self, descriptor: int) -> int:
+        """Have the kernel read a file itself; gives the id that an answer to OPEN names. Raises OSError."""
+        request = bytearray(BACKING_MAP.pack(descriptor, 0, 0))
+        return int(fcntl.ioctl(self._device, _BACKING_OPEN, request))
+
+    def unregister(self, backing: int) -> None:
+        """The id is named no more; what is open by it lives on."""
+        with suppress(OSError):  # the mount may be gone
+            fcntl.ioctl(self._device, _BACKING_CLOSE, WORD.pack(backing))
+
+    def _negotiate(self) -> Feature:
+        buffer = bytearray(_BUFFER)
+        os.readv(self._device, [buffer])
+        unique, readahead, minor, features = _first(buffer)
+        body = protocol.init_out(minor, min(readahead, protocol.BLOCK_SIZE), features, BACKGROUND)
+        os.writev(self._device, [HEADER_OUT.pack(HEADER_OUT.size + len(body), 0, unique), body])
+        return features
+
+    def _start_worker(self) -> None:
+        """To be called with the lock held. The new worker counts as idle from now on."""
+        device = _opened()
+        try:
+            fcntl.ioctl(device, _CLONE, WORD.pack(self._device))
+        except OSError:  # the mount is going away, or the kernel cannot: then they share one
+            os.close(device)
+            device = os.dup(self._device)
+        name = f"prismfs-fuse-{len(self._workers)}"
+        worker = threading.Thread(target=self._work, args=(device,), name=name, daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            os.close(device)
+            raise
+        self._workers.append(worker)
+        self._idle += 1
+
+    def _work(self, device: int) -> None:
+        buffer = bytearray(_BUFFER)
+        view, into = memoryview(buffer), [buffer]
+        try:
+            while True:
+                try:
+                    size = os.readv(device, into)
+                except OSError as error:
+                    if error.errno in _AGAIN:
+                        continue
+                    if error.errno not in _ENDED:
+                        log.error("reading requests: %s", error)
+                    return
+                self._busy()
+                try:
+                    self._answer(device, view[:size])
+                # Everything: a worker that is gone would leave its reader waiting for ever.
+                except BaseException as error:
+                    self._faults.note("answering", error)
+                with self._lock:
+                    self._idle += 1
+        finally:
+            os.close(device)
+
+    def _busy(self) -> None:
+        """A worker took a request; if it was the last idle one, another is started."""
+        with self._lock:
+            self._idle -= 1
+            if self._idle or len(self._workers) >= THREADS:
+                return
+            try:
+                self._start_worker()
+            except (OSError, RuntimeError) as error:  # no descriptors or threads left: those there are go on
+                self._faults.note("starting a worker", error)
+
+    def _answer(self, device: int, message: memoryview) -> None:
+        _, operation, unique, node, *_ = HEADER_IN.unpack_from(message)
+        handler = self._handlers.get(operation)
+        code, body = errno.ENOSYS, None
+        if handler is not None:
+            try:
+                body = handler(node, message[HEADER_IN.size :])
+                if body is None:
+                    return
+                code = 0
+            # Everything: an exception is an errno to one reader, and nothing to the others.
+            except BaseException as error:
+                code = self._faults.note(_name(operation), error)
+        try:
+            os.writev(
+                device, [HEADER_OUT.pack(HEADER_OUT.size + len(body or b""), -code, unique), body or b""]
+            )
+        except OSError as error:
+            # ENOENT: nobody waits for it any more.
+            if error.errno in _ENDED or error.errno == errno.ENOENT:
+                return
+            with suppress(OSError):
+                os.write(device, HEADER_OUT.pack(HEADER_OUT.size, -errno.EIO, unique))
+            raise
+
+
+def probe() -> str:
+    """Why a session cannot have passthrough here, or "".
+
+    Asks the kernel what it offers, for a superblock that is mounted nowhere and gone at once.
+    """
+    if os.geteuid() != 0:
+        return "it needs root"
+    try:
+        device = _opened()
+    except MountError as error:
+        return error.reason
+    context = _libc.syscall(_FSOPEN, b"fuse", 1)
+    if context < 0:
+        os.close(device)
+        return f"fsopen: {os.strerror(ctypes.get_errno())}"
+    try:
+        values = {b"fd": str(device).encode(), b"rootmode": b"40000", b"user_id": b"0", b"group_id": b"0"}
+        for key, value in values.items():
+            if _libc.syscall(_FSCONFIG, context, _SET_STRING, key, value, 0):
+                return f"fsconfig: {os.strerror(ctypes.get_errno())}"
+        if _libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0):
+            return f"a mount is not allowed: {os.strerror(ctypes.get_errno())}"
+        if not select.select([device], [], [], 1)[0]:
+            return "the kernel does not begin a session"
+        buffer = bytearray(_BUFFER)
+        os.readv(device, [buffer])
+        features = _first(buffer)[-1]
+        return "" if Feature.PASSTHROUGH in features else "the kernel offers no passthrough (Linux 6.9 does)"
+    except (OSError, MountError) as error:
+        return str(error)
+    finally:
+        os.close(device)
+        os.close(context)
+
+
+def _first(message: bytearray) -> tuple[int, int, int, Feature]:
+    """Of the first message: unique, max_readahead, minor, features. Raises MountError."""
+    length, operation, unique, *_ = HEADER_IN.unpack_from(message)
+    major, minor, readahead, features = protocol.offered(memoryview(message)[HEADER_IN.size : length])
+    if operation != Operation.INIT or major != protocol.MAJOR:
+        raise MountError("the kernel speaks another version of FUSE", remedy="mount with --fuse mfusepy")
+    return unique, readahead, minor, features
+
+
+def _opened() -> int:
+    try:
+        return os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise MountError(f"{DEVICE}: {error.strerror}", remedy="prismfs doctor says more") from None
+
+
+def _mount(device: int, mountpoint: str, *, allow_other: bool) -> None:
+    options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()},default_permissions"
+    options += ",allow_other" if allow_other else ""
+    arguments = (b"prismfs", os.fsencode(mountpoint), FILE_SYSTEM.encode(), _NOSUID | _NODEV)
+    if _libc.mount(*arguments, options.encode()):
+        reason = f"it cannot be mounted: {os.strerror(ctypes.get_errno())}"
+        raise MountError(reason, path=mountpoint, remedy="mount with --fuse mfusepy")
+
+
+def _name(operation: int) -> str:
+    try:
+        return Operation(operation).name.lower()
+    except ValueError:
+        return f"operation {operation}"

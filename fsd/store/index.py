@@ -1,0 +1,189 @@
+"""Index: what is present, in SQLite.
+
+    file    identity, pinned, when it was last used (wall clock, for people only)
+    chunk   file, number, length, xxh3-64 (signed), the count of its last use
+
+In WAL mode a commit is atomic and needs no sync of its own: after power loss the index is that of an earlier
+moment. Then a chunk is missing from it, which costs a translation, or is in it though its bytes are gone,
+which its checksum tells. Used by one thread at a time. Knows nothing of the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd.engine import CHUNK, ChunkKey
+from fsd.store.ledger import Kept
+
+log = logging.getLogger(__name__)
+
+_BUSY_SECONDS = 5.0
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH)
+_TABLES = """
+CREATE TABLE IF NOT EXISTS file (
+    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
+    pinned INTEGER NOT NULL DEFAULT 0, seen REAL NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS chunk (
+    file INTEGER NOT NULL REFERENCES file(id), number INTEGER NOT NULL, length INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (file, number)
+) STRICT, WITHOUT ROWID;
+"""
+_FILE = "INSERT INTO file (identity) VALUES (?) ON CONFLICT DO NOTHING"
+_CHUNK = (
+    "INSERT OR REPLACE INTO chunk SELECT id, ?, ?, ?, ? FROM file WHERE identity = ?",
+    "DELETE FROM chunk WHERE number = ? AND file = (SELECT id FROM file WHERE identity = ?)",
+    "UPDATE chunk SET used = ? WHERE number = ? AND file = (SELECT id FROM file WHERE identity = ?)",
+)
+_UNUSED = "DELETE FROM file WHERE NOT pinned AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.file = file.id)"
+_FILES = """
+SELECT identity, pinned, seen, COUNT(number), COALESCE(SUM(length), 0) FROM file
+LEFT JOIN chunk ON chunk.file = file.id GROUP BY file.id ORDER BY seen DESC, identity
+"""
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as the index has it: bytes present, and when it was last used (seconds since 1970)."""
+
+    identity: str
+    pinned: bool
+    seen: float
+    chunks: int
+    held: int
+
+
+class Index:
+    """The index at `path`, made if it is missing. Raises sqlite3.Error for what is none, as all else here."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_TABLES)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def pins(self) -> list[str]:
+        """The identities of the pinned files."""
+        return [
+            identity for (identity,) in self._connection.execute("SELECT identity FROM file WHERE pinned")
+        ]
+
+    def chunks(self) -> list[tuple[ChunkKey, Kept]]:
+        """Every chunk, the least recently used first. A row that no store writes is damage."""
+        found = []
+        rows = self._connection.execute(
+            "SELECT identity, number, length, checksum, used FROM chunk JOIN file ON id = file ORDER BY used"
+        )
+        for identity, number, length, checksum, used in rows:
+            if number < 0 or not 0 < length <= CHUNK or used < 0:
+                raise sqlite3.DatabaseError(f"chunk {number} of {length} bytes")
+            found.append((ChunkKey(identity, number), Kept(length, checksum, used)))
+        return found
+
+    def change(
+        self,
+        *,
+        added: Iterable[tuple[ChunkKey, Kept]] = (),
+        gone: Iterable[ChunkKey] = (),
+        uses: Mapping[ChunkKey, int] | None = None,
+        pins: Mapping[str, bool] | None = None,
+        seen: Mapping[str, float] | None = None,
+    ) -> None:
+        """All of it, or nothing, in one transaction: first what is gone, then the rest."""
+        insert, delete, update = _CHUNK
+        chunks = [(key, kept) for key, kept in added]
+        with _Transaction(self._connection) as run:
+            run.executemany(delete, [(key.number, key.identity) for key in gone])
+            names = {key.identity for key, _ in chunks} | set(pins or ())
+            run.executemany(_FILE, [(name,) for name in names])
+            run.executemany(
+                insert,
+                [(key.number, kept.length, kept.checksum, kept.used, key.identity) for key, kept in chunks],
+            )
+            run.executemany(update, [(used, key.number, key.identity) for key, used in (uses or {}).items()])
+            run.executemany("UPDATE file SET pinned = ? WHERE identity = ?", _flipped(pins))
+            run.executemany("UPDATE file SET seen = ? WHERE identity = ?", _flipped(seen))
+            run.execute(_UNUSED)
+
+    def close(self) -> None:
+        """Close it; SQLite folds the log into the index."""
+        self._connection.close()
+
+
+def opened(path: Path) -> tuple[Index, list[str], list[tuple[ChunkKey, Kept]]]:
+    """The index at `path`, its pins and chunks; a damaged one is renamed aside, and one is begun anew."""
+    try:
+        return _read(path)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise OSError(f"{path}: {error}") from error
+        log.warning("%s: the index is damaged (%s); it is put aside, and the store begins anew", path, error)
+    path.replace(path.with_suffix(".damaged"))
+    for log_file in _logs(path):
+        log_file.unlink(missing_ok=True)
+    try:
+        return _read(path)
+    except sqlite3.DatabaseError as error:
+        raise OSError(f"{path}: {error}") from error
+
+
+def listed(path: Path) -> list[ListedFile]:
+    """What the index at `path` has, also while a daemon writes it. Raises sqlite3.Error."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    try:
+        return [
+            ListedFile(identity, bool(pinned), seen, chunks, held)
+            for identity, pinned, seen, chunks, held in connection.execute(_FILES)
+        ]
+    finally:
+        connection.close()
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the index is at fault, rather than the disk or another process."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in _DAMAGE
+
+
+def _read(path: Path) -> tuple[Index, list[str], list[tuple[ChunkKey, Kept]]]:
+    index = Index(path)
+    try:
+        return index, index.pins(), index.chunks()
+    except BaseException:
+        index.close()
+        raise
+
+
+def _logs(path: Path) -> list[Path]:
+    return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+
+
+def _flipped(values: Mapping[str, float] | None) -> list[tuple[float, str]]:
+    return [(value, name) for name, value in (values or {}).items()]
+
+
+class _Transaction:
+    """`with` block: begun at once, committed at its end, undone by an error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:  # SQLite has undone it itself after some errors
+            self._connection.execute("ROLLBACK")
