@@ -158,6 +158,9 @@ class Options:
     ]
     cache_min_free: Annotated[int, Option("1G", size, "SIZE", "disk that is left free in any case")]
     no_cache: Annotated[bool, Option("no", switch, "", "keep no translated bytes on disk")]
+    read_ahead: Annotated[
+        int, Option("64M", size, "SIZE", "bytes translated ahead of all readers together, at most")
+    ]
     workers: Annotated[int, Option(_processors, count, "N", "threads that translate; else one a processor")]
     planner_time: Annotated[
         float, Option("120s", seconds, "TIME", "the longest that planning a model may take")

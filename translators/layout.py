@@ -142,6 +142,17 @@ class Layout:
             filled += count
             at += 1
 
+    def prefetch(self, part: ByteRange) -> None:
+        """Have the system begin to read what of `part` is a source's own bytes. Never raises."""
+        at = max(0, bisect_right(self._starts, part.offset) - 1)
+        while at < len(self.segments) and self._starts[at] < part.end:
+            segment, start = self.segments[at], self._starts[at]
+            if isinstance(segment, TensorBytes) and isinstance(segment.recipe, Stored):
+                first, end = max(part.offset, start), min(part.end, start + segment.length)
+                extent = segment.recipe.extent
+                self.sources.prefetch(extent.file, extent.offset + first - start, end - first)
+            at += 1
+
     def close(self) -> None:
         """Close the source files; only when no read is under way."""
         self.sources.close()

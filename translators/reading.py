@@ -8,11 +8,12 @@ Knows nothing of formats, tensors or layouts.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 
-from translators.errors import MalformedSource, MissingSource, SourceChanged
+from translators.errors import MalformedSource, MissingSource, SourceChanged, TranslationError
 from translators.model import FileIdentity
 
 _CHANGED = "the file is no longer the one that was planned from"
@@ -60,6 +61,11 @@ class SourceFiles:
                 f"the file ends after {offset + filled:,} bytes, {offset + len(buffer):,} were planned",
                 path=identity.shown, remedy="fetch the file again",
             )  # fmt: skip
+
+    def prefetch(self, file: int, offset: int, length: int) -> None:
+        """Have the system begin to read. Never raises: the read that follows tells what is wrong."""
+        with contextlib.suppress(OSError, TranslationError):
+            os.posix_fadvise(self.fileno(file), offset, length, os.POSIX_FADV_WILLNEED)
 
     def fileno(self, file: int) -> int:
         """The open descriptor of file number `file`, for read-through; owned by this object."""

@@ -32,7 +32,8 @@ def opened_tree(
     Translated bytes are kept in `store`; if there is none, in memory.
     """
     planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
-    engine = Engine(store or MemoryStore(options.cache_memory), options.workers)
+    store = store or MemoryStore(options.cache_memory)
+    engine = Engine(store, options.workers, read_ahead=options.read_ahead)
     try:
         yield Tree(source, planner, engine, types=options.types, excluded=excluded)
     finally:

@@ -23,20 +23,51 @@ class ChunkKey:
     number: int
 
 
+class Lent(Protocol):
+    """A file that holds exactly the bytes of a layout, until it is given back."""
+
+    @property
+    def descriptor(self) -> int:
+        """Open for reading, until `close`."""
+
+    def close(self) -> None:
+        """Give it back. Twice is harmless."""
+
+
 class ChunkStore(Protocol):
     """Where finished chunks are kept. Safe for use by many threads."""
 
-    def get(self, key: ChunkKey) -> memoryview | None:
-        """The chunk's bytes, read-only, or None; counts as a use."""
+    def read(self, key: ChunkKey, start: int, buffer: memoryview) -> bool:
+        """Fill `buffer` with the chunk's bytes from `start`; False where the store does not have the chunk.
 
-    def put(self, key: ChunkKey, data: memoryview) -> None:
-        """Keep `data`, which never changes, as long as the limit allows. Never raises: it may not keep it."""
+        Counts as a use. The range lies within the chunk.
+        """
+
+    def put(self, key: ChunkKey, data: memoryview) -> object:
+        """Keep `data`, which never changes, as long as the limit allows. Never raises: it may not keep it.
+
+        May wait a little, so that translation is not faster than the disk for long.
+        """
 
     def __contains__(self, key: ChunkKey) -> bool:
-        """Whether `get` would have it; does not count as a use."""
+        """Whether `read` would give it; does not count as a use."""
 
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
+
+    def name(self, identity: str, label: str) -> None:
+        """What people call the layout of this identity."""
+
+    def prove(self, identity: str, size: int) -> None:
+        """Where every byte of a layout of `size` bytes is kept, have all of it verified, for `lend`.
+
+        Returns at once; the verifying is done in the background.
+        """
+
+    def lend(self, identity: str, size: int) -> Lent | None:
+        """A file that holds exactly the layout's bytes, each verified in this run; nothing of it is evicted
+        meanwhile. None where there is none, or not yet: then what there is gets proved.
+        """
 
     def figures(self) -> dict[str, int]:
         """What is kept, by what limit, for a status report."""
@@ -52,13 +83,15 @@ class MemoryStore:
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: ChunkKey) -> memoryview | None:
-        """The chunk's bytes, or None; it becomes the most recently used."""
+    def read(self, key: ChunkKey, start: int, buffer: memoryview) -> bool:
+        """Fill `buffer` from the chunk, which becomes the most recently used; False where it is not here."""
         with self._lock:
             data = self._chunks.get(key)
-            if data is not None:
-                self._chunks.move_to_end(key)
-            return data
+            if data is None:
+                return False
+            self._chunks.move_to_end(key)
+        buffer[:] = data[start : start + len(buffer)]
+        return True
 
     def put(self, key: ChunkKey, data: memoryview) -> None:
         """Keep `data`, and drop what is then over the limit; a chunk above the limit itself is not kept."""
@@ -79,6 +112,16 @@ class MemoryStore:
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
         return self._held.get(identity, 0)
+
+    def name(self, identity: str, label: str) -> None:
+        """Not needed: nothing outlives the process."""
+
+    def prove(self, identity: str, size: int) -> None:
+        """Nothing to do: what is in memory is as it was translated."""
+
+    def lend(self, identity: str, size: int) -> Lent | None:
+        """None: there is no file."""
+        return None
 
     def figures(self) -> dict[str, int]:
         """Bytes kept, and the limit."""

@@ -1,8 +1,9 @@
-"""EngineFile: a handle on a layout. Cuts a read into pieces, and sees when a reader is sequential.
+"""EngineFile: a handle on a layout. Cuts a read into pieces, and has what will be read next translated ahead.
 
-A piece is either read straight through (it is a slice of a source, literal or padding) or cut out of a
-chunk. The chunks of one read are asked for some way ahead of the one that is waited for, so that they are
-translated side by side. Knows nothing of who translates, nor of names.
+A piece is either read straight through (it lies in the source as it is, or is literal or padding) or cut
+out of a kept chunk. Bytes go straight into the reader's buffer. The chunks of one read are asked for some way
+ahead of the one that is waited for, so that they are translated side by side. Knows nothing of who
+translates, nor of names.
 """
 
 from __future__ import annotations
@@ -10,33 +11,37 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fsd.engine.chunks import CHUNK
+from fsd.engine.chunks import CHUNK, Lent
+from fsd.engine.flights import STUCK_SECONDS, Waiter
+from fsd.engine.interrupt import Interrupt
+from fsd.engine.lanes import Urgency
 from fsd.engine.opened import OpenLayout
+from fsd.engine.patterns import Pattern, Wish
 from fsd.errors import StaleHandle
 from translators.ranges import ByteRange
 
 if TYPE_CHECKING:
-    from fsd.engine.flights import Engine
+    from fsd.engine.engine import Engine
 
-# A piece of a read: bytes, or a view of a chunk. Making one asks for its chunk; calling it waits.
-_Piece = Callable[[], bytes | memoryview]
+# What is left of a piece that was asked for: calling it waits.
+_Rest = Callable[[], None]
 
 
 class EngineFile:
     """A handle and context manager. Reads may run side by side; `close` may be called while they do."""
 
-    def __init__(self, engine: Engine, opened: OpenLayout, number: int) -> None:
+    def __init__(self, engine: Engine, opened: OpenLayout, urgency: Urgency) -> None:
         self._engine = engine
         self._opened = opened
-        self._number = number
-        self._window = max(2, 2 * engine.workers)
-        self._pattern = _Pattern(self._window * CHUNK)
+        self._urgency = urgency
+        self._pattern = Pattern()
+        self._sequences = 0
         self._lock = threading.Lock()
-        self._asked_from = -1
+        self._lent: Lent | None = None
         self._closed = False
 
     @property
@@ -50,30 +55,36 @@ class EngineFile:
         return self._opened.layout.identity
 
     def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` (0 or more); fewer only at the end of the file.
+        """As `read_into`, into bytes of its own."""
+        buffer = bytearray(max(0, min(size, self.size - offset)))
+        return bytes(buffer[: self.read_into(offset, memoryview(buffer))])
 
-        Raises StaleHandle (closed), and what `Layout.read_into` raises.
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
+        """Fill `buffer` with the bytes from `offset` (0 or more); fewer only at the end of the file.
+
+        Returns how many. Raises StaleHandle (closed), Interrupted, and what `Layout.read_into` raises.
         """
-        wanted = ByteRange(offset, max(0, min(size, self.size - offset)))
-        with self._lock:
-            if self._closed:
-                raise StaleHandle("the file has been closed")
-            self._engine.begin_read(self._opened)
-            sequential, broken = self._pattern.follow(wanted)
-        data = b""
+        wanted = ByteRange(offset, max(0, min(len(buffer), self.size - offset)))
+        self._begin(wanted)
+        served = hits = 0
         try:
             self._opened.prove_current()
-            if broken:
-                self._asked_from = -1
-                self._engine.call_off(self._number)
-            if sequential:
-                self._read_ahead(wanted)
-            data = self._read(wanted)
-        except CancelledError:
-            raise StaleHandle("the engine was closed while the file was read") from None
+            hits = self._fill(wanted, buffer[: wanted.length], interrupt)
+            served = wanted.length
         finally:
-            self._engine.end_read(self._opened, len(data))
-        return data
+            self._engine.end_read(self._opened, served, hits)
+        return served
+
+    def lend(self) -> int | None:
+        """A descriptor of a file of exactly these bytes, open until `close`; None where there is none."""
+        if not self._opened.kept_whole:
+            return None
+        with self._lock:
+            if self._closed:
+                return None
+            if self._lent is None:
+                self._lent = self._engine.store.lend(self.identity, self.size)
+            return self._lent.descriptor if self._lent is not None else None
 
     def close(self) -> None:
         """Let go of the layout, and of what was to be read ahead. Twice is harmless."""
@@ -81,8 +92,12 @@ class EngineFile:
             if self._closed:
                 return
             self._closed = True
-        self._engine.call_off(self._number)
-        self._engine.release(self._opened)
+        if self._lent is not None:
+            self._lent.close()
+        elif self._opened.kept_whole:
+            # Whoever opens it next may then have all of it at once.
+            self._engine.store.prove(self.identity, self.size)
+        self._engine.release(self._opened, self._pattern.runs, self._sequences)
 
     def __enter__(self) -> EngineFile:
         return self
@@ -92,66 +107,87 @@ class EngineFile:
     ) -> None:
         self.close()
 
-    def _read(self, wanted: ByteRange) -> bytes:
-        waiting: deque[_Piece] = deque()
-        parts: list[bytes | memoryview] = []
-        for piece in self._pieces(wanted):
-            waiting.append(piece)
-            if len(waiting) > self._window:
-                parts.append(waiting.popleft()())
-        parts += [piece() for piece in waiting]
-        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+    def _begin(self, wanted: ByteRange) -> None:
+        """Note a read, and have what follows it translated ahead. Raises StaleHandle."""
+        with self._lock:
+            if self._closed:
+                raise StaleHandle("the file has been closed")
+            before, self._sequences = self._sequences, self._pattern.sequences
+            window = self._engine.begin_read(self._opened, self._sequences - before)
+            wish = self._pattern.follow(wanted, window)
+        if wish.over is not None:
+            self._engine.call_off([wish.over])
+        if wish.numbers:
+            self._ahead(wish)
 
-    def _read_ahead(self, wanted: ByteRange) -> None:
-        following = -(-wanted.end // CHUNK)
-        if following == self._asked_from:  # small reads: this chunk's successors were asked for already
-            return
-        self._asked_from = following
-        for number in range(following, min(following + self._engine.ahead, self._opened.chunks)):
-            if self._opened.is_translated(self._opened.chunk(number)):
-                self._engine.chunk_ahead(self._opened, number, self._number)
+    def _ahead(self, wish: Wish) -> None:
+        """Have chunks translated; of what is read through, have the system read the source."""
+        kept = []
+        for number in wish.numbers:
+            if number < self._opened.chunks:
+                where = self._opened.chunk(number)
+                if self._opened.is_kept(where):
+                    kept.append(number)
+                else:
+                    self._opened.layout.prefetch(where)
+        self._engine.wanted_ahead(self._opened, kept, wish.run, self._urgency)
 
-    def _pieces(self, wanted: ByteRange) -> Iterator[_Piece]:
-        """What makes up `wanted`, in order; neighbouring parts that need no translation are one piece."""
-        untranslated = at = wanted.offset
+    def _fill(self, wanted: ByteRange, buffer: memoryview, interrupt: Interrupt | None) -> int:
+        """Fill `buffer`; returns how many chunks the store had."""
+        waiting: deque[_Rest] = deque()
+        hits = 0
+        for part, is_kept in self._pieces(wanted):
+            into = buffer[part.offset - wanted.offset : part.end - wanted.offset]
+            if not is_kept:
+                self._opened.layout.read_into(part.offset, into)
+                continue
+            rest = self._from_chunk(part, into, interrupt)
+            if rest is None:
+                hits += 1
+                continue
+            waiting.append(rest)
+            if len(waiting) > 2 * self._engine.workers:
+                waiting.popleft()()
+        for rest in waiting:
+            rest()
+        return hits
+
+    def _pieces(self, wanted: ByteRange) -> Iterator[tuple[ByteRange, bool]]:
+        """What makes up `wanted`, in order; neighbouring parts that are read through are one piece."""
+        through = at = wanted.offset
         while at < wanted.end:
             end = min((at // CHUNK + 1) * CHUNK, wanted.end)
-            if self._opened.is_translated(ByteRange(at, end - at)):
-                if untranslated < at:
-                    yield self._straight(untranslated, at)
-                yield self._from_chunk(at, end)
-                untranslated = end
+            part = ByteRange(at, end - at)
+            if self._opened.is_kept(part):
+                if through < at:
+                    yield ByteRange(through, at - through), False
+                yield part, True
+                through = end
             at = end
-        if untranslated < at:
-            yield self._straight(untranslated, at)
+        if through < at:
+            yield ByteRange(through, at - through), False
 
-    def _straight(self, start: int, end: int) -> _Piece:
-        return lambda: self._opened.layout.read(start, end - start)
+    def _from_chunk(self, part: ByteRange, into: memoryview, interrupt: Interrupt | None) -> _Rest | None:
+        """Fill `into` from the store, or ask for the chunk and return what then fills it."""
+        number = part.offset // CHUNK
+        start = part.offset - number * CHUNK
+        key = self._opened.key(number)
+        while not self._engine.store.read(key, start, into):
+            waiter = self._engine.wanted(self._opened, number, self._urgency)
+            if waiter is not None:
+                if interrupt is not None and not waiter.done():
+                    interrupt.then(partial(self._engine.abandon, self._opened, number, waiter))
+                return partial(self._await, waiter, start, into)
+        return None
 
-    def _from_chunk(self, start: int, end: int) -> _Piece:
-        number = start // CHUNK
-        result = self._engine.chunk(self._opened, number)
-        return lambda: result.result()[start - number * CHUNK : end - number * CHUNK]
-
-
-class _Pattern:
-    """Whether a handle is read front to back, give or take `slack` bytes.
-
-    The slack is for the kernel, which sends several read-ahead requests at once, in any order.
-    """
-
-    def __init__(self, slack: int) -> None:
-        self._slack = slack
-        self._frontier = 0
-        self._run = 0
-
-    def follow(self, read: ByteRange) -> tuple[bool, bool]:
-        """Note a read. Returns whether it goes on a sequence, and whether it breaks one."""
-        if abs(read.offset - self._frontier) <= self._slack:
-            if read.end > self._frontier:
-                self._frontier = read.end
-                self._run += 1
-            return self._run > 1, False
-        broken = self._run > 1
-        self._frontier, self._run = read.end, 1
-        return False, broken
+    def _await(self, waiter: Waiter, start: int, into: memoryview) -> None:
+        while True:
+            try:
+                data = waiter.result(STUCK_SECONDS)
+            except TimeoutError:
+                if waiter.done():  # it is what translating raised
+                    raise
+                self._engine.relieve()
+                continue
+            into[:] = data[start : start + len(into)]
+            return

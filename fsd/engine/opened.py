@@ -1,4 +1,4 @@
-"""A layout in use: what of it is translated, and whether its source is still the one planned from.
+"""A layout in use: which of its chunks are kept, and whether its source is still the one planned from.
 
 Shared by every handle of one identity. `users` is the engine's, under the engine's lock; the rest may be
 asked by many threads at once. Knows nothing of chunks in flight, nor of stores.
@@ -11,7 +11,7 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from fsd.engine.chunks import CHUNK
+from fsd.engine.chunks import CHUNK, ChunkKey
 from translators.errors import SourceChanged
 from translators.layout import Layout, TensorBytes
 from translators.model import FileIdentity
@@ -24,13 +24,19 @@ _LOOK_AGAIN = 0.05
 
 @dataclass(eq=False)
 class OpenLayout:
-    """A layout, used by `users` handles, reads and chunks under way."""
+    """A layout, used by `users` handles, reads and chunks under way.
+
+    Where most of a layout has to be computed, all of it is kept, header and all, so that one file of the
+    store holds it from end to end. Of any other only the computed parts are kept (`is_kept`); the rest is
+    read through, as it lies in the source already.
+    """
 
     layout: Layout
     users: int = 0
 
     def __post_init__(self) -> None:
         self._translated = _translated(self.layout)
+        self.kept_whole = 2 * self.layout.translated >= self.layout.size > 0
         self._bytes_read_before = self.layout.sources.bytes_read
         self._looked = float("-inf")
 
@@ -44,13 +50,19 @@ class OpenLayout:
         """How many chunks the file has; the last may be short."""
         return -(-self.layout.size // CHUNK)
 
+    def key(self, number: int) -> ChunkKey:
+        """What chunk `number` is called."""
+        return ChunkKey(self.layout.identity, number)
+
     def chunk(self, number: int) -> ByteRange:
         """Where chunk `number` lies in the file."""
         start = number * CHUNK
         return ByteRange(start, min(CHUNK, self.layout.size - start))
 
-    def is_translated(self, part: ByteRange) -> bool:
-        """Whether any byte of `part` has to be computed."""
+    def is_kept(self, part: ByteRange) -> bool:
+        """Whether `part`, which lies in one chunk, comes from a kept chunk, not through the source."""
+        if self.kept_whole:
+            return True
         at = bisect_right(self._translated, part.offset, key=lambda piece: piece.end)
         return at < len(self._translated) and self._translated[at].offset < part.end
 

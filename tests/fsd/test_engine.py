@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsd.engine import CHUNK, ChunkKey, Engine, MemoryStore
-from fsd.errors import StaleHandle
+from fsd.engine import CHUNK, ChunkKey, Engine, Interrupt, MemoryStore, files, flights
+from fsd.errors import Interrupted, StaleHandle
 from translators.errors import BadValues, SourceChanged
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import Extent, FileIdentity
@@ -37,8 +37,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> FileIdentity:
 def engine_of() -> Iterator[EngineOf]:
     made: list[Engine] = []
 
-    def make(limit: int = 64 << 20, workers: int = 2, ahead: int | None = None) -> Engine:
-        made.append(Engine(MemoryStore(limit), workers, ahead))
+    def make(limit: int = 64 << 20, workers: int = 2, ahead: int = 64) -> Engine:
+        made.append(Engine(MemoryStore(limit), workers, read_ahead=ahead << 20))
         return made[-1]
 
     yield make
@@ -78,15 +78,23 @@ def expected(segments: list[Segment], data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def translated_layout(source: FileIdentity, megabytes: int = 5) -> Layout:
-    return Layout((source,), (LiteralBytes(b"head" * 25), swapped(0, 64, megabytes << 14)))
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for something that is about to come true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def translated_layout(source: FileIdentity, megabytes: int = 5, name: bytes = b"head") -> Layout:
+    return Layout((source,), (LiteralBytes(name * 25), swapped(0, 64, megabytes << 14)))
 
 
 class SlowLayout(Layout):
     """Counts the reads of each range, and lets a test hold or fail them."""
 
-    def __init__(self, source: FileIdentity, megabytes: int = 5) -> None:
-        layout = translated_layout(source, megabytes)
+    def __init__(self, source: FileIdentity, megabytes: int = 5, name: bytes = b"head") -> None:
+        layout = translated_layout(source, megabytes, name)
         super().__init__(layout.files, layout.segments)
         self.reads: list[int] = []
         self.threads: set[str] = set()
@@ -189,10 +197,7 @@ def test_chunks_of_one_read_are_computed_side_by_side(source: FileIdentity, engi
     layout.go.clear()
     with ThreadPoolExecutor(1) as threads, engine.open(layout) as file:
         reading = threads.submit(file.read, 0, file.size)
-        until = time.monotonic() + 10
-        while layout.reading < 3 and time.monotonic() < until:
-            time.sleep(0.01)
-        assert layout.reading == 3
+        until(lambda: layout.reading == 3)
         layout.go.set()
         assert len(reading.result()) == layout.size
 
@@ -205,8 +210,7 @@ def test_an_error_goes_to_all_who_wait_and_is_then_forgotten(
     layout.go.clear()
     with ThreadPoolExecutor(4) as threads, engine.open(layout) as file:
         readings = [threads.submit(file.read, 0, 10_000) for _ in range(4)]
-        while engine.counters().waits < 3:
-            time.sleep(0.01)
+        until(lambda: engine.counters().waits == 3)
         layout.go.set()
         for reading in readings:
             with pytest.raises(BadValues, match="a NaN"):
@@ -216,6 +220,16 @@ def test_an_error_goes_to_all_who_wait_and_is_then_forgotten(
         assert file.read(0, 10_000) == layout.read(0, 10_000)
     counters = engine.counters()
     assert (counters.errors, counters.translated) == (1, 1)
+
+
+def test_a_file_that_is_mostly_computed_is_kept_whole(source: FileIdentity, engine_of: EngineOf) -> None:
+    engine = engine_of()
+    layout = Layout((source,), (LiteralBytes(b"x" * (3 << 19)), swapped(0, 2, 1 << 20), Zeros(7)))
+    with engine.open(layout) as file:
+        file.read(5, 10)
+        assert engine.counters().translated == 1
+        file.read(0, file.size)
+        assert engine.held(layout.identity) == layout.size
 
 
 def test_slices_and_literals_are_read_through(source: FileIdentity, engine_of: EngineOf) -> None:
@@ -241,14 +255,16 @@ def test_the_store_keeps_its_limit_and_drops_the_longest_unused() -> None:
     keys = [ChunkKey("a" if number < 3 else "b", number) for number in range(5)]
     for number, key in enumerate(keys[:3]):
         store.put(key, memoryview(bytes([number]) * 100))
-    assert store.get(keys[0]) == bytes(100)
+    into = bytearray(b"x" * 100)
+    assert store.read(keys[0], 0, memoryview(into))
+    assert into == bytes(100)
     store.put(keys[3], memoryview(bytes(100)))
     assert [key in store for key in keys] == [True, False, True, True, False]
     assert (store.used, store.held("a"), store.held("b")) == (300, 200, 100)
     store.put(keys[4], memoryview(bytes(250)))
     assert (store.used, store.held("a"), store.held("b")) == (250, 0, 250)
     store.put(ChunkKey("c", 0), memoryview(bytes(301)))
-    assert store.get(ChunkKey("c", 0)) is None
+    assert not store.read(ChunkKey("c", 0), 0, memoryview(into))
     assert store.used == 250
 
 
@@ -266,9 +282,7 @@ def test_a_sequential_reader_is_read_ahead_of(source: FileIdentity, engine_of: E
         file.read(200, 1000)
         assert layout.reads == [0]
         file.read(1200, 1000)
-        until = time.monotonic() + 10
-        while engine.counters().translated < 3 and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: engine.counters().translated == 3)
         assert layout.reads == [0, 1, 2]
         assert engine.counters().ahead == 2
 
@@ -288,22 +302,23 @@ def test_readers_go_before_read_ahead_and_closing_calls_it_off(
     engine, layout = engine_of(workers=1, ahead=4), SlowLayout(source, 6)
     sequential, other = engine.open(layout), engine.open(layout)
     sequential.read(200, 10)
+    sequential.read(210, 10)  # wants 1 and 2 ahead
+    until(lambda: engine.counters().translated == 3)
     layout.go.clear()
-    sequential.read(210, 10)  # wants 1 to 4 ahead; the worker is held at 1
-    while layout.reading == 0:
-        time.sleep(0.01)
+    sequential.read(220, CHUNK)  # wants 3 to 5; the worker is held at 3
+    until(lambda: layout.reading > 0)
     with ThreadPoolExecutor(2) as threads:
         later = threads.submit(other.read, 6 * CHUNK, 10)
         wanted_ahead = threads.submit(other.read, 4 * CHUNK, 10)
-        while engine.counters().waits == 0 or len(engine._flights) < 5:
-            time.sleep(0.01)
+        until(lambda: engine.counters().waits == 1 and len(engine._flights) == 4)
         sequential.close()
-        assert len(engine._flights) == 3  # 1, which is under way, and what the other waits for
+        assert len(engine._flights) == 3  # 3, which is under way, and what the other waits for
+        assert engine.counters().called_off == 1
         layout.go.set()
         assert len(later.result()) == len(wanted_ahead.result()) == 10
     other.close()
-    assert layout.reads[:2] == [0, 1]
-    assert sorted(layout.reads[2:]) == [4, 6]
+    assert layout.reads[:4] == [0, 1, 2, 3]
+    assert sorted(layout.reads[4:]) == [4, 6]
 
 
 def test_layouts_of_one_identity_are_shared_and_closed_with_the_last_handle(
@@ -332,16 +347,12 @@ def test_closing_while_chunks_are_under_way_waits_with_the_layout(
     layout.go.clear()
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(file.read, 200, 3 * CHUNK)
-        while layout.reading == 0:
-            time.sleep(0.01)
+        until(lambda: layout.reading > 0)
         file.close()
         assert layout.closed == 0
         layout.go.set()
         assert len(reading.result()) == 3 * CHUNK
-    until = time.monotonic() + 10
-    while not layout.closed and time.monotonic() < until:
-        time.sleep(0.01)
-    assert layout.closed == 1
+    until(lambda: layout.closed == 1)
     assert not layout.closed_while_reading
     with pytest.raises(StaleHandle):
         file.read(0, 1)
@@ -371,11 +382,9 @@ def test_closing_the_engine_frees_whoever_waits(source: FileIdentity, engine_of:
     layout.go.clear()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(file.read, 200, 10)
-        while layout.reading == 0:
-            time.sleep(0.01)
+        until(lambda: layout.reading > 0)
         second = threads.submit(file.read, 3 * CHUNK, 10)
-        while len(engine._flights) < 2:
-            time.sleep(0.01)
+        until(lambda: len(engine._flights) == 2)
         closing = threading.Thread(target=engine.close)
         closing.start()
         with pytest.raises(StaleHandle):
@@ -394,3 +403,129 @@ def test_no_thread_before_the_first_chunk(source: FileIdentity, engine_of: Engin
     with engine.open(Layout((source,), (sliced(0, 3 << 20),))) as file:
         file.read(0, 3 << 20)
         assert not engine._threads
+
+
+def test_files_take_turns_and_warm_ones_come_last(source: FileIdentity, engine_of: EngineOf) -> None:
+    engine = engine_of(workers=1)
+    order: list[tuple[str, int]] = []
+    layouts = {name: SlowLayout(source, 5, name.encode()) for name in ("gate", "warm", "long", "tiny")}
+    for name, layout in layouts.items():
+        layout.reads = _Noted(order, name)
+    layouts["gate"].go.clear()
+    files = {name: engine.open(layout, warm=name == "warm") for name, layout in layouts.items()}
+    wants = [("gate", 0, 1), ("warm", 0, 2), ("long", 0, 3), ("tiny", 1, 1)]
+    with ThreadPoolExecutor(4) as threads:
+        readings = []
+        for queued, (name, chunk, chunks) in enumerate(wants):
+            readings.append(threads.submit(files[name].read, chunk * CHUNK + 300, (chunks - 1) * CHUNK + 10))
+            expected_flights = sum(count for _, _, count in wants[: queued + 1])
+            until(lambda count=expected_flights: len(engine._flights) == count)  # type: ignore[misc]
+        layouts["gate"].go.set()
+        for reading in readings:
+            reading.result(20)
+    assert order == [
+        ("gate", 0), ("long", 0), ("tiny", 1), ("long", 1), ("long", 2), ("warm", 0), ("warm", 1),
+    ]  # fmt: skip
+    for file in files.values():
+        file.close()
+
+
+class _Noted(list[int]):
+    """A list of reads that notes each in a list shared with others."""
+
+    def __init__(self, order: list[tuple[str, int]], name: str) -> None:
+        super().__init__()
+        self._order, self._name = order, name
+
+    def append(self, chunk: int) -> None:
+        super().append(chunk)
+        self._order.append((self._name, chunk))
+
+
+def test_an_interrupted_read_leaves_no_work_behind(source: FileIdentity, engine_of: EngineOf) -> None:
+    engine, layout = engine_of(workers=1), SlowLayout(source)
+    layout.go.clear()
+    first, second = Interrupt(), Interrupt()
+    buffer = memoryview(bytearray(2 * CHUNK))
+    with engine.open(layout) as file, engine.open(layout) as other, ThreadPoolExecutor(3) as threads:
+        alone = threads.submit(file.read_into, 200, buffer, first)
+        until(lambda: layout.reading == 1 and len(engine._flights) == 3)
+        shared = threads.submit(other.read_into, 2 * CHUNK + 200, buffer[:100], second)
+        stays = threads.submit(other.read, 2 * CHUNK + 200, 100)
+        until(lambda: engine.counters().waits == 2)
+        first.fire()
+        second.fire()
+        for reading in (alone, shared):
+            with pytest.raises(Interrupted):
+                reading.result(20)
+        layout.go.set()
+        assert stays.result(20) == layout.read(2 * CHUNK + 200, 100)
+        # Chunk 0 was under way, 1 was nobody's any more, 2 was waited for by one more.
+        until(lambda: not len(engine._flights))
+        assert sorted(layout.reads) == [0, 2, 2]  # the last is this test's own
+        assert file.read_into(200, buffer[:10], first) == 10  # the store has it: nothing to wait for
+    assert engine.counters().called_off == 1
+
+
+def test_a_source_that_does_not_answer_stops_only_its_own_readers(
+    source: FileIdentity, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "STUCK_SECONDS", 0.05)
+    monkeypatch.setattr(files, "STUCK_SECONDS", 0.05)
+    engine, dead, well = engine_of(workers=2), SlowLayout(source), SlowLayout(source, 5, b"well")
+    dead.go.clear()
+    with engine.open(dead) as waiting, engine.open(well) as file, ThreadPoolExecutor(8) as threads:
+        held_up = [threads.submit(waiting.read, chunk * CHUNK, 10) for chunk in range(5)]
+        until(lambda: dead.reading == 2)
+        assert file.read(0, file.size) == well.read(0, well.size)
+        assert dead.reading == 2  # no more than its crew
+        assert engine.counters().spares >= 1
+        dead.go.set()
+        assert [len(reading.result(20)) for reading in held_up] == [10] * 5
+        until(lambda: not len(engine._flights))
+        file.read(0, 10)
+
+
+def test_a_complete_file_is_lent_while_its_handle_is_open(source: FileIdentity) -> None:
+    store = _LendingStore()
+    engine = Engine(store, workers=2)
+    with engine.open(translated_layout(source)) as file:
+        assert file.lend() is None
+        store.lent = _LentFile(7)
+    assert store.proved == [(file.identity, file.size)]
+    with (
+        engine.open(translated_layout(source)) as file,
+        engine.open(Layout((source,), (sliced(0, 9),))) as slice,
+    ):
+        assert file.lend() == file.lend() == 7
+        assert slice.lend() is None
+        assert store.asked == [file.identity] * 2
+    assert store.lent.closed
+    assert file.lend() is None
+    engine.close()
+
+
+class _LentFile:
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class _LendingStore(MemoryStore):
+    """Lends what a test gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(64 << 20)
+        self.lent: _LentFile | None = None
+        self.asked: list[str] = []
+        self.proved: list[tuple[str, int]] = []
+
+    def lend(self, identity: str, size: int) -> _LentFile | None:
+        self.asked.append(identity)
+        return self.lent
+
+    def prove(self, identity: str, size: int) -> None:
+        self.proved.append((identity, size))

@@ -1,0 +1,274 @@
+"""Engine: open layouts, workers, single flight; the one lock of it all.
+
+Each wanted chunk is one flight, from the first request until it is in the store; later requests join it. A
+chunk that a reader waits for is translated before one that is only wanted ahead. Who waits has the bytes as
+soon as they are translated; the worker then gives them to the store, whose slowness slows translation, not
+the reader. Knows nothing of ranges within a chunk: that is `files.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+
+from fsd.engine.chunks import CHUNK, ChunkKey, ChunkStore
+from fsd.engine.counters import Counters
+from fsd.engine.files import EngineFile
+from fsd.engine.flights import Flight, Flights, Waiter
+from fsd.engine.lanes import Urgency
+from fsd.engine.opened import OpenLayout
+from fsd.engine.patterns import Run
+from fsd.errors import Interrupted, StaleHandle
+from translators.layout import Layout
+
+# Workers beyond the usual number, for those that sources keep waiting.
+SPARES = 32
+# Chunks ahead of a reader, for each worker: more make no reader faster, only more work that may be in vain.
+WINDOW = 4
+
+
+class Engine:
+    """Translates chunks on `workers` threads and keeps them in `store`. Safe for use by many threads.
+
+    `read_ahead` is how many bytes may be translated ahead of all readers together. Threads start with the
+    first chunk. Those whose source does not answer are replaced, up to a limit, so that one dead source stops
+    nobody else.
+    """
+
+    def __init__(self, store: ChunkStore, workers: int, *, read_ahead: int = 64 << 20) -> None:
+        self.store = store
+        self.workers = workers
+        self._budget = read_ahead // CHUNK
+        self._sequences = 0
+        self._condition = threading.Condition()
+        self._flights = Flights(workers)
+        self._layouts: dict[str, OpenLayout] = {}
+        self._counters = Counters()
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+
+    def open(self, layout: Layout, *, warm: bool = False) -> EngineFile:
+        """A handle on `layout`, to be closed; where one of this identity is open already, it is shared.
+
+        What a `warm` handle reads waits for everybody else's. Raises StaleHandle once the engine is closed.
+        """
+        identity = layout.identity
+        with self._condition:
+            self._prove_open()
+            opened = self._layouts.get(identity)
+            if opened is None:
+                opened = self._layouts[identity] = OpenLayout(layout)
+            opened.users += 1
+            return EngineFile(self, opened, Urgency.WARM if warm else Urgency.READER)
+
+    def held(self, identity: str) -> int:
+        """Bytes in the store of the layout of this identity."""
+        return self.store.held(identity)
+
+    def counters(self) -> Counters:
+        """What was done so far."""
+        with self._condition:
+            under_way = sum(opened.source_bytes for opened in self._layouts.values())
+            return replace(self._counters, source_bytes=self._counters.source_bytes + under_way)
+
+    def close(self) -> None:
+        """End the threads, after the chunks that they are at. Every other read gets StaleHandle."""
+        with self._condition:
+            self._closed = True
+            gone = self._call_off(lambda flight: True)
+            threads = list(self._threads)
+            self._condition.notify_all()
+        _tell(gone, StaleHandle("the engine was closed while the file was read"))
+        for thread in threads:
+            thread.join()
+
+    # What follows is for EngineFile.
+
+    def wanted(self, opened: OpenLayout, number: int, urgency: Urgency) -> Waiter | None:
+        """A chunk that the store did not have: its bytes, soon. None if the store has it by now.
+
+        Raises StaleHandle.
+        """
+        key = opened.key(number)
+        with self._condition:
+            flight = self._flights.find(key)
+            if flight is None:
+                self._prove_open()
+                # It may have landed in the store and left the table since the store was asked.
+                if key in self.store:
+                    return None
+                flight = self._launch(opened, key, urgency)
+            else:
+                self._counters.waits += 1
+                self._flights.hurry(flight, urgency)
+            flight.waited = True
+            waiter: Waiter = Future()
+            if flight.data is not None:
+                waiter.set_result(flight.data)
+            else:
+                flight.waiters.append(waiter)
+            return waiter
+
+    def wanted_ahead(self, opened: OpenLayout, numbers: Iterable[int], run: Run, urgency: Urgency) -> None:
+        """Have chunks translated when nothing is more urgent; `run` can call them off."""
+        with self._condition:
+            for number in numbers:
+                key = opened.key(number)
+                flight = self._flights.find(key)
+                if flight is None:
+                    if self._closed or key in self.store:
+                        continue
+                    flight = self._launch(opened, key, max(urgency, Urgency.AHEAD))
+                flight.wanted.add(run)
+
+    def call_off(self, runs: Iterable[Run]) -> None:
+        """Drop the chunks that only `runs` wanted ahead and that nobody has begun."""
+        runs = set(runs)
+
+        def unwanted(flight: Flight) -> bool:
+            flight.wanted -= runs
+            return not flight.wanted and not flight.waiters
+
+        with self._condition:
+            self._call_off(unwanted)
+
+    def abandon(self, opened: OpenLayout, number: int, waiter: Waiter) -> None:
+        """A read that waits for a chunk is interrupted: it is told, the chunk dropped if nobody waits."""
+        with self._condition:
+            flight = self._flights.find(opened.key(number))
+            if flight is None or waiter not in flight.waiters:
+                return
+            flight.waiters.remove(waiter)
+            self._call_off(lambda one: one is flight and not flight.waiters and not flight.wanted)
+        waiter.set_exception(Interrupted("nobody waits for the read any more"))
+
+    def relieve(self) -> None:
+        """Somebody has waited long: start another worker if it is sources that keep the workers waiting."""
+        with self._condition:
+            stuck = self._flights.stuck()
+            idle_hands = len(self._threads) - stuck >= self.workers
+            if self._closed or idle_hands or len(self._threads) >= self.workers + SPARES:
+                return
+            if self._flights.can_take():
+                self._counters.spares += 1
+                self._start_worker()
+
+    def begin_read(self, opened: OpenLayout, sequences: int) -> int:
+        """Keep a layout open while it is read; returns how far ahead each run may be, in chunks.
+
+        `sequences`: how many more of the handle's runs are sequential than when it began to read before.
+        """
+        with self._condition:
+            opened.users += 1
+            self._sequences += sequences
+            return max(1, min(WINDOW * self.workers, self._budget // max(1, self._sequences)))
+
+    def end_read(self, opened: OpenLayout, served: int, hits: int) -> None:
+        """A read is over: it gave `served` bytes, of `hits` chunks from the store."""
+        with self._condition:
+            self._counters.bytes_served += served
+            self._counters.hits += hits
+            self._release(opened)
+
+    def release(self, opened: OpenLayout, runs: Iterable[Run], sequences: int) -> None:
+        """A handle is done with its layout and runs; the last one closes the source files."""
+        self.call_off(runs)
+        with self._condition:
+            self._sequences -= sequences
+            self._release(opened)
+
+    # What follows is for the holder of the lock.
+
+    def _release(self, opened: OpenLayout) -> None:
+        opened.users -= 1
+        if not opened.users:
+            del self._layouts[opened.layout.identity]
+            self._counters.source_bytes += opened.source_bytes
+            # Within the lock: whoever opens this layout next must not read through a descriptor that is about
+            # to be closed, and by then may be another file's.
+            opened.layout.close()
+
+    def _prove_open(self) -> None:
+        if self._closed:
+            raise StaleHandle("the engine has been closed")
+
+    def _launch(self, opened: OpenLayout, key: ChunkKey, urgency: Urgency) -> Flight:
+        while len(self._threads) < self.workers:
+            self._start_worker()
+        opened.users += 1
+        flight = self._flights.begin(opened, key, urgency)
+        self._condition.notify()
+        return flight
+
+    def _start_worker(self) -> None:
+        thread = threading.Thread(target=self._work, name="translate", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _call_off(self, unwanted: Callable[[Flight], bool]) -> list[Waiter]:
+        gone = self._flights.queued(unwanted)
+        self._counters.called_off += len(gone)
+        for flight in gone:
+            self._release(flight.opened)
+        return [waiter for flight in gone for waiter in flight.waiters]
+
+    # A worker's thread.
+
+    def _work(self) -> None:
+        for flight in self._taken():
+            began = time.perf_counter()
+            outcome: memoryview | Exception
+            try:
+                outcome = _translated(flight)
+            except Exception as error:  # whatever it is, it goes to those who asked
+                outcome = error
+            self._land(flight, outcome, time.perf_counter() - began)
+
+    def _taken(self) -> Iterator[Flight]:
+        """The flights that a worker takes up, until the engine is closed or the worker is one too many."""
+        while True:
+            with self._condition:
+                while (flight := None if self._closed else self._flights.take()) is None:
+                    if self._closed or len(self._threads) - self._flights.stuck() > self.workers:
+                        self._threads.discard(threading.current_thread())
+                        return
+                    self._condition.wait()
+            yield flight
+
+    def _land(self, flight: Flight, outcome: memoryview | Exception, seconds: float) -> None:
+        data = None if isinstance(outcome, Exception) else outcome
+        with self._condition:
+            self._counters.seconds += seconds
+            self._counters.errors += data is None
+            self._counters.translated += data is not None
+            self._counters.ahead += data is not None and not flight.waited
+            waiters = self._flights.landed(flight, data)
+            if data is None:
+                self._leave(flight)
+        if isinstance(outcome, Exception):
+            _tell(waiters, outcome)
+            return
+        for waiter in waiters:
+            waiter.set_result(outcome)
+        self.store.put(flight.key, outcome)
+        with self._condition:
+            self._leave(flight)
+
+    def _leave(self, flight: Flight) -> None:
+        self._flights.leave(flight)
+        self._release(flight.opened)
+
+
+def _translated(flight: Flight) -> memoryview:
+    where = flight.opened.chunk(flight.key.number)
+    buffer = bytearray(where.length)
+    flight.opened.layout.read_into(where.offset, memoryview(buffer))
+    return memoryview(buffer).toreadonly()
+
+
+def _tell(waiters: Iterable[Waiter], error: Exception) -> None:
+    for waiter in waiters:
+        waiter.set_exception(error)
