@@ -21,8 +21,8 @@ Memory is bounded by the store's limit, one chunk a worker, and the window of ch
 hand. Knows nothing of names, of FUSE, or of what a layout holds beyond which parts are translated.
 """
 
-from fsd.engine.chunks import CHUNK, ChunkKey, ChunkStore, MemoryStore
+from fsd.engine.chunks import CHUNK, ChunkKey, ChunkStore, Lent, MemoryStore
 from fsd.engine.files import EngineFile
 from fsd.engine.flights import Counters, Engine
 
-__all__ = ["CHUNK", "ChunkKey", "ChunkStore", "Counters", "Engine", "EngineFile", "MemoryStore"]
+__all__ = ["CHUNK", "ChunkKey", "ChunkStore", "Counters", "Engine", "EngineFile", "Lent", "MemoryStore"]

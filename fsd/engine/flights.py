@@ -120,7 +120,7 @@ class Engine:
         """A chunk, now or soon, for a reader that waits for it. Raises StaleHandle."""
         key = ChunkKey(opened.layout.identity, number)
         # Outside the lock: a store on disk reads and verifies here.
-        stored = self.store.get(key)
+        stored = self._stored(key, opened)
         with self._condition:
             flight = self._flights.get(key) if stored is None else None
             if flight is not None:
@@ -129,7 +129,7 @@ class Engine:
                     self._enqueue(flight, _FOREGROUND)
             else:
                 # A flight lands in the store before it leaves the table: it may have done both meanwhile.
-                stored = stored or self.store.get(key)
+                stored = stored or self._stored(key, opened)
                 if stored is not None:
                     self._counters.hits += 1
                     return _landed(stored)
@@ -179,6 +179,12 @@ class Engine:
                 # Within the lock: whoever opens this layout next must not read through a descriptor that
                 # is about to be closed, and by then may be another file's.
                 opened.layout.close()
+
+    def _stored(self, key: ChunkKey, opened: OpenLayout) -> memoryview | None:
+        if key not in self.store:
+            return None
+        data = memoryview(bytearray(opened.chunk(key.number).length))
+        return data.toreadonly() if self.store.read(key, 0, data) else None
 
     def _prove_open(self) -> None:
         if self._closed:
