@@ -26,7 +26,9 @@ import fsd.store.writer as writer_module
 from fsd.engine import CHUNK, ChunkKey
 from fsd.store import DiskStore
 from fsd.store.datafiles import DataFiles
-from fsd.store.shelf import Shelf
+from fsd.store.ledger import Kept
+from fsd.store.place import Place
+from fsd.store.shelf import Batch, Shelf
 from tests.fsd.mounting import ROOT
 from tests.fsd.test_store import content, name
 from tests.fsd.test_store import got as given
@@ -218,6 +220,39 @@ def test_room_that_others_take_is_given_up(small_disk: Path) -> None:
     assert len(got(store)) < len(kept)
     assert os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize >= 1 << 20
     store.close()
+
+
+def test_what_is_being_written_is_not_taken_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are ours already, but the disk has them free until they are written."""
+    shelf = Shelf(tmp_path / "store", 0)
+    real_write, real_sync = DataFiles.write, DataFiles.sync
+    room = []
+    free = [100 * CHUNK]
+    disk = os.statvfs(tmp_path)
+    monkeypatch.setattr(
+        Place,
+        "disk",
+        property(lambda self: os.statvfs_result((4096, 4096, 0, 0, free[0] // 4096, *disk[5:10]))),
+    )
+
+    def write(self: DataFiles, identity: str, number: int, data: memoryview) -> None:
+        room.append(shelf.capacity(0))
+        real_write(self, identity, number, data)
+        free[0] -= CHUNK
+        room.append(shelf.capacity(0))
+
+    def sync(self: DataFiles, identity: str) -> None:
+        real_sync(self, identity)
+        room.append(shelf.capacity(0))
+
+    monkeypatch.setattr(DataFiles, "write", write)
+    monkeypatch.setattr(DataFiles, "sync", sync)
+    assert shelf.capacity(0) == 100 * CHUNK
+    for keys in (KEYS[:3], KEYS[3:6]):
+        batch = Batch(added=[(key, Kept(CHUNK, 0, data=content(key))) for key in keys])
+        assert shelf.carry_out(batch) is None and shelf.capacity(0) == 100 * CHUNK
+    assert room == [100 * CHUNK] * 14
+    shelf.close()
 
 
 def test_without_inodes_readers_go_on(small_disk: Path, impatient: None) -> None:
