@@ -4,6 +4,7 @@
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
+#   store-pressure  the store on a disk of 256 MiB against a working set of 2 GiB (as root)
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench oracle clean
+.PHONY: demo test check style types bench oracle store-pressure clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -36,6 +37,9 @@ bench: $(VENV)/.installed
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
+
+store-pressure: $(VENV)/.installed
+	$(RUN) -m tests.heavy.store_pressure
 
 $(VENV)/.installed: pyproject.toml .ci/packages.sh
 	./.ci/packages.sh

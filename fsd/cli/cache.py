@@ -18,9 +18,9 @@ from pathlib import Path
 from fsd.cli.terminal import human, print_json, print_table, say
 from fsd.config import OPTIONS, Options, resolve
 from fsd.errors import NoSuchEntry
-from fsd.store import DiskStore, ListedFile, listed
+from fsd.store import DiskStore, ListedFile, is_current, listed
 
-COLUMNS = ("layout", ">chunks", ">bytes", ">size", "last used", "pinned")
+COLUMNS = ("file", "layout", ">chunks", ">bytes", ">size", "last used", "pinned")
 DAMAGED = 5  # the exit code of `verify` where something was
 _ANY = 1 << 62  # bytes: who only looks or clears keeps no limit, for it may not be the daemon's
 
@@ -117,9 +117,12 @@ def _prove_there(directory: Path) -> None:
     if not (directory / "index.sqlite").exists():
         remedy = "it is made by the first mount; --cache-dir names another"
         raise NoSuchEntry("there is no store here", path=str(directory), remedy=remedy)
+    if not is_current(directory):
+        remedy = "one of an earlier version is begun anew by the next mount; --cache-dir names another"
+        raise NoSuchEntry("the store is of another version", path=str(directory), remedy=remedy)
 
 
 def _row(file: ListedFile) -> tuple[str, ...]:
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.seen)) if file.seen else "-"
     pinned = "pinned" if file.pinned else ""
-    return file.identity, str(file.chunks), str(file.held), human(file.held), used, pinned
+    return file.label or "-", file.identity, str(file.chunks), str(file.held), human(file.held), used, pinned

@@ -1,23 +1,30 @@
 """Data files: one sparse file for each layout, named by its identity; chunk n lies at n MiB.
 
 Reads and writes may run side by side. A file's descriptor stays open while anybody reads through it, also
-when the file was removed meanwhile. Knows nothing of which chunks are right.
+when the file was removed meanwhile. Where a sequence of chunks has to come from the disk, the next ones are
+fetched ahead of their reader. Knows nothing of which chunks are right.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fsd.engine import CHUNK
 
 _OPEN_FILES = 64
+# What a reader that goes on and on will want next is fetched so far ahead of it (bytes).
+_AHEAD = 4 * CHUNK
+# Of how many chunks read lately a file remembers that they were: several readers may share it.
+_RECENT = 8
 _NAME = re.compile(r"[0-9a-f]{64}")
 # linux/falloc.h
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
@@ -39,16 +46,22 @@ class DataFiles:
         self.directory = directory
         self._open: OrderedDict[str, _Descriptor] = OrderedDict()
         self._lock = threading.Lock()
+        self._asks_cache = hasattr(os, "RWF_NOWAIT")
 
-    def read(self, identity: str, number: int, buffer: bytearray) -> int:
-        """Fill `buffer` from the start of a chunk; returns how many bytes there were."""
+    def read(self, identity: str, number: int, start: int, buffer: memoryview) -> int:
+        """Fill `buffer` from byte `start` of a chunk; returns how many bytes there were."""
         descriptor = self._descriptor(identity, os.O_RDWR)
-        view, done = memoryview(buffer), 0
-        while done < len(view):
-            got = os.preadv(descriptor.number, [view[done:]], number * CHUNK + done)
+        offset = number * CHUNK + start
+        done = self._at_once(descriptor, buffer, offset)
+        if done < len(buffer) and descriptor.is_cold_run(number):
+            end = offset + len(buffer)
+            os.posix_fadvise(descriptor.number, end, _AHEAD, os.POSIX_FADV_WILLNEED)
+        while done < len(buffer):
+            got = os.preadv(descriptor.number, [buffer[done:]], offset + done)
             if not got:
                 break
             done += got
+        descriptor.note(number)
         return done
 
     def write(self, identity: str, number: int, data: memoryview) -> None:
@@ -79,15 +92,30 @@ class DataFiles:
             at = number + 1
         os.ftruncate(descriptor.number, min(os.fstat(descriptor.number).st_size, at * CHUNK))
 
-    def remove(self, identity: str) -> None:
-        """Remove a file, and give back its space at once, whoever has it open."""
-        path = self.directory / identity
+    def fit(self, identity: str, size: int, *, cut: bool) -> Version | None:
+        """Which file it is that holds `size` bytes, no more (what is behind them is `cut`) and no fewer."""
+        descriptor = self._descriptor(identity, os.O_RDWR)
+        if cut and os.fstat(descriptor.number).st_size > size:
+            os.ftruncate(descriptor.number, size)
+        found = version(descriptor.number)
+        return found if found.size == size else None
+
+    def lend(self, identity: str) -> int:
+        """A descriptor of its own for somebody who only reads; the caller's to close."""
+        return os.open(self.directory / identity, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def discard(self, identity: str) -> None:
+        """Remove a file that nobody reads by himself, and give back its space at once."""
         with contextlib.suppress(FileNotFoundError):
-            os.truncate(path, 0)
+            os.truncate(self.directory / identity, 0)
+        self.unlink(identity)
+
+    def unlink(self, identity: str) -> None:
+        """Remove a file; who has it open goes on to read it, and its space is given back after the last."""
         # Within the lock: a late reader must not open the old file anew, for the next writer to find.
         with self._lock:
             self._open.pop(identity, None)
-            path.unlink(missing_ok=True)
+            (self.directory / identity).unlink(missing_ok=True)
 
     def sizes(self) -> dict[str, int]:
         """What each file there takes on disk, in bytes, by its name."""
@@ -103,6 +131,20 @@ class DataFiles:
         with self._lock:
             self._open.clear()
 
+    def _at_once(self, descriptor: _Descriptor, buffer: memoryview, offset: int) -> int:
+        """How much of `buffer` the page cache filled."""
+        if not self._asks_cache:
+            return 0
+        try:
+            return os.preadv(descriptor.number, [buffer], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+            self._asks_cache = False  # a file system that cannot tell
+            return 0
+
     def _descriptor(self, identity: str, flags: int) -> _Descriptor:
         with self._lock:
             found = self._open.get(identity)
@@ -117,13 +159,47 @@ class DataFiles:
 
 
 class _Descriptor:
-    """A file descriptor, closed with the last reference to it: never under a reader's hands."""
+    """A file descriptor, closed with the last reference to it: never under a reader's hands.
+
+    It remembers, without a lock, the numbers of the chunks read and fetched ahead lately: a guess that is
+    lost between two threads costs nothing but time.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self._read: tuple[int, ...] = ()
+        self._fetched: tuple[int, ...] = ()
+
+    def note(self, number: int) -> None:
+        """A chunk, or a part of it, was read."""
+        if number not in self._read:
+            self._read = (*self._read[1 - _RECENT :], number)
+
+    def is_cold_run(self, number: int) -> bool:
+        """Whether a chunk, which is not in the page cache, goes on a sequence; once for each."""
+        if number - 1 not in self._read or number in self._fetched:
+            return False
+        self._fetched = (*self._fetched[1 - _RECENT :], number)
+        return True
 
     def __del__(self) -> None:
         os.close(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which file, and as of which change, a descriptor leads to."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+def version(descriptor: int) -> Version:
+    """What is found behind `descriptor` now."""
+    found = os.fstat(descriptor)
+    return Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def punch(descriptor: int, offset: int, length: int) -> None:

@@ -1,6 +1,7 @@
 """Index: what is present, in SQLite.
 
-    file    identity, pinned, when it was last used (wall clock, for people only)
+    file    identity, pinned, when it was last used (wall clock) and what it is of (both for people only),
+            its size once it is whole, else 0
     chunk   file, number, length, xxh3-64 (signed), the count of its last use
 
 In WAL mode a commit is atomic and needs no sync of its own: after power loss the index is that of an earlier
@@ -15,18 +16,22 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fsd.engine import CHUNK, ChunkKey
-from fsd.store.ledger import Kept
+from fsd.store.ledger import Chunks, Kept
 
 log = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value", float, int, str)
 
 _BUSY_SECONDS = 5.0
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS file (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE,
-    pinned INTEGER NOT NULL DEFAULT 0, seen REAL NOT NULL DEFAULT 0
+    pinned INTEGER NOT NULL DEFAULT 0, seen REAL NOT NULL DEFAULT 0,
+    label TEXT NOT NULL DEFAULT '', whole INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE IF NOT EXISTS chunk (
     file INTEGER NOT NULL REFERENCES file(id), number INTEGER NOT NULL, length INTEGER NOT NULL,
@@ -41,20 +46,30 @@ _CHUNK = (
 )
 _UNUSED = "DELETE FROM file WHERE NOT pinned AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.file = file.id)"
 _FILES = """
-SELECT identity, pinned, seen, COUNT(number), COALESCE(SUM(length), 0) FROM file
+SELECT identity, label, pinned, seen, COUNT(number), COALESCE(SUM(length), 0) FROM file
 LEFT JOIN chunk ON chunk.file = file.id GROUP BY file.id ORDER BY seen DESC, identity
 """
 
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file as the index has it: bytes present, and when it was last used (seconds since 1970)."""
+    """A file as the index has it: what it is of ("" if unknown), when it was used (seconds since 1970)."""
 
     identity: str
+    label: str
     pinned: bool
     seen: float
     chunks: int
     held: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an index has: the pinned files, the sizes of the whole ones, and chunks by their last use."""
+
+    pins: list[str]
+    whole: dict[str, int]
+    chunks: Chunks
 
 
 class Index:
@@ -72,13 +87,48 @@ class Index:
             self._connection.close()
             raise
 
-    def pins(self) -> list[str]:
-        """The identities of the pinned files."""
-        return [
-            identity for (identity,) in self._connection.execute("SELECT identity FROM file WHERE pinned")
-        ]
+    def content(self) -> Content:
+        """All that it has."""
+        pins = [name for (name,) in self._connection.execute("SELECT identity FROM file WHERE pinned")]
+        whole = dict(self._connection.execute("SELECT identity, whole FROM file WHERE whole"))
+        return Content(pins, whole, self._chunks())
 
-    def chunks(self) -> list[tuple[ChunkKey, Kept]]:
+    def change(
+        self,
+        *,
+        added: Iterable[tuple[ChunkKey, Kept]] = (),
+        gone: Iterable[ChunkKey] = (),
+        unlinked: Iterable[str] = (),
+        whole: Mapping[str, int] | None = None,
+        uses: Mapping[ChunkKey, int] | None = None,
+        pins: Mapping[str, bool] | None = None,
+        seen: Mapping[str, float] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """All of it, or nothing, in one transaction: first what is gone, then the rest."""
+        insert, delete, update = _CHUNK
+        chunks = [(key, kept) for key, kept in added]
+        with _Transaction(self._connection) as run:
+            run.executemany(delete, [(key.number, key.identity) for key in gone])
+            run.executemany("UPDATE file SET whole = 0 WHERE identity = ?", [(name,) for name in unlinked])
+            names = {key.identity for key, _ in chunks} | set(pins or ())
+            run.executemany(_FILE, [(name,) for name in names])
+            run.executemany(
+                insert,
+                [(key.number, kept.length, kept.checksum, kept.used, key.identity) for key, kept in chunks],
+            )
+            run.executemany(update, [(used, key.number, key.identity) for key, used in (uses or {}).items()])
+            run.executemany("UPDATE file SET pinned = ? WHERE identity = ?", _flipped(pins))
+            run.executemany("UPDATE file SET seen = ? WHERE identity = ?", _flipped(seen))
+            run.executemany("UPDATE file SET whole = ? WHERE identity = ?", _flipped(whole))
+            run.executemany("UPDATE file SET label = ? WHERE identity = ?", _flipped(labels))
+            run.execute(_UNUSED)
+
+    def close(self) -> None:
+        """Close it; SQLite folds the log into the index."""
+        self._connection.close()
+
+    def _chunks(self) -> Chunks:
         """Every chunk, the least recently used first. A row that no store writes is damage."""
         found = []
         rows = self._connection.execute(
@@ -90,38 +140,9 @@ class Index:
             found.append((ChunkKey(identity, number), Kept(length, checksum, used)))
         return found
 
-    def change(
-        self,
-        *,
-        added: Iterable[tuple[ChunkKey, Kept]] = (),
-        gone: Iterable[ChunkKey] = (),
-        uses: Mapping[ChunkKey, int] | None = None,
-        pins: Mapping[str, bool] | None = None,
-        seen: Mapping[str, float] | None = None,
-    ) -> None:
-        """All of it, or nothing, in one transaction: first what is gone, then the rest."""
-        insert, delete, update = _CHUNK
-        chunks = [(key, kept) for key, kept in added]
-        with _Transaction(self._connection) as run:
-            run.executemany(delete, [(key.number, key.identity) for key in gone])
-            names = {key.identity for key, _ in chunks} | set(pins or ())
-            run.executemany(_FILE, [(name,) for name in names])
-            run.executemany(
-                insert,
-                [(key.number, kept.length, kept.checksum, kept.used, key.identity) for key, kept in chunks],
-            )
-            run.executemany(update, [(used, key.number, key.identity) for key, used in (uses or {}).items()])
-            run.executemany("UPDATE file SET pinned = ? WHERE identity = ?", _flipped(pins))
-            run.executemany("UPDATE file SET seen = ? WHERE identity = ?", _flipped(seen))
-            run.execute(_UNUSED)
 
-    def close(self) -> None:
-        """Close it; SQLite folds the log into the index."""
-        self._connection.close()
-
-
-def opened(path: Path) -> tuple[Index, list[str], list[tuple[ChunkKey, Kept]]]:
-    """The index at `path`, its pins and chunks; a damaged one is renamed aside, and one is begun anew."""
+def opened(path: Path) -> tuple[Index, Content]:
+    """The index at `path`, and what it has; a damaged one is renamed aside, and one is begun anew."""
     try:
         return _read(path)
     except sqlite3.DatabaseError as error:
@@ -129,8 +150,7 @@ def opened(path: Path) -> tuple[Index, list[str], list[tuple[ChunkKey, Kept]]]:
             raise OSError(f"{path}: {error}") from error
         log.warning("%s: the index is damaged (%s); it is put aside, and the store begins anew", path, error)
     path.replace(path.with_suffix(".damaged"))
-    for log_file in _logs(path):
-        log_file.unlink(missing_ok=True)
+    remove_logs(path)
     try:
         return _read(path)
     except sqlite3.DatabaseError as error:
@@ -142,11 +162,17 @@ def listed(path: Path) -> list[ListedFile]:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
     try:
         return [
-            ListedFile(identity, bool(pinned), seen, chunks, held)
-            for identity, pinned, seen, chunks, held in connection.execute(_FILES)
+            ListedFile(identity, label, bool(pinned), seen, chunks, held)
+            for identity, label, pinned, seen, chunks, held in connection.execute(_FILES)
         ]
     finally:
         connection.close()
+
+
+def remove_logs(path: Path) -> None:
+    """Remove what SQLite keeps beside an index: of another index it would be taken for this one's."""
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -155,20 +181,16 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF in _DAMAGE
 
 
-def _read(path: Path) -> tuple[Index, list[str], list[tuple[ChunkKey, Kept]]]:
+def _read(path: Path) -> tuple[Index, Content]:
     index = Index(path)
     try:
-        return index, index.pins(), index.chunks()
+        return index, index.content()
     except BaseException:
         index.close()
         raise
 
 
-def _logs(path: Path) -> list[Path]:
-    return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
-
-
-def _flipped(values: Mapping[str, float] | None) -> list[tuple[float, str]]:
+def _flipped(values: Mapping[str, _Value] | None) -> list[tuple[_Value, str]]:
     return [(value, name) for name, value in (values or {}).items()]
 
 

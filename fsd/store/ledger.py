@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fsd.engine import ChunkKey
+from fsd.store.datafiles import Version
 
 # File systems give space in blocks of this size, or in bigger ones where the file is big.
 BLOCK = 4096
@@ -21,7 +22,8 @@ class Kept:
     """A chunk: `length` bytes whose xxh3-64 is `checksum`, used last at the count `used`.
 
     `data` is there until the bytes are on disk and noted (the chunk is then present); `verified` once the
-    bytes on disk were found right in this run.
+    bytes on disk were found right in this run; `gone` once it is no longer held, before its space is given
+    back: who reads a chunk and finds it still held afterwards has read it.
     """
 
     length: int
@@ -29,6 +31,7 @@ class Kept:
     used: int = 0
     data: memoryview | None = None
     verified: bool = False
+    gone: bool = False
 
     @property
     def space(self) -> int:
@@ -41,6 +44,9 @@ class KeptFile:
     """A layout's chunks by number, the least recently used first. A pinned file is kept, empty or not.
 
     `held` counts its bytes, `space` what they take on disk, `present` how much of that is there already.
+    `whole`: its data file may be read by others than us, and goes as a whole or not at all. `proof` is the
+    version of the data file whose bytes were all found right in this run, once index and disk say that it
+    is whole, which is `marked` once the index has it. `loans` counts who reads it now.
     """
 
     identity: str
@@ -50,6 +56,16 @@ class KeptFile:
     space: int = 0
     present: int = 0
     chunks: OrderedDict[int, Kept] = field(default_factory=OrderedDict)
+    whole: bool = False
+    marked: bool = False
+    proof: Version | None = None
+    loans: int = 0
+    adrift: int = 0  # bytes on disk that it was given up with while it was lent
+
+    @property
+    def is_lendable(self) -> bool:
+        """Whether others may read the data file: each byte of it is right, and nobody will change it."""
+        return self.whole and self.marked and self.proof is not None
 
     @property
     def coldest(self) -> int | None:
@@ -57,17 +73,23 @@ class KeptFile:
         return next((number for number, kept in self.chunks.items() if kept.data is None), None)
 
 
+Chunks = list[tuple[ChunkKey, Kept]]
+
+
 class Ledger:
     """Files by identity, and the `space` that their chunks take on disk, or will.
 
     `evict` takes the whole of a file that was not used for `patience` uses before it takes a part of any
-    other; then chunk by chunk, the least recently used first. With `whole_files`, only whole files.
+    other; then chunk by chunk, the least recently used first. With `whole_files`, only whole files. A file
+    that is `whole` is one piece, as old as its last use. `unlinked` names those of them that were given up,
+    until the caller has taken note.
     """
 
     def __init__(self, patience: int, *, whole_files: bool = False) -> None:
         self.files: dict[str, KeptFile] = {}
         self.space = 0
         self.uses = 0
+        self.unlinked: set[str] = set()
         self._patience = patience
         self._whole_files = whole_files
 
@@ -80,7 +102,8 @@ class Ledger:
         """The chunk, which becomes the most recently used."""
         file = self.files.get(key.identity)
         kept = file.chunks.get(key.number) if file else None
-        if file is not None and kept is not None:
+        # Many small reads of one chunk are one use.
+        if file is not None and kept is not None and (kept.used != self.uses or not kept.used):
             self.uses += 1
             kept.used = file.used = self.uses
             file.chunks.move_to_end(key.number)
@@ -108,18 +131,28 @@ class Ledger:
         self.uses = max(self.uses, kept.used - 1)
         self.add(key, kept)
 
-    def drop(self, key: ChunkKey) -> Kept:
-        """Hold a chunk no longer; returns what was held."""
+    def drop(self, key: ChunkKey) -> Chunks:
+        """Hold a chunk no longer, and of a whole file none; returns what was held."""
         file = self.files[key.identity]
-        kept = file.chunks.pop(key.number)
-        file.held -= kept.length
-        file.space -= kept.space
-        self.space -= kept.space
-        if kept.data is None:
-            file.present -= kept.space
-        if not file.chunks and not file.pinned:
-            del self.files[key.identity]
-        return kept
+        if not file.whole:
+            return [(key, self._drop(file, key.number))]
+        numbers = list(file.chunks)
+        if file.loans:
+            file.adrift = file.space
+            self.space += file.adrift
+        gone = [(ChunkKey(file.identity, number), self._drop(file, number)) for number in numbers]
+        self.unlinked.add(file.identity)
+        # What is held of this identity from now on is another file.
+        if file.pinned:
+            self.files[file.identity] = KeptFile(file.identity, pinned=True)
+        return gone
+
+    def give_back(self, file: KeptFile) -> None:
+        """A loan has ended; the last gives back the space of a file that was given up meanwhile."""
+        file.loans -= 1
+        if not file.loans:
+            self.space -= file.adrift
+            file.adrift = 0
 
     def file(self, identity: str) -> KeptFile:
         """The file, made if it is new."""
@@ -132,7 +165,7 @@ class Ledger:
         if not pinned and not file.chunks:
             del self.files[identity]
 
-    def chunks(self) -> list[tuple[ChunkKey, Kept]]:
+    def chunks(self) -> Chunks:
         """Every chunk held."""
         return [
             (ChunkKey(file.identity, number), kept)
@@ -145,26 +178,41 @@ class Ledger:
         """Bytes that cannot be given back now: pinned, or on their way to the disk."""
         return self.space - sum(file.present for file in self._candidates())
 
-    def evict(self, wanted: int, capacity: int) -> list[tuple[ChunkKey, Kept]] | None:
+    def evict(self, wanted: int, capacity: int) -> Chunks | None:
         """Make room for `wanted` bytes more in `capacity`: what was dropped, or None, and nothing was."""
         if self.space + wanted <= capacity:
             return []
         if self.fixed + wanted > capacity:
             return None
-        gone: list[tuple[ChunkKey, Kept]] = []
+        gone: Chunks = []
         while self.space + wanted > capacity:
-            gone += [(key, self.drop(key)) for key in self._victims()]
+            for key in self._victims():
+                gone += self.drop(key)
         return gone
+
+    def _drop(self, file: KeptFile, number: int) -> Kept:
+        kept = file.chunks.pop(number)
+        kept.gone = True
+        file.held -= kept.length
+        file.space -= kept.space
+        self.space -= kept.space
+        if kept.data is None:
+            file.present -= kept.space
+        if not file.chunks and not file.pinned:
+            del self.files[file.identity]
+        return kept
 
     def _candidates(self) -> Iterator[KeptFile]:
         """Files that may lose chunks: as a whole only if every chunk is present."""
         for file in self.files.values():
-            if file.present and not file.pinned and (not self._whole_files or file.present == file.space):
+            one_piece = self._whole_files or file.whole
+            free = file.present and not (file.pinned or file.loans)
+            if free and (not one_piece or file.present == file.space):
                 yield file
 
     def _victims(self) -> list[ChunkKey]:
         file = min(self._candidates(), key=lambda file: file.used)
-        if self._whole_files:
+        if self._whole_files and not file.whole:
             return [ChunkKey(file.identity, number) for number in file.chunks]
         if self.uses - file.used <= self._patience:
             file = min(self._candidates(), key=_oldest_use)
@@ -174,6 +222,8 @@ class Ledger:
 
 
 def _oldest_use(file: KeptFile) -> int:
+    if file.whole:
+        return file.used
     number = file.coldest
     assert number is not None
     return file.chunks[number].used

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
@@ -19,8 +20,12 @@ from pathlib import Path
 
 from fsd.errors import StoreRefused
 from fsd.store.datafiles import punch
+from fsd.store.index import remove_logs
 
-_FORMAT = "prismfs store 1\n"
+log = logging.getLogger(__name__)
+
+_FORMAT = "prismfs store 2\n"
+_OLDER = ("prismfs store 1\n",)
 # https://bford.info/cachedir/: the first 43 bytes are the tag.
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache of prismfs.\n"
 
@@ -91,17 +96,30 @@ class Place:
         found = ""
         with contextlib.suppress(FileNotFoundError):
             found = (self.path / "FORMAT").read_text(errors="replace")
-        if found and found != _FORMAT:
+        if found in _OLDER:
+            log.info("%s: the store is of an older version, and begun anew", self.path)
+            self._forget()
+        elif found and found != _FORMAT:
             reason = f"the store is of another version: {found.strip()[:40]!r}"
             remedy = "remove the directory, or name another with --cache-dir"
             raise StoreRefused(reason, path=str(self.path), remedy=remedy)
-        if not found:
+        if found != _FORMAT:
             (self.path / "CACHEDIR.TAG").write_text(_TAG)
             (self.path / "FORMAT").write_text(_FORMAT)
         self.chunks.mkdir(mode=0o700, exist_ok=True)
 
+    def _forget(self) -> None:
+        """Remove the index; data files without one are removed by who opens the store."""
+        remove_logs(self.index)
+        self.index.unlink(missing_ok=True)
+
 
 _OWN = {"CACHEDIR.TAG", "FORMAT", "lock", "chunks", "lost+found"}
+
+
+def is_current(path: Path) -> bool:
+    """Whether the store at `path` is of this version. Raises OSError where there is none."""
+    return (path / "FORMAT").read_text(errors="replace") == _FORMAT
 
 
 def _prove_private(path: Path) -> None:

@@ -1,8 +1,9 @@
 """Shelf: all of a store that is on disk: its directory, index and data files. And Batch: a change to it.
 
 A batch is carried out in the one order that a crash may cut anywhere: what is gone leaves the index, then
-its space is given back; what is new is written, then synced, then noted. Used by one thread at a time, but
-for `files.read` and `capacity`. Knows nothing of who wants what kept.
+its space is given back; what is new is written, then synced, then noted. A file that is whole may be open
+elsewhere, also from an earlier run: it is unlinked, never cut, punched or written to. Used by one thread at
+a time, but for `files` and `capacity`. Knows nothing of who wants what kept.
 """
 
 from __future__ import annotations
@@ -17,29 +18,33 @@ from pathlib import Path
 
 from fsd.engine import ChunkKey
 from fsd.store.datafiles import DataFiles
-from fsd.store.index import is_damage, opened
-from fsd.store.ledger import Kept
+from fsd.store.index import Content, is_damage, opened
+from fsd.store.ledger import Chunks, KeptFile
 from fsd.store.place import Place
 
 log = logging.getLogger(__name__)
 
-Chunks = list[tuple[ChunkKey, Kept]]
-
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, and uses.
+    """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, and uses.
 
-    `urgent`: somebody waits for it. `written` are those of `added` that are on disk and noted, afterwards.
+    Of the files that lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody
+    waits for it. Afterwards, `written` are those of `added` that are on disk and noted, and `marked` tells
+    whether `whole` is noted.
     """
 
     added: Chunks = field(default_factory=list)
     gone: Chunks = field(default_factory=list)
     emptied: set[str] = field(default_factory=set)
+    unlinked: set[str] = field(default_factory=set)
+    whole: dict[str, KeptFile] = field(default_factory=dict)
     pins: dict[str, bool] = field(default_factory=dict)
     uses: dict[ChunkKey, int] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     written: set[ChunkKey] = field(default_factory=set)
+    marked: bool = False
     urgent: bool = False
 
     @property
@@ -49,14 +54,19 @@ class Batch:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is more in it than uses, which can wait."""
-        return bool(self.added or self.gone or self.pins or self.urgent)
+        """Whether there is more in it than uses and labels, which can wait."""
+        return bool(self.added or self.gone or self.whole or self.pins or self.urgent)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be noted."""
+        return not (self.added or self.gone or self.whole or self.pins or self.uses or self.labels)
 
 
 class Shelf:
     """A store's directory, opened and made good. Raises StoreRefused and OSError.
 
-    `pins` and `chunks` are what it holds, chunks in the order of their use. `space` is what they take.
+    `content` is what it holds at first; whoever takes that over empties it.
     """
 
     def __init__(self, directory: Path, patience: float) -> None:
@@ -65,36 +75,50 @@ class Shelf:
             undo.callback(self.place.close)
             self.punches = self.place.punches()
             self.files = DataFiles(self.place.chunks)
-            self.index, self.pins, self.chunks = opened(self.place.index)
+            self.index, self.content = opened(self.place.index)
             undo.callback(self.index.close)
             self._broken = self._closed = False
             self._reconcile()
             undo.pop_all()
-        self.space = sum(kept.space for _, kept in self.chunks)
+        self._space = sum(kept.space for _, kept in self.content.chunks)
+        # Odd while the disk is being changed: what it takes and what is free do not belong together then.
+        self._changes = 0
+        self._room = 0
+        self._measure()
 
     def is_there(self) -> bool:
         """Whether it can still be used: neither closed, nor removed, nor found damaged."""
         return not (self._closed or self._broken) and self.place.is_there()
 
     def capacity(self, floor: int) -> int:
-        """Bytes that chunks may take on this disk if `floor` bytes of it are to stay free. 0 once closed."""
+        """Bytes that chunks may take on this disk if `floor` bytes of it are to stay free. 0 once closed.
+
+        While a batch is carried out, as of before it.
+        """
         if self._closed:
             return 0
-        disk = self.place.disk
-        return self.space + disk.f_bavail * disk.f_frsize - floor
+        self._measure()
+        return self._room - floor
 
     def carry_out(self, batch: Batch) -> Exception | None:
         """Carry out a batch as far as that can be done; returns what went wrong."""
         failures: list[Exception] = []
-        keys = [key for key, _ in batch.gone]
-        # A full disk may refuse this; the space is given back all the same, and a row that stays behind
-        # fails its checksum.
-        self._note(failures, gone=keys, pins=batch.pins, uses=batch.uses)
-        self._free(batch, failures)
-        self.space += sum(kept.space for _, kept in batch.added)
-        written = self._written(batch.added, failures)
-        if self._note(failures, added=written, seen=batch.seen):
-            batch.written = {key for key, _ in written}
+        self._changes += 1
+        try:
+            keys = [key for key, _ in batch.gone]
+            whole = {name: file.proof.size for name, file in batch.whole.items() if file.proof}
+            # A full disk may refuse this; the space is given back all the same, and a row that stays behind
+            # fails its checksum.
+            batch.marked = self._note(
+                failures, gone=keys, unlinked=batch.unlinked, whole=whole, pins=batch.pins, uses=batch.uses
+            )
+            self._free(batch, failures)
+            self._space += sum(kept.space for _, kept in batch.added)
+            written = [] if self._broken else self._written(batch.added, failures)
+            if self._note(failures, added=written, seen=batch.seen, labels=batch.labels):
+                batch.written = {key for key, _ in written}
+        finally:
+            self._changes += 1
         return failures[0] if failures else None
 
     def close(self) -> None:
@@ -106,6 +130,12 @@ class Shelf:
         with contextlib.suppress(sqlite3.Error):
             self.index.close()
         self.place.close()
+
+    def _measure(self) -> None:
+        before, disk = self._changes, self.place.disk
+        room = self._space + disk.f_bavail * disk.f_frsize
+        if before == self._changes and not before % 2:
+            self._room = room
 
     def _note(self, failures: list[Exception], **changes: object) -> bool:
         if not any(changes.values()):
@@ -121,15 +151,19 @@ class Shelf:
     def _free(self, batch: Batch, failures: list[Exception]) -> None:
         for identity, chunks in _by_file(batch.gone):
             try:
-                if identity in batch.emptied:
-                    self.files.remove(identity)
+                if identity in batch.unlinked:
+                    self.files.unlink(identity)
+                elif identity in batch.emptied:
+                    self.files.discard(identity)
                 elif self.punches:
                     self.files.punch(identity, [key.number for key, _ in chunks])
                 else:
                     continue
             except OSError as error:
+                # A whole file that cannot be unlinked must not be written to.
+                self._broken |= identity in batch.unlinked
                 failures.append(error.with_traceback(None))
-            self.space -= sum(kept.space for _, kept in chunks)
+            self._space -= sum(kept.space for _, kept in chunks)
 
     def _written(self, chunks: Chunks, failures: list[Exception]) -> Chunks:
         """Those of `chunks` that are on disk for certain. The first failure is the last attempt."""
@@ -154,22 +188,30 @@ class Shelf:
 
     def _reconcile(self) -> None:
         """Make files and index agree after whatever ended the last run."""
-        sizes = self.files.sizes()
-        known = dict(_by_file(self.chunks))
-        for orphan in sizes.keys() - known.keys():
-            self.files.remove(orphan)
-        lost = [key for key, _ in self.chunks if key.identity not in sizes]
+        sizes, known = self.files.sizes(), dict(_by_file(self.content.chunks))
+        whole = self.content.whole
+        held = {name: sum(kept.length for _, kept in chunks) for name, chunks in known.items()}
+        broken = {name for name, size in whole.items() if held.get(name) != size}
+        for orphan in sizes.keys() - known.keys() | broken:
+            self.files.unlink(orphan)
+        lost = (known.keys() - sizes.keys()) | broken
         if lost:
-            self.chunks = [(key, kept) for key, kept in self.chunks if key.identity in sizes]
-            try:
-                self.index.change(gone=lost)
-            except sqlite3.Error as error:
-                log.warning("%s: %s", self.place.index, error)
+            self._forget(lost)
         if self.punches:
             for identity, size in sizes.items():
                 chunks = known.get(identity, [])
-                if chunks and size > sum(kept.space for _, kept in chunks):
+                if chunks and identity not in whole and size > sum(kept.space for _, kept in chunks):
                     self.files.keep_only(identity, [key.number for key, _ in chunks])
+
+    def _forget(self, lost: set[str]) -> None:
+        keys = [key for key, _ in self.content.chunks if key.identity in lost]
+        chunks = [(key, kept) for key, kept in self.content.chunks if key.identity not in lost]
+        whole = {name: size for name, size in self.content.whole.items() if name not in lost}
+        self.content = Content(self.content.pins, whole, chunks)
+        try:
+            self.index.change(gone=keys, unlinked=lost)
+        except sqlite3.Error as error:
+            log.warning("%s: %s", self.place.index, error)
 
 
 def _by_file(chunks: Chunks) -> Iterable[tuple[str, Chunks]]:

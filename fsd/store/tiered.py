@@ -1,45 +1,50 @@
-"""Tiered: chunks in memory, and behind them on disk.
+"""Tiered: chunks on disk, and in memory those that the disk did not take.
 
-What is read in small pieces comes from memory; each use counts on disk too, so that what is hot in memory is
-not evicted there as unused. Knows nothing of either but `ChunkStore`, and the disk's `touch`.
+What the disk holds is in the kernel's page cache as far as there is memory for it: to hold it here too would
+be to hold it twice.
 """
 
 from __future__ import annotations
 
-from fsd.engine import ChunkKey, MemoryStore
+from fsd.engine import ChunkKey, Lent, MemoryStore
 from fsd.store.disk import DiskStore
 
 
 class Tiered:
-    """The engine's store: `memory` first, then `disk`; what disk had is in memory for a while."""
+    """The engine's store: `disk`, and `memory` where there is no room or the disk fails."""
 
     def __init__(self, memory: MemoryStore, disk: DiskStore) -> None:
         self.memory = memory
         self.disk = disk
 
-    def get(self, key: ChunkKey) -> memoryview | None:
-        """The chunk's bytes, or None; a use in both."""
-        data = self.memory.get(key)
-        if data is not None:
-            self.disk.touch(key)
-            return data
-        data = self.disk.get(key)
-        if data is not None:
-            self.memory.put(key, data)
-        return data
+    def read(self, key: ChunkKey, start: int, buffer: memoryview) -> bool:
+        """Fill `buffer` from whichever has the chunk."""
+        return self.disk.read(key, start, buffer) or self.memory.read(key, start, buffer)
 
     def put(self, key: ChunkKey, data: memoryview) -> None:
-        """Keep `data` in both, as far as each has room."""
-        self.memory.put(key, data)
-        self.disk.put(key, data)
+        """Keep `data` on disk, else in memory."""
+        if not self.disk.put(key, data):
+            self.memory.put(key, data)
 
     def __contains__(self, key: ChunkKey) -> bool:
-        return key in self.memory or key in self.disk
+        return key in self.disk or key in self.memory
 
     def held(self, identity: str) -> int:
-        """Bytes kept of a layout: on disk, or in memory alone where the disk takes none."""
-        return max(self.disk.held(identity), self.memory.held(identity))
+        """Bytes kept of a layout, here and there."""
+        return self.disk.held(identity) + self.memory.held(identity)
 
     def figures(self) -> dict[str, int]:
         """Both stores' figures."""
         return self.memory.figures() | self.disk.figures()
+
+    def name(self, identity: str, label: str) -> None:
+        """The disk's."""
+        self.disk.name(identity, label)
+
+    def prove(self, identity: str, size: int) -> None:
+        """The disk's."""
+        self.disk.prove(identity, size)
+
+    def lend(self, identity: str, size: int) -> Lent | None:
+        """The disk's."""
+        return self.disk.lend(identity, size)

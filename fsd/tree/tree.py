@@ -167,6 +167,7 @@ class Tree:
             file.close()
             raise
         self._identities[node] = file.identity
+        self._engine.store.name(file.identity, f"{node.model.name}/{node.name}")
         return VirtualHandle(ino, file)
 
     def _node(self, ino: int) -> Node:

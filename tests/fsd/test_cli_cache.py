@@ -39,6 +39,7 @@ def store(home: Path) -> Path:
     opened = DiskStore(directory, 1 << 30, 0)
     fill(opened, [ChunkKey(name(file), number) for file in range(3) for number in range(file + 1)])
     opened.pin(name(2))
+    opened.name(name(1), "tiny/model.gguf-f16")
     opened.close()
     return directory
 
@@ -58,14 +59,25 @@ def status(daemon: Daemon) -> dict[str, Any]:
 def test_ls(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "ls"]) == 0
     said = capsys.readouterr()
-    rows = {row[0]: row for row in (line.split("\t") for line in said.out.splitlines())}
+    rows = {row[1]: row for row in (line.split("\t") for line in said.out.splitlines())}
     assert rows.keys() == {name(number) for number in range(3)}
-    assert rows[name(1)][1:4] == ["2", str(2 * CHUNK), "2 MiB"]
-    assert (rows[name(2)][5], rows[name(0)][5]) == ("pinned", "")
+    assert rows[name(1)][2:5] == ["2", str(2 * CHUNK), "2 MiB"]
+    assert (rows[name(1)][0], rows[name(2)][0]) == ("tiny/model.gguf-f16", "-")
+    assert (rows[name(2)][6], rows[name(0)][6]) == ("pinned", "")
     assert "6 MiB in 3 files" in said.err
     assert main(["cache", "ls", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["directory"], data["bytes"], len(data["files"])) == (str(store), 6 * CHUNK, 3)
+
+
+def test_a_store_of_another_version_is_not_looked_into(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store / "FORMAT").write_text("prismfs store 1\n")
+    for action in ("ls", "gc", "clear", "verify"):
+        assert main(["cache", action]) == 3
+        assert "of another version" in capsys.readouterr().err
+    assert (store / "chunks" / name(0)).exists()
 
 
 def test_gc_keeps_a_lower_limit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +148,10 @@ def test_a_restarted_daemon_serves_from_disk(models: Path, home: Path, end: sign
         second = status(daemon)
         assert second["engine"]["translated"] == 0
         assert second["store"]["disk_reads"] >= len(FORMS)
+        done = prismfs("cache", "ls", home=home)
+        assert {line.split("\t")[0] for line in done.stdout.splitlines()} == {
+            f"{MODEL}/{form}" for form in FORMS
+        }
         sizes = [(mountpoint / MODEL / form).stat() for form in FORMS]
         assert all(0 < size.st_blocks * 512 <= size.st_size + 512 for size in sizes)
 

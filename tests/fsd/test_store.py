@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fsd.engine import CHUNK, ChunkKey, MemoryStore
 from fsd.errors import StoreRefused
 from fsd.store import DiskStore, Tiered, listed
+from fsd.store.datafiles import DataFiles
 from fsd.store.ledger import BLOCK, Kept, Ledger
 
 Opened = Callable[..., DiskStore]
@@ -50,6 +51,13 @@ def present(store: DiskStore, keys: list[ChunkKey]) -> list[int]:
     return [at for at, key in enumerate(keys) if key in store]
 
 
+def got(store: DiskStore, key: ChunkKey) -> bytes | None:
+    """What the store has of a chunk."""
+    kept = store._holdings.ledger.find(key)
+    buffer = bytearray(kept.length if kept is not None else CHUNK)
+    return bytes(buffer) if store.read(key, 0, memoryview(buffer)) else None
+
+
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
     """Opens the store of this test; what it opened before is closed first."""
@@ -76,19 +84,60 @@ def test_what_is_put_is_got_at_once_and_after_a_restart(opened: Opened) -> None:
     store.put(last, content(last, 777))
     for again in (store, None):
         store = again or opened()
-        assert store.get(KEYS[3]) == content(KEYS[3])
-        assert store.get(last) == content(last, 777)
-        assert store.get(KEYS[4]) is None
+        assert got(store, KEYS[3]) == content(KEYS[3])
+        assert got(store, last) == content(last, 777)
+        assert got(store, KEYS[4]) is None
         assert (store.held(name(0)), store.held(name(1)), store.held(name(2))) == (CHUNK, 777, 0)
         assert KEYS[3] in store and KEYS[4] not in store
     assert store.figures()["disk_reads"] == 2
 
 
-def test_what_is_got_cannot_be_changed(opened: Opened) -> None:
+@pytest.mark.parametrize("verified", [False, True])
+def test_parts_of_chunks_are_read_into_the_readers_buffer(opened: Opened, verified: bool) -> None:
+    store = opened()
+    store.put(KEYS[0], content(KEYS[0]))
+    whole = bytes(content(KEYS[0]))
+    for state in ("pending", "written", "opened again"):
+        if state == "written":
+            assert store.flush()
+        elif state == "opened again":
+            store = opened()
+        if verified:
+            assert got(store, KEYS[0]) == whole
+        for start, length in ((0, 1), (4095, 4098), (CHUNK - 7, 7), (0, CHUNK)):
+            buffer = bytearray(length + 2)
+            assert store.read(KEYS[0], start, memoryview(buffer)[1:-1])
+            assert buffer == b"\0" + whole[start : start + length] + b"\0"
+
+
+def test_small_reads_of_what_is_verified_read_no_more(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = opened()
     fill(store, KEYS[:1])
-    data = store.get(KEYS[0])
-    assert data is not None and data.readonly
+    read: list[int] = []
+    real = DataFiles.read
+
+    def count(self: DataFiles, identity: str, number: int, start: int, buffer: memoryview) -> int:
+        read.append(len(buffer))
+        return real(self, identity, number, start, buffer)
+
+    monkeypatch.setattr(DataFiles, "read", count)
+    for start in range(0, CHUNK, CHUNK // 8):
+        assert store.read(KEYS[0], start, memoryview(bytearray(CHUNK // 8)))
+    assert read == [CHUNK] + [CHUNK // 8] * 7
+
+
+def test_cold_sequences_are_fetched_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = DataFiles(tmp_path)
+    for key in KEYS:
+        files.write(name(0), key.number, content(key))
+    fetched: list[int] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, offset, length, how: fetched.append(offset // CHUNK))
+    monkeypatch.setattr(DataFiles, "_at_once", lambda *_: 0)  # nothing is in the page cache
+    for number in (5, 0, 3, 1, 2, 2, 6):
+        assert files.read(name(0), number, 0, memoryview(bytearray(CHUNK))) == CHUNK
+    assert fetched == [2, 3, 7], "after 0 and 1, and after 5: once for each chunk"
 
 
 def test_the_directory_says_what_it_is_and_is_its_owners(opened: Opened, tmp_path: Path) -> None:
@@ -97,7 +146,7 @@ def test_the_directory_says_what_it_is_and_is_its_owners(opened: Opened, tmp_pat
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((directory / "chunks" / name(0)).stat().st_mode) == 0o600
     assert (directory / "CACHEDIR.TAG").read_bytes()[:43] == b"Signature: 8a477f597d28d172789f06886806bc55"
-    assert (directory / "FORMAT").read_text() == "prismfs store 1\n"
+    assert (directory / "FORMAT").read_text() == "prismfs store 2\n"
     assert (directory / "lock").read_text() == f"{os.getpid()}\n"
 
 
@@ -121,8 +170,8 @@ def test_a_name_that_is_no_identity_is_not_kept(opened: Opened, tmp_path: Path) 
 def test_the_least_recently_used_chunk_goes_first(opened: Opened) -> None:
     store = opened(4 * CHUNK)
     fill(store, KEYS[:4])
-    assert store.get(KEYS[0]) is not None
-    store.touch(KEYS[1])
+    assert got(store, KEYS[0]) is not None
+    assert got(store, KEYS[1]) is not None
     fill(store, KEYS[4:6])
     assert present(store, KEYS) == [0, 1, 4, 5]
     store = opened(4 * CHUNK)
@@ -172,18 +221,18 @@ def test_a_long_scan_leaves_the_hot_and_the_pinned_set(opened: Opened) -> None:
         store.put(key, content(key, BLOCK))
     misses = 0
     for at, key in enumerate(cold * 2):
-        misses += store.get(key) is None
+        misses += got(store, key) is None
         store.put(key, content(key, BLOCK))
-        assert store.get(hot[at % len(hot)]) is not None
+        assert got(store, hot[at % len(hot)]) is not None
         assert store.figures()["disk_bytes"] <= 256 * BLOCK
-    assert all(store.get(key) == content(key, BLOCK) for key in pinned)
+    assert all(got(store, key) == content(key, BLOCK) for key in pinned)
     assert misses > 0.8 * 2 * len(cold), "what is read once in eight stores' worth is not kept"
 
 
 def test_what_can_never_fit_is_not_kept(opened: Opened) -> None:
     store = opened(CHUNK // 2)
     fill(store, KEYS[:2])
-    assert store.get(KEYS[0]) is None
+    assert got(store, KEYS[0]) is None
     assert store.figures()["disk_refused"] == 2
 
 
@@ -263,18 +312,18 @@ def test_damaged_chunks_are_not_served(opened: Opened, tmp_path: Path, damage: s
         path.unlink()
     store = opened()
     right = {"changed": [0, 1, 3, 4, 5, 6, 7], "cut": [0, 1, 2, 3, 4], "removed": []}[damage]
-    found = [store.get(key) for key in KEYS]
+    found = [got(store, key) for key in KEYS]
     assert [at for at, data in enumerate(found) if data is not None] == right
     assert all(found[at] == content(KEYS[at]) for at in right)
     assert present(store, KEYS) == right, "what is damaged is forgotten"
     fill(store, KEYS)
-    assert [store.get(key) for key in KEYS] == [content(key) for key in KEYS]
+    assert [got(store, key) for key in KEYS] == [content(key) for key in KEYS]
 
 
 def test_verify_names_the_damaged_chunks(opened: Opened, tmp_path: Path) -> None:
     store = opened()
     fill(store, KEYS)
-    assert store.get(KEYS[1]) is not None
+    assert got(store, KEYS[1]) is not None
     with (tmp_path / "store" / "chunks" / name(0)).open("r+b") as file:
         file.seek(CHUNK)
         file.write(b"wrong")
@@ -295,11 +344,11 @@ def test_a_damaged_index_is_put_aside(opened: Opened, tmp_path: Path, garbage: b
         garbage = bytes(data)
     path.write_bytes(garbage)
     store = opened()
-    assert [store.get(key) for key in KEYS] == [None] * 8
+    assert [got(store, key) for key in KEYS] == [None] * 8
     assert not list((tmp_path / "store" / "chunks").iterdir()), "orphans are removed"
     assert path.with_suffix(".damaged").exists() == bool(garbage)
     fill(store, KEYS)
-    assert opened().get(KEYS[0]) == content(KEYS[0])
+    assert got(opened(), KEYS[0]) == content(KEYS[0])
 
 
 def test_rows_that_no_store_writes_are_damage(opened: Opened, tmp_path: Path) -> None:
@@ -308,7 +357,7 @@ def test_rows_that_no_store_writes_are_damage(opened: Opened, tmp_path: Path) ->
     with sqlite3.connect(tmp_path / "store" / "index.sqlite") as index:
         index.execute("UPDATE chunk SET length = 1 << 40 WHERE number = 3")
     index.close()
-    assert opened().get(KEYS[0]) is None
+    assert got(opened(), KEYS[0]) is None
 
 
 def test_what_a_crash_left_behind_is_given_back(opened: Opened, tmp_path: Path) -> None:
@@ -323,7 +372,7 @@ def test_what_a_crash_left_behind_is_given_back(opened: Opened, tmp_path: Path) 
     store = opened()
     assert sorted(file.name for file in chunks.iterdir()) == sorted([name(0), "notes.txt"])
     assert (chunks / name(0)).stat().st_blocks * 512 <= 2 * CHUNK + 4 * BLOCK
-    assert [store.get(key) for key in KEYS[:2]] == [content(key) for key in KEYS[:2]]
+    assert [got(store, key) for key in KEYS[:2]] == [content(key) for key in KEYS[:2]]
 
 
 def test_two_daemons_cannot_share_a_store(opened: Opened, tmp_path: Path) -> None:
@@ -346,9 +395,25 @@ def test_strange_directories_are_left_alone(opened: Opened, tmp_path: Path) -> N
         opened(where="open")
     opened(where="later")
     opened(where="elsewhere")
-    (tmp_path / "later" / "FORMAT").write_text("prismfs store 2\n")
+    (tmp_path / "later" / "FORMAT").write_text("prismfs store 3\n")
     with pytest.raises(StoreRefused, match="another version"):
         opened(where="later")
+
+
+def test_a_store_of_the_first_version_is_begun_anew(opened: Opened, tmp_path: Path) -> None:
+    fill(opened(), KEYS)
+    opened(where="elsewhere")
+    directory = tmp_path / "store"
+    (directory / "FORMAT").write_text("prismfs store 1\n")
+    with sqlite3.connect(directory / "index.sqlite") as index:
+        index.execute("ALTER TABLE file DROP COLUMN whole")
+    index.close()
+    store = opened()
+    assert present(store, KEYS) == [] and not list((directory / "chunks").iterdir())
+    assert not (directory / "index.damaged").exists()
+    assert (directory / "FORMAT").read_text() == "prismfs store 2\n"
+    fill(store, KEYS)
+    assert present(opened(), KEYS) == list(range(8))
 
 
 def test_listing_reads_beside_a_daemon(opened: Opened, tmp_path: Path) -> None:
@@ -376,7 +441,7 @@ def test_many_readers_and_writers_get_right_bytes(opened: Opened) -> None:
         chance = random.Random(seed)
         while time.monotonic() < ends:
             key = chance.choice(keys)
-            data = store.get(key)
+            data = got(store, key)
             if data is None:
                 store.put(key, memoryview(expected[key]))
             else:
@@ -395,24 +460,37 @@ def test_many_readers_and_writers_get_right_bytes(opened: Opened) -> None:
     assert store.figures()["disk_damaged"] == 0
 
 
-def test_memory_comes_first_and_its_uses_count_on_disk(opened: Opened) -> None:
-    disk = opened(4 * CHUNK)
-    tiered = Tiered(MemoryStore(2 * CHUNK), disk)
-    for key in KEYS[:4]:
-        tiered.put(key, content(key))
-    assert disk.flush()
-    assert tiered.get(KEYS[0]) == content(KEYS[0])
-    assert disk.figures()["disk_reads"] == 1
-    assert tiered.get(KEYS[0]) == content(KEYS[0])
-    assert disk.figures()["disk_reads"] == 1, "the second came from memory"
+def test_memory_has_what_the_disk_does_not_take(opened: Opened) -> None:
+    disk = opened(2 * CHUNK)
+    disk.pin(name(0))
+    tiered = Tiered(MemoryStore(8 * CHUNK), disk)
+    chunks = [(key, content(key)) for key in KEYS[:4]]
+    for key, data in chunks:
+        tiered.put(key, data)
+        assert disk.flush()
+    assert (
+        present(disk, KEYS) == [0, 1]
+        and [key in tiered.memory for key in KEYS[:4]] == [False] * 2 + [True] * 2
+    )
+    for key, data in chunks:
+        assert key in tiered
+        buffer = bytearray(100)
+        assert tiered.read(key, 5, memoryview(buffer)) and buffer == data[5:105]
+    assert KEYS[4] not in tiered and not tiered.read(KEYS[4], 0, memoryview(bytearray(1)))
     assert tiered.held(name(0)) == 4 * CHUNK
-    for number in range(10, 13):
-        key = ChunkKey(name(1), number)
-        assert tiered.get(KEYS[0]) is not None
-        tiered.put(key, content(key))
-    assert disk.flush()
-    assert KEYS[0] in disk, "it was used in memory, and so is not the coldest on disk"
-    assert tiered.figures()["memory_bytes"] == 2 * CHUNK
+    assert tiered.figures()["memory_bytes"] == 2 * CHUNK == tiered.figures()["disk_bytes"]
+
+
+def test_names_are_listed(opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    store.name(name(0), "tiny/model.gguf-q8_0")
+    store.name(name(2), "never/translated")
+    store.name("../odd", "odd")
+    fill(store, [KEYS[0], ChunkKey(name(1), 0)])
+    store.name(name(1), "known/later")
+    store = opened()
+    labels = {file.identity: file.label for file in listed(tmp_path / "store" / "index.sqlite")}
+    assert labels == {name(0): "tiny/model.gguf-q8_0", name(1): "known/later"}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -453,7 +531,7 @@ def test_any_sequence_is_as_a_model_of_it(
                 if key not in order and shrink(1):
                     order.append(key)
             elif what == "get":
-                assert store.get(key) == (data if key in order else None)
+                assert got(store, key) == (data if key in order else None)
                 if key in order:
                     order.remove(key)
                     order.append(key)
@@ -468,7 +546,7 @@ def test_any_sequence_is_as_a_model_of_it(
                 store.close()
                 store = DiskStore(directory, limit * BLOCK, 0)
                 shrink(0)
-            assert {key for key, _ in store._ledger.chunks()} == set(order)
+            assert {key for key, _ in store._holdings.ledger.chunks()} == set(order)
             assert store.figures()["disk_bytes"] == len(order) * BLOCK
         assert store.verify() == []
     finally:
@@ -483,12 +561,22 @@ def held(ledger: Ledger, *numbers: tuple[int, int]) -> None:
 def test_a_cold_file_goes_whole_before_a_part_of_a_warm_one() -> None:
     ledger = Ledger(patience=4)
     held(ledger, (0, 0), (1, 0), (1, 1), (1, 2))  # a chunk of file 0 is older than any of file 1
-    held(ledger, (0, 1))
-    for _ in range(5):
-        ledger.use(ChunkKey(name(0), 1))
-    gone = ledger.evict(2 * CHUNK, 5 * CHUNK)
+    held(ledger, (0, 1), (0, 2))
+    for use in range(5):
+        ledger.use(ChunkKey(name(0), 1 + use % 2))
+    gone = ledger.evict(2 * CHUNK, 6 * CHUNK)
     assert gone is not None
     assert [key for key, _ in gone] == [ChunkKey(name(1), 0), ChunkKey(name(1), 1)]
+
+
+def test_many_uses_in_a_row_of_one_chunk_are_one() -> None:
+    ledger = Ledger(patience=4)
+    held(ledger, (0, 0), (0, 1))
+    for _ in range(9):
+        ledger.use(ChunkKey(name(0), 1))
+    assert ledger.uses == 2
+    ledger.use(ChunkKey(name(0), 0))
+    assert ledger.uses == 3
 
 
 def test_chunks_on_their_way_are_not_evicted() -> None:
