@@ -6,6 +6,7 @@
     ├── IsADirectory            a directory where a file was expected
     ├── ReadOnly                nothing under the mount can be changed
     ├── StaleHandle             the inode or handle belongs to an earlier version, or was closed
+    ├── Interrupted             nobody waits for the read any more
     ├── BadOption               a flag or variable that cannot be understood
     ├── StoreRefused            the store's directory is another process's, version's or program's
     ├── PlanRefused             a form that would not be right, with its reason
@@ -73,6 +74,10 @@ class StaleHandle(PrismError):
     """The inode or handle belongs to an earlier version of its source, or was closed."""
 
 
+class Interrupted(PrismError):
+    """Nobody waits for the read any more."""
+
+
 class BadOption(PrismError):
     """A flag or variable that cannot be understood."""
 
@@ -118,6 +123,7 @@ FAULTS: dict[type[BaseException], Fault] = {
     IsADirectory: Fault(errno.EISDIR, 400, 3, "name a file inside it"),
     ReadOnly: Fault(errno.EROFS, 405, 1, "change the source directory instead, or copy the file first"),
     StaleHandle: Fault(errno.ESTALE, 410, 6, "open the file again to read its new version"),
+    Interrupted: Fault(errno.EINTR, 503, 1, "try again"),
     BadOption: Fault(errno.EINVAL, 400, 2, "`prismfs mount --help` lists the options"),
     StoreRefused: Fault(errno.EBUSY, 409, 1, "give each daemon its own --cache-dir, or --no-cache"),
     PlanRefused: Fault(errno.ENOENT, 422, 4, "`prismfs ls` says why, and which forms there are"),

@@ -13,22 +13,28 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 
 from fsd.engine import EngineFile
+from fsd.engine.interrupt import Interrupt
 from fsd.errors import StaleHandle
 
 
 class Handle(ABC):
-    """An open file: `ino`, `size` when it was opened, `read`, `backing`, `close`. A context manager."""
+    """An open file: `ino`, `size` when it was opened, `read_into`, `backing`, `close`. A context manager."""
 
     def __init__(self, ino: int, size: int) -> None:
         self.ino = ino
         self.size = size
 
     @abstractmethod
-    def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`; fewer only at the end, none behind it.
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
+        """Fill `buffer` from `offset`; returns how many bytes: fewer only at the end, none behind it.
 
-        Raises StaleHandle, OSError, and what translating raises.
+        Raises StaleHandle, Interrupted, OSError, and what translating raises.
         """
+
+    def read(self, offset: int, size: int) -> bytes:
+        """As `read_into`, into bytes of its own."""
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.read_into(offset, memoryview(buffer))])
 
     def backing(self) -> int | None:
         """A descriptor of a plain file that holds exactly these bytes, open as long as the handle is.
@@ -62,18 +68,18 @@ class SourceHandle(Handle):
             raise StaleHandle("the file was replaced")
         super().__init__(ino, status.st_size)
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         """What the file holds now."""
         if self._descriptor < 0:
             raise StaleHandle("the file has been closed")
-        data = os.pread(self._descriptor, size, offset)
-        # One pread gives 2 GiB at most, and some file systems less than was asked for.
-        while data and len(data) < size:
-            more = os.pread(self._descriptor, size - len(data), offset + len(data))
-            if not more:
+        done = 0
+        # One preadv gives 2 GiB at most, and some file systems less than was asked for.
+        while done < len(buffer):
+            count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+            if not count:
                 break
-            data += more
-        return data
+            done += count
+        return done
 
     def backing(self) -> int | None:
         """The file itself."""
@@ -93,9 +99,11 @@ class VirtualHandle(Handle):
         super().__init__(ino, file.size)
         self._file = file
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         """Translated bytes; SourceChanged once the source is another."""
-        return self._file.read(offset, size)
+        data = self._file.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         """Let go of the layout."""
@@ -109,9 +117,11 @@ class TextHandle(Handle):
         super().__init__(ino, len(data))
         self._data = data
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         """A part of them."""
-        return self._data[offset : offset + size]
+        part = self._data[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsd.engine.interrupt import Interrupt
 from fsd.errors import NoSuchEntry, StaleHandle
 from fsd.mount import adapters, lifecycle, points
 from translators.errors import MalformedSource, SourceChanged
@@ -46,7 +47,7 @@ class FakeHandle:
         self.size = key[1]
         self.fd = os.open(path, os.O_RDONLY)
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         name = os.path.basename(self.path)
         if name == b"fault":
             raise ZeroDivisionError("a bug")
@@ -56,7 +57,7 @@ class FakeHandle:
             time.sleep(6)
         if key_of(self.path) != self.key:
             raise SourceChanged("it was replaced", path=os.fsdecode(self.path))
-        return os.pread(self.fd, size, offset)
+        return os.preadv(self.fd, [buffer], offset)
 
     def backing(self) -> int | None:
         return self.fd if os.path.basename(self.path) == b"model.bin" else None
