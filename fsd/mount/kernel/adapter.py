@@ -2,8 +2,8 @@
 
 It promises what clients need (read-only, and yet O_RDWR and shared writable maps are accepted; the kernel's
 pages kept across opens), one errno for every fault, and that two names of one inode share one page cache.
-The kernel's nodes are the tree's inodes (of a file two: `opens` tells why), so a changed source is a new node: a
-name that leads to an old one answers ESTALE, and the kernel looks it up anew.
+The kernel's nodes are the tree's inodes (of a file two: `opens` tells why), so a changed source is a new
+node: a name that leads to an old one answers ESTALE, and the kernel looks it up anew.
 Knows the methods of `fsd.tree.Tree`; nothing of models, chunks or formats.
 """
 
@@ -206,12 +206,14 @@ class Adapter:
         number, offset, size, *_ = READ_IN.unpack_from(request.body)
         if offset == 0 or number not in self._listings:
             found: Listing = [(b".", None), (b"..", None)]
-            found += [(os.fsencode(name), attributes) for name, attributes in self._tree.entries(request.node)]
+            found += [(os.fsencode(name), entry) for name, entry in self._tree.entries(request.node)]
             self._listings[number] = found
         parts: list[bytes] = []
         for at, (name, attributes) in enumerate(self._listings[number][offset:], offset + 1):
             # The kernel has its own idea of "." and ".."; without a node it is not told of them.
-            ino, kind = (attributes.ino, protocol.kind_of(attributes)) if attributes else (request.node, stat.S_IFDIR)
+            ino, kind = request.node, stat.S_IFDIR
+            if attributes:
+                ino, kind = attributes.ino, protocol.kind_of(attributes)
             entry = protocol.directory_entry(ino, at, name, kind)
             if plus:
                 entry = (self._entry(attributes) if attributes else NO_ENTRY) + entry

@@ -61,7 +61,7 @@ class Reads:
 
 
 def _is_dying(thread: int) -> bool:
-    """Whether a thread is being killed: every deadly signal becomes SIGKILL for each of a process's threads."""
+    """Whether a thread is being killed: a deadly signal becomes SIGKILL for each thread of its process."""
     try:
         lines = Path(f"/proc/{thread}/status").read_text().splitlines()
     except OSError:

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from fsd.mount.faults import Answer
 from fsd.mount.kernel.protocol import OpenFlag
@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 
 # Far above all inode numbers of a tree, which count from one.
 _PASSED = 1 << 62
-# How long look-ups lead to the cached node for a read-write opener that was sent there and has not come yet,
-# and how long one that was sent is known. The kernel's second try comes at once.
+# How long somebody who was sent to the other node is expected there. The kernel's second try comes at once.
 _PROMISE_SECONDS = 10.0
 # From so many on, those who never came are looked for.
 _SENT = 64
@@ -71,18 +70,18 @@ class _Node:
 class _File:
     """An inode. Kept as long as the daemon runs, as the tree keeps its numbers.
 
-    leads:    the node that look-ups lead to.
-    promised: until when they lead to the cached node whatever read-only openers want.
-    sent:     threads that got ESTALE, and until when each is expected at the other node.
-    backing:  the id under which the passed node's file is registered, 0 if it is not, and `lender`'s file.
-    refused:  the kernel cannot read the backing by itself.
+    leads:   the node that look-ups lead to.
+    sent:    threads that got ESTALE, whether each may write, and until when it is expected at the other node.
+    backing: the id under which the passed node's file is registered, 0 if it is not. It is `lender`'s, which
+             therefore stays open as long as anybody is passed through.
+    lent:    device and inode of that file.
+    refused: the kernel cannot read such a file by itself.
     """
 
     leads: int
     cached: _Node = field(default_factory=_Node)
     passed: _Node = field(default_factory=_Node)
-    promised: float = 0.0
-    sent: dict[int, float] = field(default_factory=dict)
+    sent: dict[tuple[int, bool], float] = field(default_factory=dict)
     backing: int = 0
     lender: Lender | None = None
     lent: tuple[int, int] = (0, 0)
@@ -129,20 +128,19 @@ class Opens:
         backing = lender.backing() if self._register is not None and not writable else None
         with self._lock:
             file = self._files.setdefault(ino, _File(leads=number))
-            came_back = file.sent.pop(opener, 0.0) > now
+            came_back = file.sent.pop((opener, writable), 0.0) > now
             fits = backing is not None and _fits(file, backing)
             if number == ino:
-                if fits and not came_back and now >= file.promised:
-                    self._send(file, opener, ino | _PASSED, now)
+                if fits and not came_back and not _is_promised(file, now):
+                    raise _sent(file, ino | _PASSED, (opener, writable), now)
                 return _cached(file.cached, version), 0
             if backing is not None and fits and self._is_registered(file, backing, lender):
                 return self._passed(file), file.backing
             if came_back and not (writable and file.backing):
                 # A reader can join those who are there; where nobody is, the node does as a cached one.
-                return (self._passed(file), file.backing) if file.backing else (_cached(file.passed, version), 0)
-            if writable:
-                file.promised = now + _PROMISE_SECONDS
-            self._send(file, opener, ino, now)
+                flags = self._passed(file) if file.backing else _cached(file.passed, version)
+                return flags, file.backing
+            raise _sent(file, ino, (opener, writable), now)
 
     def spoiled(self, number: int) -> None:
         """Somebody wrote into the node's pages, through a shared map: the next open drops them."""
@@ -189,13 +187,19 @@ class Opens:
         self.passed_through += 1
         return OpenFlag.PASSTHROUGH | OpenFlag.NOFLUSH
 
-    def _send(self, file: _File, opener: int, node: int, now: float) -> NoReturn:
-        """Have the opener look the name up anew, and lead it to `node`."""
-        if len(file.sent) >= _SENT:
-            file.sent = {thread: until for thread, until in file.sent.items() if until > now}
-        file.sent[opener] = now + _PROMISE_SECONDS
-        file.leads = node
-        raise Answer(errno.ESTALE)
+
+def _sent(file: _File, node: int, whom: tuple[int, bool], now: float) -> Answer:
+    """What has an opener look the name up anew; it is led to `node`."""
+    if len(file.sent) >= _SENT:
+        file.sent = {each: until for each, until in file.sent.items() if until > now}
+    file.sent[whom] = now + _PROMISE_SECONDS
+    file.leads = node
+    return Answer(errno.ESTALE)
+
+
+def _is_promised(file: _File, now: float) -> bool:
+    """Whether somebody who may write is on the way to the cached node: no reader may lead look-ups away."""
+    return any(writable and until > now for (_, writable), until in file.sent.items())
 
 
 def _cached(node: _Node, version: Version) -> OpenFlag:

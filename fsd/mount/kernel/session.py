@@ -7,7 +7,6 @@ Knows INIT alone of the messages; `workers` answers all others.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import logging
 import os
