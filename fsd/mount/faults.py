@@ -1,8 +1,8 @@
 """Faults of a mount: any exception becomes one errno and, once, one log line.
 
-The log names what a person must know; that a name is not there, or that the mount is read-only, is an answer
-and no fault. An exception that is none of ours is a bug: EIO to the reader, and a traceback in the log.
-The errno comes from `fsd.errors` alone. Knows no binding.
+The log names what a person must know; that a name is not there, that the mount is read-only or that a reader
+was killed is an answer and no fault. An exception that is none of ours is a bug: EIO to the reader, and a
+traceback in the log. The errno comes from `fsd.errors` alone. Knows no binding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from translators.errors import TranslationError
 
 log = logging.getLogger(__name__)
 
-_EVERYDAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENODATA, errno.EROFS})
+_EVERYDAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENODATA, errno.EROFS, errno.EINTR})
 _OURS = (OSError, TranslationError, PrismError)
 
 

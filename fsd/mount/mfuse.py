@@ -41,8 +41,9 @@ SECTOR = 512  # the unit of st_blocks, whatever st_blksize says
 # How long the kernel answers stat and look-up by itself: long enough that one `ls -l` or one loader asks
 # once, short enough that a person sees a changed source at once. An open never relies on it (`Adapter.open`).
 TIMEOUT_SECONDS = 2.0
-# Requests in hand at a time: a reader that waits for a computation must not hold up the others.
-THREADS, BACKGROUND = 32, 64
+# A reader that waits for a computation holds a thread: more of them than readers wait at a time, and more
+# than read-ahead requests are sent. libfuse starts them as they are needed, and ends idle ones above `IDLE`.
+THREADS, BACKGROUND, IDLE = 256, 192, 32
 XATTR_PREFIX = "user.prismfs."
 _STATFS = (
     "f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_favail", "f_namemax",
@@ -62,6 +63,21 @@ def _operation(method: Callable[Concatenate[Adapter, P], R]) -> Callable[Concate
             raise OSError(code, os.strerror(code)) from None
 
     return guarded
+
+
+_memory = ctypes.pythonapi.PyMemoryView_FromMemory
+_memory.argtypes, _memory.restype = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int), ctypes.py_object
+_FOR_WRITING = 0x200  # PyBUF_WRITE
+
+
+class _Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
+    """mfusepy's, but that bytes are read straight into libfuse's memory, where it would have copied them."""
+
+    def read(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:
+        """libfuse's memory is good until the return: the view ends with it."""
+        with _memory(buffer, size, _FOR_WRITING) as into:
+            found: int = self.operations.read(info.contents.fh, offset, into)
+            return found
 
 
 class Adapter:
@@ -109,10 +125,10 @@ class Adapter:
             "entry_timeout": TIMEOUT_SECONDS,
         }
         if mfusepy.fuse_version_minor >= 12:  # older ones start as many as they need, and refuse the option
-            options["max_threads"] = options["max_idle_threads"] = THREADS
+            options |= {"max_threads": THREADS, "max_idle_threads": IDLE}
         # Not `ro` (clients open read-write), not `kernel_cache` (it keeps pages that `open` means to drop).
         try:
-            mfusepy.FUSE(self, mountpoint, raw_fi=True, foreground=True, **options)
+            _Binding(self, mountpoint, raw_fi=True, foreground=True, **options)
         except RuntimeError as error:  # its exit code; signals give one as well
             log.debug("libfuse ended with %s", error)
 
@@ -185,16 +201,18 @@ class Adapter:
             handle.close()
             raise Answer(errno.ESTALE)
         name, fi.keep_cache = noted
+        # Nothing is written: a close need not try, and fail for what others did to a shared map.
+        fi.noflush = 1
         fi.fh = next(self._numbers)
         self._opened[fi.fh] = (handle, name)
         return 0
 
     @_operation
-    def read(self, path: str | None, size: int, offset: int, fi: Any) -> bytes:
-        """Exactly `size` bytes, fewer at the end of the file."""
+    def read(self, number: int, offset: int, into: memoryview) -> int:
+        """Fills `into`, less at the end of the file; returns how many bytes."""
         with self._lock:
             self._reads += 1
-        return self._opened[fi.fh][0].read(offset, size)
+        return self._opened[number][0].read_into(offset, into)
 
     @_operation
     def release(self, path: str | None, fi: Any) -> int:

@@ -29,12 +29,14 @@ Version = tuple[int, int, int]
 class Name:
     """A path of a file. `told`: the inode number that the last look-up answered with.
 
-    pages: the version whose bytes the node's page cache may hold; None: it has held none.
-    open:  handles that are not yet released (a memory map keeps its handle).
+    pages:   the version whose bytes the node's page cache may hold; None: it has held none.
+    spoiled: somebody wrote into these pages.
+    open:    handles that are not yet released (a memory map keeps its handle).
     """
 
     told: int
     pages: Version | None = None
+    spoiled: bool = False
     open: int = 0
 
 
@@ -66,7 +68,7 @@ class Names:
             name = self._names.get(path)
             if name is None or (name.told != ino and not name.open):
                 self._forget_idle()
-                self._names[path] = Name(ino, name.pages if name else None)
+                self._names[path] = Name(ino, name.pages, name.spoiled) if name else Name(ino)
                 return
             if name.told == ino:
                 return
@@ -88,15 +90,16 @@ class Names:
                 return None
             # Not to keep makes the kernel drop the pages, and wait for those that another open just reads:
             # a first open, which has none to drop, must not do that to itself.
-            keep = name.pages == version or (name.pages is None and not self._forgotten)
-            name.pages = version
+            kept = name.pages == version or (name.pages is None and not self._forgotten)
+            keep = kept and not name.spoiled
+            name.pages, name.spoiled = version, False
             name.open += 1
             return name, keep
 
     def spoiled(self, name: Name) -> None:
         """Somebody wrote into the node's pages, through a shared map: the next open drops them."""
         with self._lock:
-            name.pages = None
+            name.spoiled = True
 
     def released(self, name: Name) -> None:
         """A handle that was noted is gone."""

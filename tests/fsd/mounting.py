@@ -5,12 +5,13 @@ A daemon must not be the process that reads the mount: a page fault waits in the
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,22 @@ def wait_until_mounted(daemon: Daemon, timeout: float = 30) -> None:
     raise AssertionError(f"no mount after {timeout} s:\n{daemon.log}")
 
 
-def fake_daemon(source: Path, mountpoint: Path, fuse: str) -> list[str]:
+def fake_daemon(source: Path, mountpoint: Path, fuse: str, *threads: int) -> list[str]:
     """The command of the daemon over a plain directory, with one of ADAPTERS."""
-    return [sys.executable, str(FAKE_DAEMON), str(source), str(mountpoint), fuse]
+    return [sys.executable, str(FAKE_DAEMON), str(source), str(mountpoint), fuse, *map(str, threads)]
+
+
+def counters(daemon: Daemon) -> dict[str, int]:
+    """What the adapter of a fake daemon counted. Asking costs one READ, which the next answer counts."""
+    return dict(json.loads((daemon.mountpoint / "counters").read_bytes()))
+
+
+def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Wait for a condition, looking often; an assertion that fails says `what` did not come."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.02)
 
 
 def mounting(source: Path, mountpoint: Path, fuse: str) -> list[str]:

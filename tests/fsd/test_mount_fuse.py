@@ -12,10 +12,8 @@ import hashlib
 import mmap
 import os
 import random
-import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +39,6 @@ def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     (source / "empty").write_bytes(b"")
     (source / "fault").write_bytes(b"x" * 10)
     (source / "broken").write_bytes(b"x" * 10)
-    (source / "slow").write_bytes(content(3, 64 << 10))
     Path(os.fsdecode(os.fsencode(source) + b"/caf\xe9.bin")).write_bytes(b"latin")
     command = fake_daemon(source, base / "mnt", request.param)
     with running(command, source, base / "mnt", base / "home") as daemon:
@@ -283,24 +280,6 @@ def test_many_readers_side_by_side(model: Path) -> None:
     for reader in readers:
         reader.join(60)
     assert not wrong
-
-
-def test_waiting_readers_do_not_hold_up_others(daemon: Daemon, model: Path) -> None:
-    """`slow` needs 6 s a request: twelve readers of it, and the rest of the mount answers before."""
-    command = ["head", "-c", "1", str(daemon.mountpoint / "slow")]
-    slow = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(12)]
-    try:
-        time.sleep(0.3)
-        start = time.monotonic()
-        assert model.read_bytes() == content(1)
-        assert time.monotonic() - start < 4
-        slow[0].send_signal(signal.SIGKILL)
-        assert slow[0].wait(4) == -signal.SIGKILL
-        assert [process.wait(20) for process in slow[1:]] == [0] * 11
-    finally:
-        for process in slow:
-            process.kill()
-            process.wait(20)
 
 
 def test_a_fault_is_an_errno_and_one_log_line(daemon: Daemon, model: Path) -> None:

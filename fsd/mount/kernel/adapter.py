@@ -2,8 +2,8 @@
 
 It promises what clients need (read-only, and yet O_RDWR and shared writable maps are accepted; the kernel's
 pages kept across opens), one errno for every fault, and that two names of one inode share one page cache.
-The kernel's nodes are the tree's inodes (`opens` tells the exception), so a changed source is a new node: a
-name that leads to an old one answers ESTALE, and the kernel looks it up anew.
+The kernel's nodes are the tree's inodes (of a file two: `opens` tells why), so a changed source is a new
+node: a name that leads to an old one answers ESTALE, and the kernel looks it up anew.
 Knows the methods of `fsd.tree.Tree`; nothing of models, chunks or formats.
 """
 
@@ -17,13 +17,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+from fsd.engine.interrupt import Interrupt
 from fsd.mount.faults import Answer
 from fsd.mount.kernel import protocol, watcher
 from fsd.mount.kernel.opens import Opens, inode_of
 from fsd.mount.kernel.protocol import (
-    BATCH,
     CHANGES,
-    FORGET_ONE,
     HANDLE,
     NO_ENTRY,
     READ_IN,
@@ -31,7 +30,8 @@ from fsd.mount.kernel.protocol import (
     Feature,
     Operation,
 )
-from fsd.mount.kernel.session import Handler, Session
+from fsd.mount.kernel.session import Session
+from fsd.mount.kernel.workers import Handler, Request, Workers
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
@@ -55,7 +55,7 @@ class Adapter:
         self._listings: dict[int, Listing] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._session: Session | None = None
-        self._opens = Opens(self._register, self._unregister)
+        self._opens = Opens(None, None)
         self._passthrough = False
         self._lock = threading.Lock()
         self._reads = 0
@@ -64,9 +64,12 @@ class Adapter:
         """Mount and serve until the mount is gone. Blocks. Raises MountError if it cannot be mounted."""
         session = self._session = Session(mountpoint, allow_other=allow_other)
         self._passthrough = Feature.PASSTHROUGH in session.features
+        if self._passthrough:
+            self._opens = Opens(session.register, session.unregister)
         with watcher.watching(mountpoint):
             on_ready()
-            session.serve(self._handlers())
+            Workers(session.clone, self._handlers(), self._read).run()
+        session.close()
         for handle in self._opened.values():
             handle.close()
 
@@ -84,20 +87,19 @@ class Adapter:
         }
 
     def _handlers(self) -> dict[int, Handler]:
-        """What is not here gets ENOSYS, which means to the kernel: flush, fsync, access, interrupts and locks
-        are its own affair, and it need not ask again."""
+        """What is not here gets ENOSYS, which means to the kernel: flush, fsync, access and locks are its own
+        affair, and it need not ask again."""
         refused = (
             "SYMLINK MKNOD MKDIR UNLINK RMDIR RENAME LINK SETXATTR REMOVEXATTR CREATE FALLOCATE RENAME2"
             " COPY_FILE_RANGE TMPFILE"
         )
         return dict.fromkeys((Operation[name] for name in refused.split()), _refuse) | {
             Operation.LOOKUP: self._lookup,
-            Operation.FORGET: self._forget,
-            Operation.BATCH_FORGET: self._batch_forget,
+            Operation.FORGET: _ignore,
+            Operation.BATCH_FORGET: _ignore,
             Operation.GETATTR: self._getattr,
             Operation.SETATTR: self._setattr,
             Operation.OPEN: self._open,
-            Operation.READ: self._read,
             Operation.WRITE: self._write,
             Operation.RELEASE: self._release,
             Operation.STATFS: self._statfs,
@@ -107,45 +109,39 @@ class Adapter:
             Operation.READDIR: self._readdir,
             Operation.READDIRPLUS: self._readdirplus,
             Operation.RELEASEDIR: self._releasedir,
-            Operation.DESTROY: lambda node, body: b"",
+            Operation.DESTROY: lambda request: b"",
         }
 
-    def _lookup(self, node: int, body: memoryview) -> bytes:
-        return self._entry(self._tree.lookup(inode_of(node), os.fsdecode(_text(body))))
+    def _lookup(self, request: Request) -> bytes:
+        return self._entry(self._tree.lookup(request.node, os.fsdecode(_text(request.body))))
 
-    def _forget(self, node: int, body: memoryview) -> None:
-        self._opens.forgotten(node)
+    def _getattr(self, request: Request) -> bytes:
+        attributes = self._tree.attributes(inode_of(request.node))
+        return protocol.attributes_out(self._packed(attributes), TIMEOUT_SECONDS)
 
-    def _batch_forget(self, node: int, body: memoryview) -> None:
-        count, _ = BATCH.unpack_from(body)
-        for at in range(count):
-            self._opens.forgotten(FORGET_ONE.unpack_from(body, BATCH.size + at * FORGET_ONE.size)[0])
-
-    def _getattr(self, node: int, body: memoryview) -> bytes:
-        return protocol.attributes_out(self._packed(self._tree.attributes(inode_of(node))), TIMEOUT_SECONDS)
-
-    def _setattr(self, node: int, body: memoryview) -> bytes:
+    def _setattr(self, request: Request) -> bytes:
         """Times are accepted without effect: programs touch files that they use."""
-        if WORD.unpack_from(body)[0] & CHANGES:
+        if WORD.unpack_from(request.body)[0] & CHANGES:
             raise Answer(errno.EROFS)
-        return self._getattr(node, body)
+        return self._getattr(request)
 
-    def _open(self, node: int, body: memoryview) -> bytes:
+    def _open(self, request: Request) -> bytes:
         """Refuses what means to write; read-write is accepted, as clients open so and never write."""
-        flags = WORD.unpack_from(body)[0]
+        flags = WORD.unpack_from(request.body)[0]
         access = flags & os.O_ACCMODE
         if access == os.O_WRONLY or flags & os.O_TRUNC or (access == os.O_RDWR and flags & os.O_APPEND):
             raise Answer(errno.EROFS)
-        attributes = self._tree.attributes(inode_of(node))
+        attributes = self._tree.attributes(inode_of(request.node))
         if attributes.kind != "file":
             raise Answer(errno.EISDIR)
         handle = self._tree.open(attributes.ino)
         try:
             answer, backing = self._opens.opened(
-                node,
+                request.node,
                 (attributes.size, attributes.mtime_ns),
-                backing=handle.backing() if self._passthrough else None,
+                handle,
                 writable=access != os.O_RDONLY,
+                opener=request.asker,
             )
         except BaseException:
             handle.close()
@@ -154,24 +150,23 @@ class Adapter:
         self._opened[number] = handle
         return protocol.open_out(number, answer, backing)
 
-    def _read(self, node: int, body: memoryview) -> bytes:
+    def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
         number, offset, size, *_ = READ_IN.unpack_from(body)
         with self._lock:
             self._reads += 1
-        return self._opened[number].read(offset, size)
+        return self._opened[number].read_into(offset, into[:size], interrupt)
 
-    def _write(self, node: int, body: memoryview) -> NoReturn:
+    def _write(self, request: Request) -> NoReturn:
         """Refused; that the kernel asks means that a shared map was written to."""
-        self._opens.spoiled(node)
+        self._opens.spoiled(request.node)
         raise Answer(errno.EROFS)
 
-    def _release(self, node: int, body: memoryview) -> bytes:
-        handle = self._opened.pop(HANDLE.unpack_from(body)[0])
-        self._opens.released(node)
-        handle.close()
+    def _release(self, request: Request) -> bytes:
+        handle = self._opened.pop(HANDLE.unpack_from(request.body)[0])
+        self._opens.released(request.node, handle)
         return b""
 
-    def _statfs(self, node: int, body: memoryview) -> bytes:
+    def _statfs(self, request: Request) -> bytes:
         figures = self._tree.statfs()
         return protocol.statfs_out(
             (figures.f_blocks, figures.f_bfree, figures.f_bavail),
@@ -179,44 +174,46 @@ class Adapter:
             (figures.f_bsize, figures.f_namemax, figures.f_frsize),
         )
 
-    def _getxattr(self, node: int, body: memoryview) -> bytes:
+    def _getxattr(self, request: Request) -> bytes:
         """Ours only: the kernel asks for many others with every `ls -l`."""
-        name = os.fsdecode(_text(body[2 * WORD.size :]))
-        value = self._tree.xattrs(inode_of(node)).get(name) if name.startswith(XATTR_PREFIX) else None
+        name = os.fsdecode(_text(request.body[2 * WORD.size :]))
+        value = self._tree.xattrs(inode_of(request.node)).get(name) if name.startswith(XATTR_PREFIX) else None
         if value is None:
             raise Answer(errno.ENODATA)
-        return _fitting(value, WORD.unpack_from(body)[0])
+        return _fitting(value, WORD.unpack_from(request.body)[0])
 
-    def _listxattr(self, node: int, body: memoryview) -> bytes:
-        names = b"".join(os.fsencode(name) + b"\0" for name in self._tree.xattrs(inode_of(node)))
-        return _fitting(names, WORD.unpack_from(body)[0])
+    def _listxattr(self, request: Request) -> bytes:
+        names = b"".join(os.fsencode(name) + b"\0" for name in self._tree.xattrs(inode_of(request.node)))
+        return _fitting(names, WORD.unpack_from(request.body)[0])
 
-    def _opendir(self, node: int, body: memoryview) -> bytes:
-        if self._tree.attributes(node).kind != "directory":
+    def _opendir(self, request: Request) -> bytes:
+        if self._tree.attributes(request.node).kind != "directory":
             raise Answer(errno.ENOTDIR)
         return protocol.open_out(next(self._numbers), 0, 0)
 
-    def _releasedir(self, node: int, body: memoryview) -> bytes:
-        self._listings.pop(HANDLE.unpack_from(body)[0], None)
+    def _releasedir(self, request: Request) -> bytes:
+        self._listings.pop(HANDLE.unpack_from(request.body)[0], None)
         return b""
 
-    def _readdir(self, node: int, body: memoryview) -> bytes:
-        return self._list(node, body, plus=False)
+    def _readdir(self, request: Request) -> bytes:
+        return self._list(request, plus=False)
 
-    def _readdirplus(self, node: int, body: memoryview) -> bytes:
-        return self._list(node, body, plus=True)
+    def _readdirplus(self, request: Request) -> bytes:
+        return self._list(request, plus=True)
 
-    def _list(self, node: int, body: memoryview, *, plus: bool) -> bytes:
+    def _list(self, request: Request, *, plus: bool) -> bytes:
         """As many names from an offset on as fit. From the start the directory is looked at anew."""
-        number, offset, size, *_ = READ_IN.unpack_from(body)
+        number, offset, size, *_ = READ_IN.unpack_from(request.body)
         if offset == 0 or number not in self._listings:
             found: Listing = [(b".", None), (b"..", None)]
-            found += [(os.fsencode(name), attributes) for name, attributes in self._tree.entries(node)]
+            found += [(os.fsencode(name), entry) for name, entry in self._tree.entries(request.node)]
             self._listings[number] = found
         parts: list[bytes] = []
         for at, (name, attributes) in enumerate(self._listings[number][offset:], offset + 1):
             # The kernel has its own idea of "." and ".."; without a node it is not told of them.
-            ino, kind = (attributes.ino, protocol.kind_of(attributes)) if attributes else (node, stat.S_IFDIR)
+            ino, kind = request.node, stat.S_IFDIR
+            if attributes:
+                ino, kind = attributes.ino, protocol.kind_of(attributes)
             entry = protocol.directory_entry(ino, at, name, kind)
             if plus:
                 entry = (self._entry(attributes) if attributes else NO_ENTRY) + entry
@@ -227,23 +224,21 @@ class Adapter:
         return b"".join(parts)
 
     def _entry(self, attributes: Attributes) -> bytes:
-        node = self._opens.node_of(attributes.ino)
+        node = attributes.ino
+        if attributes.kind == "file":
+            node = self._opens.node_of(node, whole=attributes.allocated >= attributes.size)
         return protocol.entry_out(node, self._packed(attributes), TIMEOUT_SECONDS)
 
     def _packed(self, attributes: Attributes) -> bytes:
         return protocol.attributes_of(attributes, self._uid, self._gid)
 
-    def _register(self, descriptor: int) -> int:
-        assert self._session is not None
-        return self._session.register(descriptor)
 
-    def _unregister(self, backing: int) -> None:
-        assert self._session is not None
-        self._session.unregister(backing)
-
-
-def _refuse(node: int, body: memoryview) -> NoReturn:
+def _refuse(request: Request) -> NoReturn:
     raise Answer(errno.EROFS)
+
+
+def _ignore(request: Request) -> None:
+    """The kernel forgets a node. Nothing is kept for one that would ever be wrong."""
 
 
 def _text(body: memoryview) -> bytes:

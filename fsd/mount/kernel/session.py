@@ -1,44 +1,32 @@
-"""A session with the kernel: the device, the mount, and the threads that answer requests.
+"""A session with the kernel: the device, the mount, and what both sides agree on at the start.
 
-A handler gets a request's node and body and returns the answer's body, or None where none is expected; what
-it raises becomes an errno. No exception ends a worker: only the end of the mount does. As many workers run
-as requests were ever in hand at a time, each with a device of its own, up to `THREADS`.
-Knows the messages' frames; nothing of what they ask for.
+It registers the files that the kernel is to read by itself, and ends the mount by force where files are open.
+Knows INIT alone of the messages; `workers` answers all others.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import logging
 import os
 import select
-import threading
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from fsd.mount.faults import Faults
 from fsd.mount.kernel import protocol
 from fsd.mount.kernel.protocol import BACKING_MAP, HEADER_IN, HEADER_OUT, WORD, Feature, Operation
+from fsd.mount.kernel.workers import BUFFER
 from fsd.mount.points import FILE_SYSTEM, MountError
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[int, memoryview], bytes | None]
-
 DEVICE = Path("/dev/fuse")
-# Requests in hand at a time: a reader that waits for a computation must not hold up the others.
-THREADS, BACKGROUND = 32, 64
-# The kernel refuses a read into less than max_write and the headers.
-_BUFFER = protocol.MAX_WRITE + (1 << 16)
+# Read-ahead requests under way, of all readers together: more would wait in the kernel, behind slow ones.
+BACKGROUND = 192
 _CLONE, _BACKING_OPEN, _BACKING_CLOSE = 0x8004E500, 0x4010E501, 0x4004E502
 _NOSUID, _NODEV = 2, 4  # mount(2)
 _FORCE, _DETACH = 1, 2  # umount(2)
-_ENDED = frozenset({errno.ENODEV, errno.ECONNABORTED})
-# ENOENT: the request was interrupted before we took it.
-_AGAIN = frozenset({errno.ENOENT, errno.EINTR, errno.EAGAIN})
 # The same numbers on every architecture; flags of fsconfig(2).
 _FSOPEN, _FSCONFIG = 430, 431
 _SET_STRING, _CREATE = 1, 6
@@ -49,7 +37,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Session:
     """A mount at `mountpoint`, made by the constructor, which then agrees on `features` with the kernel.
 
-    Raises MountError. `handlers` answer; the others' operations get ENOSYS.
+    Raises MountError.
     """
 
     def __init__(self, mountpoint: str, *, allow_other: bool) -> None:
@@ -67,21 +55,9 @@ class Session:
             os.close(self._device)
             reason = f"the kernel ended the session at its start: {error}"
             raise MountError(reason, path=mountpoint, remedy="mount with --fuse mfusepy") from None
-        self._handlers: Mapping[int, Handler] = {}
-        self._faults = Faults()
-        self._lock = threading.Lock()
-        self._workers: list[threading.Thread] = []
-        self._idle = 0
 
-    def serve(self, handlers: Mapping[int, Handler]) -> None:
-        """Answer requests until the mount is gone and the last worker is done."""
-        self._handlers = handlers
-        with self._lock:
-            self._start_worker()
-        at = 0
-        while at < len(self._workers):  # it may grow meanwhile
-            self._workers[at].join()
-            at += 1
+    def close(self) -> None:
+        """When the mount is gone and nobody uses a clone any more."""
         os.close(self._device)
 
     def end(self) -> None:
@@ -100,90 +76,22 @@ class Session:
             fcntl.ioctl(self._device, _BACKING_CLOSE, WORD.pack(backing))
 
     def _negotiate(self) -> Feature:
-        buffer = bytearray(_BUFFER)
+        buffer = bytearray(BUFFER)
         os.readv(self._device, [buffer])
         unique, readahead, minor, features = _first(buffer)
         body = protocol.init_out(minor, min(readahead, protocol.BLOCK_SIZE), features, BACKGROUND)
         os.writev(self._device, [HEADER_OUT.pack(HEADER_OUT.size + len(body), 0, unique), body])
         return features
 
-    def _start_worker(self) -> None:
-        """To be called with the lock held. The new worker counts as idle from now on."""
+    def clone(self) -> int:
+        """Another descriptor of the session, to be closed by the caller."""
         device = _opened()
         try:
             fcntl.ioctl(device, _CLONE, WORD.pack(self._device))
         except OSError:  # the mount is going away, or the kernel cannot: then they share one
             os.close(device)
-            device = os.dup(self._device)
-        name = f"prismfs-fuse-{len(self._workers)}"
-        worker = threading.Thread(target=self._work, args=(device,), name=name, daemon=True)
-        try:
-            worker.start()
-        except RuntimeError:
-            os.close(device)
-            raise
-        self._workers.append(worker)
-        self._idle += 1
-
-    def _work(self, device: int) -> None:
-        buffer = bytearray(_BUFFER)
-        view, into = memoryview(buffer), [buffer]
-        try:
-            while True:
-                try:
-                    size = os.readv(device, into)
-                except OSError as error:
-                    if error.errno in _AGAIN:
-                        continue
-                    if error.errno not in _ENDED:
-                        log.error("reading requests: %s", error)
-                    return
-                self._busy()
-                try:
-                    self._answer(device, view[:size])
-                # Everything: a worker that is gone would leave its reader waiting for ever.
-                except BaseException as error:
-                    self._faults.note("answering", error)
-                with self._lock:
-                    self._idle += 1
-        finally:
-            os.close(device)
-
-    def _busy(self) -> None:
-        """A worker took a request; if it was the last idle one, another is started."""
-        with self._lock:
-            self._idle -= 1
-            if self._idle or len(self._workers) >= THREADS:
-                return
-            try:
-                self._start_worker()
-            except (OSError, RuntimeError) as error:  # no descriptors or threads left: those there are go on
-                self._faults.note("starting a worker", error)
-
-    def _answer(self, device: int, message: memoryview) -> None:
-        _, operation, unique, node, *_ = HEADER_IN.unpack_from(message)
-        handler = self._handlers.get(operation)
-        code, body = errno.ENOSYS, None
-        if handler is not None:
-            try:
-                body = handler(node, message[HEADER_IN.size :])
-                if body is None:
-                    return
-                code = 0
-            # Everything: an exception is an errno to one reader, and nothing to the others.
-            except BaseException as error:
-                code = self._faults.note(_name(operation), error)
-        try:
-            os.writev(
-                device, [HEADER_OUT.pack(HEADER_OUT.size + len(body or b""), -code, unique), body or b""]
-            )
-        except OSError as error:
-            # ENOENT: nobody waits for it any more.
-            if error.errno in _ENDED or error.errno == errno.ENOENT:
-                return
-            with suppress(OSError):
-                os.write(device, HEADER_OUT.pack(HEADER_OUT.size, -errno.EIO, unique))
-            raise
+            return os.dup(self._device)
+        return device
 
 
 def probe() -> str:
@@ -210,7 +118,7 @@ def probe() -> str:
             return f"a mount is not allowed: {os.strerror(ctypes.get_errno())}"
         if not select.select([device], [], [], 1)[0]:
             return "the kernel does not begin a session"
-        buffer = bytearray(_BUFFER)
+        buffer = bytearray(BUFFER)
         os.readv(device, [buffer])
         features = _first(buffer)[-1]
         return "" if Feature.PASSTHROUGH in features else "the kernel offers no passthrough (Linux 6.9 does)"
@@ -244,10 +152,3 @@ def _mount(device: int, mountpoint: str, *, allow_other: bool) -> None:
     if _libc.mount(*arguments, options.encode()):
         reason = f"it cannot be mounted: {os.strerror(ctypes.get_errno())}"
         raise MountError(reason, path=mountpoint, remedy="mount with --fuse mfusepy")
-
-
-def _name(operation: int) -> str:
-    try:
-        return Operation(operation).name.lower()
-    except ValueError:
-        return f"operation {operation}"
