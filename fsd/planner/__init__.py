@@ -53,7 +53,7 @@ __all__ = ["Entry", "Failure", "FileIdentity", "Listing", "Planner", "RefusedEnt
 TRANSLATORS = "fsd.planner.worker:of_translators"
 PROCESSES = 2
 
-# A failure may pass (a permission, a codec that was missing): try again after this long, in seconds.
+# A failure may pass (memory that was short): try again after this long, in seconds.
 _FAILURE_KEPT = 60.0
 # A file that could not be read may be readable at any moment, and is soon found not to be.
 _UNREADABLE_KEPT = 2.0
