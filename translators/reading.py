@@ -3,7 +3,8 @@
 pread, never mmap: a source that is truncated under us must be an error, not a SIGBUS. A file is opened
 read-only, compared with its identity when opened and again after every read, so a read either returns
 bytes of the planned version or raises `SourceChanged` (design invariant I3).
-Knows nothing of formats, tensors or layouts.
+Nothing of a failure is kept: what asks a file system that is well again succeeds, although it was mounted
+anew meanwhile. Knows nothing of formats, tensors or layouts.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ import contextlib
 import errno
 import os
 import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from translators.errors import MalformedSource, MissingSource, SourceChanged, TranslationError
 from translators.model import FileIdentity
 
 _CHANGED = "the file is no longer the one that was planned from"
 _REOPEN = "open the file again to read its new version"
+# What a file system answers of a file that is not there, or not there any more.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+# Where it answers EAGAIN it is asked again, after so many seconds each; an EINTR is Python's to repeat.
+_PATIENCE = (0.01, 0.05, 0.25)
+
+T = TypeVar("T")
 
 
 class SourceFiles:
@@ -28,7 +38,7 @@ class SourceFiles:
 
     def __init__(self, files: tuple[FileIdentity, ...]) -> None:
         self._files = files
-        self._descriptors: dict[int, int] = {}
+        self._descriptors: dict[int, _Descriptor] = {}
         self._lock = threading.Lock()
         self.bytes_read = 0
 
@@ -44,18 +54,19 @@ class SourceFiles:
     def read_into(self, file: int, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` from `offset` of file number `file`; raises what `read` raises."""
         identity = self._files[file]
-        descriptor = self.fileno(file)
+        descriptor = self._descriptor(file)
         filled = 0
         try:
             while filled < len(buffer):
-                count = os.preadv(descriptor, [buffer[filled:]], offset + filled)
+                count = _patiently(os.preadv, descriptor.number, [buffer[filled:]], offset + filled)
                 if count == 0:
                     break
                 filled += count
         except OSError as error:
+            self._forget(file, descriptor)
             raise _unreadable(identity, error) from error
         self.bytes_read += filled
-        self._check_unchanged(identity)
+        _prove_unchanged(identity)
         if filled < len(buffer):
             raise MalformedSource(
                 f"the file ends after {offset + filled:,} bytes, {offset + len(buffer):,} were planned",
@@ -65,49 +76,78 @@ class SourceFiles:
     def prefetch(self, file: int, offset: int, length: int) -> None:
         """Have the system begin to read. Never raises: the read that follows tells what is wrong."""
         with contextlib.suppress(OSError, TranslationError):
-            os.posix_fadvise(self.fileno(file), offset, length, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self._descriptor(file).number, offset, length, os.POSIX_FADV_WILLNEED)
 
-    def fileno(self, file: int) -> int:
-        """The open descriptor of file number `file`, for read-through; owned by this object."""
+    def prove_unchanged(self) -> None:
+        """Raise SourceChanged where a file is no longer as planned, MissingSource where none can tell."""
+        for identity in self._files:
+            _prove_unchanged(identity)
+
+    def close(self) -> None:
+        """Close the files, each when no read is at it any more. Reading again opens them again."""
+        with self._lock:
+            descriptors, self._descriptors = self._descriptors, {}
+        # Outside the lock, as all that a slow file system may take long for.
+        descriptors.clear()
+
+    def _descriptor(self, file: int) -> _Descriptor:
         descriptor = self._descriptors.get(file)
         if descriptor is not None:
             return descriptor
+        opened = _open(self._files[file])
         with self._lock:
-            if file not in self._descriptors:
-                self._descriptors[file] = _open(self._files[file])
-            return self._descriptors[file]
+            return self._descriptors.setdefault(file, opened)
 
-    def close(self) -> None:
-        """Close every descriptor. Reading again opens them again."""
+    def _forget(self, file: int, descriptor: _Descriptor) -> None:
+        """Open the file anew for the next read: this descriptor may be of a mount that is gone."""
         with self._lock:
-            descriptors, self._descriptors = self._descriptors, {}
-        for descriptor in descriptors.values():
-            os.close(descriptor)
-
-    @staticmethod
-    def _check_unchanged(identity: FileIdentity) -> None:
-        # stat by path, not by descriptor: a file replaced by rename must be noticed as well.
-        try:
-            now = FileIdentity.from_stat(identity.path, os.stat(identity.path))
-        except OSError as error:
-            raise SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN) from error
-        if now != identity:
-            raise SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN)
+            if self._descriptors.get(file) is descriptor:
+                del self._descriptors[file]
 
 
-def _open(identity: FileIdentity) -> int:
+class _Descriptor:
+    """An open file, closed with the last reference to it: never under the hands of a reader."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+def _prove_unchanged(identity: FileIdentity) -> None:
+    # stat by path, not by descriptor: a file replaced by rename must be noticed as well.
     try:
-        descriptor = os.open(identity.path, os.O_RDONLY | os.O_CLOEXEC)
+        now = FileIdentity.from_stat(identity.path, _patiently(os.stat, identity.path))
     except OSError as error:
         raise _unreadable(identity, error) from error
-    if FileIdentity.from_stat(identity.path, os.fstat(descriptor)) != identity:
-        os.close(descriptor)
+    if now != identity:
+        raise SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN)
+
+
+def _open(identity: FileIdentity) -> _Descriptor:
+    try:
+        descriptor = _Descriptor(_patiently(os.open, identity.path, os.O_RDONLY | os.O_CLOEXEC))
+        now = FileIdentity.from_stat(identity.path, os.fstat(descriptor.number))
+    except OSError as error:
+        raise _unreadable(identity, error) from error
+    if now != identity:
         raise SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN)
     return descriptor
 
 
+def _patiently(call: Callable[..., T], *arguments: object) -> T:
+    """What `call` gives, asked again for a while as long as it is EAGAIN."""
+    for pause in _PATIENCE:
+        try:
+            return call(*arguments)
+        except BlockingIOError:
+            time.sleep(pause)
+    return call(*arguments)
+
+
 def _unreadable(identity: FileIdentity, error: OSError) -> MissingSource | SourceChanged:
-    if error.errno in (errno.ENOENT, errno.ESTALE):
+    if error.errno in _GONE:
         return SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN)
     return MissingSource(
         f"cannot be read: {error.strerror}", path=identity.shown, remedy="check the disk and permissions"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 
 from fsd.engine.chunks import CHUNK, ChunkKey, ChunkStore
@@ -48,6 +49,7 @@ class Engine:
         self._layouts: dict[str, OpenLayout] = {}
         self._counters = Counters()
         self._threads: set[threading.Thread] = set()
+        self._unused: list[Layout] = []
         self._closed = False
 
     def open(self, layout: Layout, *, warm: bool = False) -> EngineFile:
@@ -76,7 +78,7 @@ class Engine:
 
     def close(self) -> None:
         """End the threads, after the chunks that they are at. Every other read gets StaleHandle."""
-        with self._condition:
+        with self._locked():
             self._closed = True
             gone = self._call_off(lambda flight: True)
             threads = list(self._threads)
@@ -132,12 +134,12 @@ class Engine:
             flight.wanted -= runs
             return not flight.wanted and not flight.waiters
 
-        with self._condition:
+        with self._locked():
             self._call_off(unwanted)
 
     def abandon(self, opened: OpenLayout, number: int, waiter: Waiter) -> None:
         """A read that waits for a chunk is interrupted: it is told, the chunk dropped if nobody waits."""
-        with self._condition:
+        with self._locked():
             flight = self._flights.find(opened.key(number))
             if flight is None or waiter not in flight.waiters:
                 return
@@ -168,7 +170,7 @@ class Engine:
 
     def end_read(self, opened: OpenLayout, served: int, hits: int) -> None:
         """A read is over: it gave `served` bytes, of `hits` chunks from the store."""
-        with self._condition:
+        with self._locked():
             self._counters.bytes_served += served
             self._counters.hits += hits
             self._release(opened)
@@ -176,9 +178,18 @@ class Engine:
     def release(self, opened: OpenLayout, runs: Iterable[Run], sequences: int) -> None:
         """A handle is done with its layout and runs; the last one closes the source files."""
         self.call_off(runs)
-        with self._condition:
+        with self._locked():
             self._sequences -= sequences
             self._release(opened)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The lock, for what may let go of a layout; its files are closed after it, as a source may take long."""
+        with self._condition:
+            yield
+            unused, self._unused = self._unused, []
+        for layout in unused:
+            layout.close()
 
     # What follows is for the holder of the lock.
 
@@ -187,9 +198,7 @@ class Engine:
         if not opened.users:
             del self._layouts[opened.layout.identity]
             self._counters.source_bytes += opened.source_bytes
-            # Within the lock: whoever opens this layout next must not read through a descriptor that is about
-            # to be closed, and by then may be another file's.
-            opened.layout.close()
+            self._unused.append(opened.layout)
 
     def _prove_open(self) -> None:
         if self._closed:
@@ -240,7 +249,7 @@ class Engine:
 
     def _land(self, flight: Flight, outcome: memoryview | Exception, seconds: float) -> None:
         data = None if isinstance(outcome, Exception) else outcome
-        with self._condition:
+        with self._locked():
             self._counters.seconds += seconds
             self._counters.errors += data is None
             self._counters.translated += data is not None
@@ -254,7 +263,7 @@ class Engine:
         for waiter in waiters:
             waiter.set_result(outcome)
         self.store.put(flight.key, outcome)
-        with self._condition:
+        with self._locked():
             self._leave(flight)
 
     def _leave(self, flight: Flight) -> None:

@@ -6,15 +6,12 @@ asked by many threads at once. Knows nothing of chunks in flight, nor of stores.
 
 from __future__ import annotations
 
-import os
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
 
 from fsd.engine.chunks import CHUNK, ChunkKey
-from translators.errors import SourceChanged
 from translators.layout import Layout, TensorBytes
-from translators.model import FileIdentity
 from translators.ranges import ByteRange
 
 # A source that changes is noticed by the layout whenever it is read. Bytes from a store read no source, so
@@ -67,26 +64,15 @@ class OpenLayout:
         return at < len(self._translated) and self._translated[at].offset < part.end
 
     def prove_current(self) -> None:
-        """Raise SourceChanged where a source file is no longer the one that was planned from."""
+        """Raise SourceChanged where a source file is no longer the one that was planned from.
+
+        Raises MissingSource where that cannot be told.
+        """
         now = time.monotonic()
         if now - self._looked < _LOOK_AGAIN:
             return
-        for identity in self.layout.files:
-            if not is_current(identity):
-                raise SourceChanged(
-                    "the file is no longer the one that was planned from",
-                    path=identity.shown,
-                    remedy="open the file again to read its new version",
-                )
+        self.layout.sources.prove_unchanged()
         self._looked = now
-
-
-def is_current(identity: FileIdentity) -> bool:
-    """Whether the file at the identity's path is still that version."""
-    try:
-        return FileIdentity.from_stat(identity.path, os.stat(identity.path)) == identity
-    except OSError:
-        return False
 
 
 def _translated(layout: Layout) -> list[ByteRange]:

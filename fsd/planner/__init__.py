@@ -53,11 +53,18 @@ __all__ = ["Entry", "Failure", "FileIdentity", "Listing", "Planner", "RefusedEnt
 TRANSLATORS = "fsd.planner.worker:of_translators"
 PROCESSES = 2
 
-# A failure may pass (a permission, memory that was short): try again after this long, in seconds.
+# A failure may pass (memory that was short): try again after this long, in seconds.
 _FAILURE_KEPT = 60.0
+# A file that could not be read may be readable at any moment, and is soon found not to be.
+_UNREADABLE_KEPT = 2.0
 # These took long to come about, and would again.
-_COSTLY = frozenset({"PlanningTimeout", "PlanningMemory", "PlanningCrash"})
 _COSTLY_KEPT = 600.0
+_KEPT = {
+    "MissingSource": _UNREADABLE_KEPT,
+    "PlanningTimeout": _COSTLY_KEPT,
+    "PlanningMemory": _COSTLY_KEPT,
+    "PlanningCrash": _COSTLY_KEPT,
+}
 _LISTINGS_KEPT = 4096
 _LAYOUT_BYTES_KEPT = 32 << 20
 
@@ -219,7 +226,8 @@ class Planner:
         now = time.monotonic()
         with self._lock:
             self._failures = {key: kept for key, kept in self._failures.items() if kept[1] > now}
-            self._failures[what] = failure, now + (_COSTLY_KEPT if failure.kind in _COSTLY else _FAILURE_KEPT)
+            kept = _KEPT.get(failure.kind, _FAILURE_KEPT)
+            self._failures[what] = failure, now + kept
 
     def _failure(self, what: tuple[str, str | None]) -> Failure | None:
         with self._lock:

@@ -66,7 +66,8 @@ def test_reading_after_close_opens_again(path: Path) -> None:
 
 
 def test_a_descriptor_is_read_only_and_not_inherited(path: Path) -> None:
-    descriptor = _sources(path).fileno(0)
+    sources = _sources(path)
+    descriptor = sources.fileno(0)
     assert not os.get_inheritable(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.write(descriptor, b"x")
