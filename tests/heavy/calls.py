@@ -17,10 +17,10 @@ import mmap
 import os
 import random
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ _STATX_ALL, _AT_EMPTY_PATH = 0xFFF, 0x1000
 
 @dataclass(frozen=True)
 class Op:
-    """An operation: a call on a target, a range that lies in the file or goes over its end, and a free number."""
+    """An operation: a call on a target, a range that begins in the file, and a number for other choices."""
 
     call: str
     target: int
@@ -99,7 +99,9 @@ class Reader:
 
     def right(self, offset: int, length: int) -> bytes:
         """What the file has there; fewer bytes at its end."""
-        return os.pread(self._reference, max(0, min(length, self.size - offset)), offset) if length > 0 else b""
+        return (
+            os.pread(self._reference, max(0, min(length, self.size - offset)), offset) if length > 0 else b""
+        )
 
     def check(self, offset: int, length: int, got: bytes, *, short: bool = False) -> None:
         """`got` has to be what `length` bytes at `offset` are, or a part from their start if `short`."""
@@ -141,7 +143,7 @@ def _buffers(op: Op) -> list[bytearray]:
     """The length in one to four parts of any size."""
     cuts = sorted({0, op.length, *(op.choice >> shift & 1023 for shift in (0, 10, 20)[: op.choice % 4])})
     cuts = [cut for cut in cuts if cut <= op.length]
-    return [bytearray(end - start) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [bytearray(end - start) for start, end in pairwise(cuts)]
 
 
 def _readv(reader: Reader, op: Op) -> None:
@@ -283,17 +285,16 @@ def _check_some(reader: Reader, op: Op, count: int, got: bytes) -> None:
 
 
 def _copy_file_range(reader: Reader, op: Op) -> None:
-    """To another file system: EXDEV, upon which cp reads and writes."""
-    out = os.open(reader.scratch, os.O_WRONLY | os.O_CREAT)
+    """To another file system: EXDEV, upon which cp reads and writes. Where it copies, it copies right."""
+    out = os.open(reader.scratch, os.O_RDWR | os.O_CREAT)
     try:
-        os.copy_file_range(reader.descriptor(), out, op.length, op.offset, 0)
+        count = os.copy_file_range(reader.descriptor(), out, op.length, op.offset, 0)
+        reader.check(op.offset, op.length, os.pread(out, count, 0), short=True)
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            return
-        raise
+        if error.errno != errno.EXDEV:
+            raise
     finally:
         os.close(out)
-    raise WrongBytes(f"{reader.target.name}: copy_file_range to another file system did not refuse")
 
 
 def _seek_data(reader: Reader, op: Op) -> None:
@@ -363,7 +364,7 @@ def _reopen(reader: Reader, op: Op) -> None:
 
 
 def _read_write(reader: Reader, op: Op) -> None:
-    """Opened to write beside those that only read; one such descriptor stays open until the next reopening."""
+    """Opened to write beside those that only read; the descriptor stays open until the next reopening."""
     reader.check(op.offset, op.length, os.pread(reader.descriptor(os.O_RDWR), op.length, op.offset))
 
 

@@ -17,6 +17,6 @@ def difference(offset: int, got: bytes, right: bytes) -> str:
     first, last = offset + wrong[0], offset + wrong[-1]
     shown = got[wrong[0] : wrong[0] + 16].hex(), right[wrong[0] : wrong[0] + 16].hex()
     return (
-        f"{len(wrong)} wrong bytes of {len(got)} from {offset}: the first at {first} (chunk {first // CHUNK}), "
-        f"the last at {last}; {shown[0]} instead of {shown[1]}"
+        f"{len(wrong)} wrong bytes of {len(got)} from {offset}: "
+        f"the first at {first} (chunk {first // CHUNK}), the last at {last}; {shown[0]} instead of {shown[1]}"
     )

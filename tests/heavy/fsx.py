@@ -2,10 +2,10 @@
 
     python -m tests.heavy.fsx --operations 1000000 --seed 1 --fuse kernel [--skip N]
 
-Several threads, each with a generator of its own, read five targets at once through one mount, whose store and
-memory are too small for them; now and then the kernel drops its pages. A failure tells seed, thread and number
-and the last operations of all threads; with --skip N every thread leaves out its first N operations. Raises
-AssertionError.
+Several threads, each with a generator of its own, read five targets at once through one mount, whose store
+and memory are too small for them; now and then the kernel drops its pages. A failure tells seed, thread and
+number and the last operations of all threads; with --skip N every thread leaves out its first N operations.
+Raises AssertionError.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import sys
 import tempfile
 import threading
 import time
@@ -32,6 +31,7 @@ MEGABYTES = 100
 DROP_EVERY = 20_000  # operations, after which the kernel drops all its pages; as root
 
 _SHOWN = 24
+_PATIENCE = 120.0
 _DROP = Path("/proc/sys/vm/drop_caches")
 
 
@@ -48,6 +48,14 @@ class Run:
     last: deque[tuple[int, int, Op]] = field(default_factory=lambda: deque(maxlen=_SHOWN))
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    moved: float = field(default_factory=time.monotonic)
+
+    def stuck(self) -> bool:
+        """Whether no operation has begun for so long that none will end; that is a failure."""
+        if time.monotonic() - self.moved < _PATIENCE:
+            return False
+        self.failures.append(f"no operation has ended for {_PATIENCE} s")
+        return True
 
     def carry_out(self, thread: int, operations: int) -> None:
         """The operations of one thread, until it is through or one fails anywhere."""
@@ -66,6 +74,7 @@ class Run:
                 if self.failures:
                     return
                 self.last.append((thread, number, op))
+                self.moved = time.monotonic()
                 if thread == 0 and number and number % max(1, self.drop_every // THREADS) == 0:
                     _drop_pages()
                 try:
@@ -88,20 +97,23 @@ def _drop_pages() -> None:
 def fsx(run: Run, operations: int) -> None:
     """Carry out `operations` by THREADS threads. Raises AssertionError with how to repeat it."""
     each = -(-operations // THREADS)
-    threads = [threading.Thread(target=run.carry_out, args=(number, each)) for number in range(THREADS)]
+    threads = [
+        threading.Thread(target=run.carry_out, args=(number, each), daemon=True) for number in range(THREADS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive() and not run.stuck():
+            thread.join(1)
     if run.failures:
         last = "\n".join(f"  thread {thread}, {number}: {op}" for thread, number, op in run.last)
         raise AssertionError("\n".join([*run.failures, "the last operations:", last]))
 
 
-def mounted(model: Subject, work: Path, fuse: str, operations: int, seed: int, skip: int = 0) -> str:
+def mounted(model: Subject, work: Path, fuse: str, *, operations: int, seed: int, skip: int = 0) -> str:
     """A run over a mount by the adapter `fuse`; what it did, in a line. Raises AssertionError."""
     work.mkdir(parents=True, exist_ok=True)
-    limit = max(4 * CHUNK, model.translated_bytes * 2 // 3)
+    limit = max(4 * CHUNK, model.translated_bytes)  # the own precision has translated chunks too
     options = ("--cache-memory", "4M", "--cache-size", str(limit), "--cache-min-free", "1M")
     mountpoint = work / "mnt"
     command = subject.mounting(model, mountpoint, fuse, work / "cache", *options)
@@ -144,8 +156,11 @@ def main() -> None:
         for fuse in adapters:
             print(f"--fuse {fuse} --seed {chosen.seed} --megabytes {chosen.megabytes}", flush=True)
             count = chosen.operations // len(adapters)
-            print(mounted(model, work / fuse, fuse, count, chosen.seed, chosen.skip), flush=True)
+            print(
+                mounted(model, work / fuse, fuse, operations=count, seed=chosen.seed, skip=chosen.skip),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,6 @@
-"""SIGKILL at random moments: `make kills`, or `python -m tests.heavy.kills --kills 500 --seed 1 --fuse kernel`.
+"""SIGKILL at random moments: `make kills`, or
+
+    python -m tests.heavy.kills --kills 500 --seed 1 --fuse kernel
 
 A round: eight readers at random offsets of a mount with a store too small for all; its daemon is killed, half
 the time with its watcher, so that a dead mount remains; a new one is mounted at the same place with the same
@@ -25,11 +27,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from fsd.store import listed
-from tests.fsd.mounting import ADAPTERS, ROOT, Daemon, children, environment, unmount, wait_until_mounted
+from tests.fsd.mounting import ADAPTERS, ROOT, Daemon, environment, unmount, wait_until_mounted
 from tests.heavy import subject
 from tests.heavy.comparing import CHUNK
-from tests.heavy.readers import CALLS, Report
-from tests.heavy.subject import NAME, SHARD, Subject
+from tests.heavy.readers import Report
+from tests.heavy.subject import NAME, Subject
 
 READERS = 8
 MEGABYTES = 100
@@ -45,7 +47,7 @@ _PATIENCE = 60.0
 class Summary:
     """What a run did, in bytes, chunks and rounds.
 
-    translated: by the comparisons after the kills.   of: what as many comparisons translate with empty stores.
+    translated: by the comparisons after the kills.   of: what they would translate with empty stores.
     rounds_in_a_batch: the kill left bytes on disk that the index does not know.
     """
 
@@ -89,9 +91,9 @@ class Run:
         return self.work / "cache"
 
     def started(self) -> Daemon:
-        """A daemon that serves; its store holds about half of what it would like to."""
-        limit = max(4 * CHUNK, self.subject.translated_bytes // 2)
-        options = ("--cache-memory", "4M", "--cache-size", str(limit), "--cache-min-free", "1M")
+        """A daemon that serves; its store never has room for all, so that it writes on and on."""
+        limit = max(4 * CHUNK, self.subject.translated_bytes * 3 // 4)
+        options = ("--cache-memory", "16M", "--cache-size", str(limit), "--cache-min-free", "1M")
         command = subject.mounting(self.subject, self.mountpoint, self.fuse, self.cache, *options)
         log_file = self.work / "daemon.log"
         with log_file.open("wb") as log:
@@ -112,9 +114,9 @@ class Run:
         return daemon
 
 
-def killed(settings: Subject, work: Path, fuse: str, kills: int, seed: int, tell: bool = False) -> Summary:
+def killed(model: Subject, work: Path, fuse: str, *, kills: int, seed: int, tell: bool = False) -> Summary:
     """Kill a daemon `kills` times. Raises AssertionError for whatever must not happen."""
-    run = Run(settings, work, fuse, random.Random(f"{seed} {fuse}"))
+    run = Run(model, work, fuse, random.Random(f"{seed} {fuse}"))
     work.mkdir(parents=True, exist_ok=True)
     summary, daemon = Summary(), run.started()
     try:
@@ -145,13 +147,12 @@ def _round(run: Run, daemon: Daemon, summary: Summary, number: int) -> Daemon:
     with _reading(run, number) as readers:
         _wait_for_chunks(run)
         time.sleep(run.chance.random() * _SPREAD)
-        dead = [line for line in subject.complaints(daemon.log)]
-        assert not dead, f"the daemon complains: {dead}"
+        assert not (lines := subject.complaints(daemon.log)), f"the daemon complains: {lines}"
         assert daemon.process.poll() is None, "the daemon ended by itself"
         moment = time.monotonic()
         summary.with_watcher += _kill(daemon, with_watcher=run.chance.random() < 0.5)
         reports = _ended(readers)
-    _judge(reports, moment, summary)
+    judge(reports, moment, summary)
     summary.rounds_in_a_batch += _in_a_batch(run.cache)
     daemon = run.started()
     found = subject.status(run.mountpoint)["store"]["disk_bytes"] // CHUNK
@@ -226,7 +227,7 @@ def _ended(readers: subprocess.Popen[str]) -> list[Report]:
     return [Report(**json.loads(line)) for line in said.splitlines()]
 
 
-def _judge(reports: list[Report], moment: float, summary: Summary) -> None:
+def judge(reports: list[Report], moment: float, summary: Summary) -> None:
     """No wrong byte; no error and no SIGBUS before the kill; and what the kernel reads itself lives on."""
     assert len(reports) == READERS, f"{len(reports)} reports"
     for report in reports:
@@ -259,9 +260,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--fuse", choices=ADAPTERS, action="append", help="one adapter alone")
     parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="size of the model")
-    parser.add_argument(
-        "--work", type=Path, help="where to work (and keep the model); else a temporary place"
-    )
+    parser.add_argument("--work", type=Path, help="keep the model there; else a temporary place")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prismfs-kills-") as name:
         work = (chosen.work or Path(name)).resolve()
@@ -269,10 +268,9 @@ def main() -> None:
         adapters = chosen.fuse or list(ADAPTERS)
         for fuse in adapters:
             print(f"--fuse {fuse} --seed {chosen.seed} --megabytes {chosen.megabytes}", flush=True)
-            print(
-                killed(model, work / fuse, fuse, chosen.kills // len(adapters), chosen.seed, tell=True),
-                flush=True,
-            )
+            each = chosen.kills // len(adapters)
+            summary = killed(model, work / fuse, fuse, kills=each, seed=chosen.seed, tell=True)
+            print(summary, flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ class _File:
 def _read_on(
     report: Report, counters: _Counters, files: list[_File], chance: random.Random, ready: int
 ) -> None:
-    """Until stdin ends; then what is left, the first target first: a reader of maps ends with the first SIGBUS."""
+    """Until stdin ends; then what is left, in order: a reader of maps ends with the first SIGBUS."""
     over = select.poll()
     over.register(0, select.POLLIN | select.POLLHUP)
     alive = dict.fromkeys(files)

@@ -97,7 +97,10 @@ def _model(megabytes: int) -> TinyModel:
         "vocab_size": SIZE,
     }
     words = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
-    files = {"tokenizer.model": sentencepiece(), "tokenizer_config.json": json.dumps(words)}
+    files: dict[str, str | bytes] = {
+        "tokenizer.model": sentencepiece(),
+        "tokenizer_config.json": json.dumps(words),
+    }
     return TinyModel(NAME, config, shards=2, files=files)
 
 
@@ -145,10 +148,10 @@ def compare(subject: Subject, mountpoint: Path, chance: random.Random) -> int:
             os.posix_fadvise(served, 0, 0, os.POSIX_FADV_RANDOM)
             if (size := os.fstat(served).st_size) != target.size:
                 raise WrongBytes(f"{target.name} has {size} bytes, not {target.size}")
-        pieces = [(pair, number) for pair in pairs for number in range(pair[0].chunks)]
+        pieces = [(*pair, number) for pair in pairs for number in range(pair[0].chunks)]
         chance.shuffle(pieces)
         with ThreadPoolExecutor(4) as pool:
-            compared = sum(pool.map(lambda piece: _compared(*piece[0], piece[1]), pieces))
+            compared = sum(pool.map(_compared, pieces))
         for _, served, _ in pairs:
             os.posix_fadvise(served, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
@@ -158,7 +161,8 @@ def compare(subject: Subject, mountpoint: Path, chance: random.Random) -> int:
     return compared
 
 
-def _compared(target: Target, served: int, reference: int, chunk: int) -> int:
+def _compared(piece: tuple[Target, int, int, int]) -> int:
+    target, served, reference, chunk = piece
     got, right = (os.pread(each, CHUNK, chunk * CHUNK) for each in (served, reference))
     if got != right:
         raise WrongBytes(f"{target.name}: {difference(chunk * CHUNK, got, right)}")
