@@ -4,6 +4,9 @@
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
+#   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
+#   kills    five hundred SIGKILLs under eight readers, every byte compared after each; KILLS='--kills 50'
+#   stress   fio and stress-ng (installed if missing) against a mount, 35 minutes; STRESS='--seconds 5'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -42,6 +45,17 @@ $(VENV)/.installed: pyproject.toml .ci/packages.sh
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+.PHONY: soak kills stress
+soak: $(VENV)/.installed
+	$(RUN) -m tests.heavy.fsx --operations 1000000 $(SOAK)
+
+kills: $(VENV)/.installed
+	$(RUN) -m tests.heavy.kills --kills 500 $(KILLS)
+
+stress: $(VENV)/.installed
+	command -v fio stress-ng >/dev/null || apt-get install -y -qq --no-install-recommends fio stress-ng
+	$(RUN) -m tests.heavy.stress --seconds 60 $(STRESS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,14 +1,13 @@
 """Other people's readers against a mount: `make stress`, or python -m tests.heavy.stress --seconds 60
 
-fio reads five targets at random (psync, mmap, libaio with O_DIRECT, io_uring; 1, 8 and 32 jobs) and stress-ng's
-stressors read files and directories, each for some time, from a store and a memory that are too small. No error,
-a daemon that lives and logs no warning, its memory flat; then every byte is compared. Raises AssertionError.
+fio reads five targets at random (psync, mmap, libaio with O_DIRECT, io_uring; 1, 8 and 32 jobs), stress-ng's
+stressors read files and directories, each for some time, from a store and a memory that are too small. No
+error, a daemon that lives and logs no warning, flat memory; then every byte is compared. Raises AssertionError.
 
 Of stress-ng, `fstat` can be told a directory and `sysinfo` asks every mount; `sysfs` (which opens, reads, maps
-and polls every file) and `getdent` read a fixed place, where the mount is bound in a mount namespace of their
+and polls each file) and `getdent` read a fixed place, where the mount is bound in a mount namespace of their
 own. Its readahead, seek, sendfile, splice, tee, mmap, mincore, handle, open, dir, copy-file and iomix first
-make and write a file of their own, which cannot be here; tests.heavy.fsx has those calls. No other stressor
-reads what it finds.
+make and write a file of their own, which cannot be here; tests.heavy.fsx has those calls.
 """
 
 from __future__ import annotations
@@ -84,7 +83,9 @@ class Memory:
         times, sizes = zip(*self.samples[third:], strict=True)
         slope = statistics.linear_regression(times, sizes).slope * 60
         second, last = statistics.median(sizes[:third]), statistics.median(sizes[third:] or sizes)
-        told = f"resident {second / 1e6:.1f} MB, then {last / 1e6:.1f} MB; slope {slope / 1e6:+.2f} MB a minute"
+        told = (
+            f"resident {second / 1e6:.1f} MB, then {last / 1e6:.1f} MB; slope {slope / 1e6:+.2f} MB a minute"
+        )
         assert last - second <= max(_FLAT, second / 10), f"memory grows: {told}"
         return f"{told}; at most {max(size for _, size in self.samples) / 1e6:.1f} MB"
 
@@ -110,7 +111,7 @@ def stressors(daemon: Daemon) -> dict[str, list[str]]:
     """stress-ng's read-side stressors by name: the command of each, without its time."""
     # The mount in the place that the stressor reads, for it alone.
     bound = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys && exec "$@"', str(daemon.mountpoint)]
-    common = ["stress-ng", "--verify", "--quiet"]
+    common = ["stress-ng", "--verify"]
     directory = str(daemon.mountpoint / NAME)
     return {
         "fstat": [*common, "--fstat", _COUNT, "--fstat-dir", directory],
