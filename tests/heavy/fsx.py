@@ -54,7 +54,8 @@ class Run:
         """Whether no operation has begun for so long that none will end; that is a failure."""
         if time.monotonic() - self.moved < _PATIENCE:
             return False
-        self.failures.append(f"no operation has ended for {_PATIENCE} s")
+        if not self.failures:
+            self.failures.append(f"no operation has begun for {_PATIENCE:g} s")
         return True
 
     def carry_out(self, thread: int, operations: int) -> None:

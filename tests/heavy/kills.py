@@ -92,8 +92,8 @@ class Run:
 
     def started(self) -> Daemon:
         """A daemon that serves; its store never has room for all, so that it writes on and on."""
-        limit = max(4 * CHUNK, self.subject.translated_bytes * 3 // 4)
-        options = ("--cache-memory", "16M", "--cache-size", str(limit), "--cache-min-free", "1M")
+        limit = max(4 * CHUNK, self.subject.translated_bytes // 2)
+        options = ("--cache-memory", "8M", "--cache-size", str(limit), "--cache-min-free", "1M")
         command = subject.mounting(self.subject, self.mountpoint, self.fuse, self.cache, *options)
         log_file = self.work / "daemon.log"
         with log_file.open("wb") as log:

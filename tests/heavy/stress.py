@@ -2,12 +2,13 @@
 
 fio reads five targets at random (psync, mmap, libaio with O_DIRECT, io_uring; 1, 8 and 32 jobs), stress-ng's
 stressors read files and directories, each for some time, from a store and a memory that are too small. No
-error, a daemon that lives and logs no warning, flat memory; then every byte is compared. Raises AssertionError.
+error, a daemon that lives and logs no warning, flat memory; then every byte is compared. Raises
+AssertionError.
 
-Of stress-ng, `fstat` can be told a directory and `sysinfo` asks every mount; `sysfs` (which opens, reads, maps
-and polls each file) and `getdent` read a fixed place, where the mount is bound in a mount namespace of their
-own. Its readahead, seek, sendfile, splice, tee, mmap, mincore, handle, open, dir, copy-file and iomix first
-make and write a file of their own, which cannot be here; tests.heavy.fsx has those calls.
+Of stress-ng, `fstat` can be told a directory and `sysinfo` asks every mount; `sysfs` (which opens, reads,
+maps and polls each file) and `getdent` read a fixed place, where the mount is bound in a mount namespace of
+their own. Its readahead, seek, sendfile, splice, tee, mmap, mincore, handle, open, dir, copy-file and iomix
+first make and write a file of their own, which cannot be here; tests.heavy.fsx has those calls.
 """
 
 from __future__ import annotations
