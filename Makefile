@@ -5,6 +5,9 @@
 #   check    style, types and tests: what .ci/run calls
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
 #   store-pressure  the store on a disk of 256 MiB against a working set of 2 GiB (as root)
+#   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
+#   kills    five hundred SIGKILLs under eight readers, every byte compared after each; KILLS='--kills 50'
+#   stress   fio and stress-ng (installed if missing) against a mount, 35 minutes; STRESS='--seconds 5'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -46,6 +49,18 @@ $(VENV)/.installed: pyproject.toml .ci/packages.sh
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+.PHONY: soak kills stress
+soak: $(VENV)/.installed
+	$(RUN) -m tests.heavy.fsx --operations 1000000 $(SOAK)
+
+kills: $(VENV)/.installed
+	$(RUN) -m tests.heavy.kills --kills 500 $(KILLS)
+
+stress: $(VENV)/.installed
+	{ command -v fio && command -v stress-ng; } >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends fio stress-ng; }
+	$(RUN) -m tests.heavy.stress --seconds 60 $(STRESS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 
 log = logging.getLogger(__name__)
 
-_SCRIPT = 'read -r line || exec umount -l -- "$1"'
+# Another daemon may have taken the mount over by the time that this one comes to run: that mount answers.
+_SCRIPT = 'read -r line || stat -f -- "$1" >/dev/null 2>&1 || exec umount -l -- "$1"'
 
 
 @contextmanager
