@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def main() -> int:
     options.add_argument("--json", type=Path, help="write the figures there as well")
     options.add_argument("--strict", action="store_true", help="exit with 1 where a target does not hold")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # unmount, remove
     unknown = set(chosen.scenario) - set(names)
     if unknown:
         options.error(f"no such scenario: {', '.join(sorted(unknown))}")

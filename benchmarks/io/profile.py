@@ -1,8 +1,8 @@
 """Where a daemon's time goes: a sampling profile by py-spy, summed up by what the innermost frame is for.
 
-Only threads that do something are counted: they run, or wait for the disk or for a processor. Waiting for the
-GIL, for a lock or for a request is none of it. On a machine that is otherwise busy the sum may be more than the
-processors could give. Needs `benchmarks/tools.sh`; without py-spy there is one row that says so.
+Only threads that do something are counted: they run, or wait for the disk or for a processor. Waiting for
+the GIL, for a lock or for a request is none of it. On a machine that is otherwise busy the sum may be more
+than the processors could give. Needs `benchmarks/tools.sh`; without py-spy there is one row that says so.
 """
 
 from __future__ import annotations

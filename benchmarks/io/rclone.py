@@ -33,6 +33,7 @@ def rclone_mounted(source: Path, work: Path, mode: str) -> Iterator[Path]:
             time.sleep(0.01)
         yield mount
     finally:
+        subprocess.run(["fusermount3", "-uz", str(mount)], check=False, capture_output=True)
         process.terminate()
         process.wait(30)
         subprocess.run(["rm", "-rf", str(work / "rclone-cache")], check=True)
