@@ -4,6 +4,8 @@
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
+#   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
+#   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -11,7 +13,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench oracle clean
+.PHONY: demo test check style types bench bench-io bench-memory oracle clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -32,6 +34,13 @@ types: $(VENV)/.installed
 bench: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m benchmarks
+
+bench-io: $(VENV)/.installed
+	./benchmarks/tools.sh
+	$(RUN) -m benchmarks.io $(ARGS)
+
+bench-memory: $(VENV)/.installed
+	$(RUN) -m benchmarks.memory $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -7,7 +7,7 @@ was measured.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,13 @@ def write(path: Path, facts: Mapping[str, Any], found: Mapping[str, Findings]) -
     path.write_text(json.dumps({**facts, "scenarios": scenarios}, indent=2) + "\n")
 
 
-def missed(found: Iterable[Findings]) -> int:
-    """How many targets do not hold."""
-    return sum(not target.holds for findings in found for target in findings.targets)
+def summary(console: Console, found: Mapping[str, Findings]) -> int:
+    """Show the targets that do not hold, of all scenarios; returns how many there are."""
+    targets = [target for findings in found.values() for target in findings.targets]
+    misses = [target for target in targets if not target.holds]
+    console.rule(f"{len(targets) - len(misses)} of {len(targets)} targets hold")
+    console.print(*map(str, misses), sep="\n", markup=False, highlight=False)
+    return len(misses)
 
 
 def _shown(value: object) -> str:

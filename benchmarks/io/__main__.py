@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import synthetic
-from benchmarks.findings import Findings, missed, write
+from benchmarks.findings import Findings, summary, write
 from benchmarks.io import merging, paging, passthrough, sharing, translation
 from benchmarks.io.setting import Setting
 from benchmarks.reading import reclaims
@@ -70,10 +70,8 @@ def main() -> int:
             found[scenario].show(console)
     if chosen.json:
         write(chosen.json, facts, found)
-    console.rule("all targets")
-    for findings in found.values():
-        console.print(*map(str, findings.targets), sep="\n", markup=False, highlight=False)
-    return 1 if chosen.strict and missed(found.values()) else 0
+    misses = summary(console, found)
+    return 1 if chosen.strict and misses else 0
 
 
 def _facts(work: Path, chosen: argparse.Namespace) -> dict[str, object]:
