@@ -8,6 +8,8 @@
 #   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
 #   kills    five hundred SIGKILLs under eight readers, every byte compared after each; KILLS='--kills 50'
 #   stress   fio and stress-ng (installed if missing) against a mount, 35 minutes; STRESS='--seconds 5'
+#   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
+#   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -15,7 +17,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench oracle store-pressure clean
+.PHONY: demo test check style types bench bench-io bench-memory oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -36,6 +38,13 @@ types: $(VENV)/.installed
 bench: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m benchmarks
+
+bench-io: $(VENV)/.installed
+	./benchmarks/tools.sh
+	$(RUN) -m benchmarks.io $(ARGS)
+
+bench-memory: $(VENV)/.installed
+	$(RUN) -m benchmarks.memory $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -1,0 +1,119 @@
+"""Item 1: cold translation, against the kernels alone: what do FUSE, engine and store add?
+
+The same layout is translated by as many threads without any of these (`bare.py`), in turns with readings
+through a fresh mount, the source in the page cache; with the store on disk and without it.
+Target: the difference is at most 15 % of the wall time. A sampling profile says where the rest goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.findings import Findings, Row, at_most
+from benchmarks.io.profile import recorded
+from benchmarks.io.setting import Setting
+from benchmarks.reading import sequential, warm
+
+TARGETS = ("model.gguf-q8_0", "model.gguf-f16")
+_WAYS = {
+    "mfusepy": ("--fuse", "mfusepy"),
+    "mfusepy, no store": ("--fuse", "mfusepy", "--no-cache"),
+    "kernel": ("--fuse", "kernel"),
+    "kernel, no store": ("--fuse", "kernel", "--no-cache"),
+}
+_BARE = "translation alone"
+_WANTED = 15.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Seconds for one file: by the clock, of the daemon's (or bare process's) processors, of the reader's."""
+
+    wall: float
+    cpu: float
+    reader: float = 0.0
+
+
+def run(setting: Setting) -> Findings:
+    """Both types in all four ways, and a profile of each type."""
+    found = Findings()
+    for name in TARGETS:
+        ways = [_BARE, *_WAYS]
+        samples: dict[str, list[Sample]] = {way: [] for way in ways}
+        for _ in range(setting.repeat):
+            for way in ways:
+                samples[way].append(_bare(setting, name) if way == _BARE else _mounted(setting, name, way))
+        _tell(setting, name, samples, found)
+        for way in ("mfusepy", "kernel"):
+            found.tables[f"{name}: where the daemon's time goes ({way})"] = profiled(
+                setting, name, _WAYS[way]
+            )
+    return found
+
+
+def profiled(setting: Setting, name: str, flags: Sequence[str]) -> list[Row]:
+    """Thread-seconds of the daemon by category while it translates one file."""
+    with setting.mounted(*flags) as daemon:
+        path = _ready(setting, setting.path(daemon, name))
+        with recorded(daemon.pid, setting.work) as profile:
+            started = time.monotonic()
+            sequential(path)
+            wall = time.monotonic() - started
+    return profile.rows(wall)
+
+
+def _tell(setting: Setting, name: str, samples: dict[str, list[Sample]], found: Findings) -> None:
+    rows = found.tables[f"{name}, cold, source in the page cache, {setting.workers} workers"] = []
+    alone = _medians(samples[_BARE])
+    for way, taken in samples.items():
+        shown = _medians(taken)
+        overhead = 100 * (shown.wall - alone.wall) / shown.wall
+        row: Row = {"by": way, "seconds": shown.wall, "overhead, %": overhead}
+        # These say the same on a machine that has more to do.
+        row |= {"processor seconds": shown.cpu, "of the reader": shown.reader}
+        rows.append(row | {"more than alone, %": 100 * (shown.cpu + shown.reader - alone.cpu) / alone.cpu})
+        if way != _BARE:
+            title = f"cold {name.removeprefix('model.gguf-')}, {way}: overhead of the wall time"
+            found.targets.append(at_most(title, overhead, _WANTED, " %"))
+
+
+def _medians(samples: Sequence[Sample]) -> Sample:
+    return Sample(*(median(column) for column in zip(*map(astuple, samples), strict=True)))
+
+
+def _bare(setting: Setting, name: str) -> Sample:
+    warm(setting.sources)
+    command = [sys.executable, "-m", "benchmarks.io.bare", str(setting.model), name, str(setting.workers)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return Sample(told["wall"], told["cpu"])
+
+
+def _mounted(setting: Setting, name: str, way: str) -> Sample:
+    with setting.mounted(*_WAYS[way]) as daemon:
+        path = _ready(setting, setting.path(daemon, name))
+        before, own = daemon.cpu(), _own_cpu()
+        started = time.monotonic()
+        sequential(path)
+        wall = time.monotonic() - started
+        return Sample(wall, daemon.cpu() - before, _own_cpu() - own)
+
+
+def _ready(setting: Setting, path: Path) -> Path:
+    """Planned, and the source in the page cache: what is left is to translate."""
+    os.close(os.open(path, os.O_RDONLY))
+    warm(setting.sources)
+    return path
+
+
+def _own_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
