@@ -59,7 +59,6 @@ $(VENV)/.installed: pyproject.toml .ci/packages.sh
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-.PHONY: soak kills stress
 soak: $(VENV)/.installed
 	$(RUN) -m tests.heavy.fsx --operations 1000000 $(SOAK)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
@@ -20,15 +21,34 @@ from translators.recipes import Recipe, nbytes
 MAGIC, VERSION = b"GGUF", 3
 DEFAULT_ALIGNMENT = 32
 ALIGNMENT_KEY = "general.alignment"
+_OFFSET = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GgufTensor:
-    """A tensor of the file: its name, its shape (row-major) there, and how it is made."""
+    """A tensor of the file: its name, its shape (row-major) there, and how it is made.
+
+    May be part of several files: what is the same in all of them is computed once.
+    """
 
     name: str
     shape: tuple[int, ...]
     recipe: Recipe
+
+    @cached_property
+    def parts(self) -> tuple[bytes, TensorBytes, int]:
+        """Its entry in the header up to the offset, its bytes, and how many these are.
+
+        Raises Unsupported for a type GGUF has not.
+        """
+        kind = self.recipe.dtype.gguf
+        if kind is None:
+            reason = f"a GGUF cannot hold {self.recipe.dtype.name}"
+            raise Unsupported(reason, place=f"tensor {self.name}")
+        name, rank = self.name.encode("utf-8", "surrogateescape"), len(self.shape)
+        form = f"<Q{len(name)}sI{rank}QI"
+        info = struct.pack(form, len(name), name, rank, *reversed(self.shape), kind)
+        return info, TensorBytes(self.name, self.recipe), nbytes(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -46,28 +66,21 @@ class GgufFile:
 
     def layout(self, files: tuple[FileIdentity, ...]) -> Layout:
         """The file, bound to the source files `files`. Raises Unsupported for a type GGUF has not."""
-        infos, data, offset = [], list[Segment](), 0
+        alignment, offset = self.alignment, 0
+        infos: list[bytes] = []
+        data: list[Segment] = []
         for tensor in self.tensors:
-            infos.append(_info(tensor, offset))
-            size = nbytes(tensor.recipe)
-            padding = -size % self.alignment
-            data += (TensorBytes(tensor.name, tensor.recipe), Zeros(padding))
+            info, content, size = tensor.parts
+            infos += (info, _OFFSET.pack(offset))
+            data.append(content)
+            padding = -size % alignment
+            if padding:
+                data.append(Zeros(padding))
             offset += size + padding
         counts = struct.pack("<IQQ", VERSION, len(self.tensors), len(self.key_values))
         header = b"".join((MAGIC, counts, self.key_values.encoded(), *infos))
-        header += bytes(-len(header) % self.alignment)
+        header += bytes(-len(header) % alignment)
         return Layout(files, (LiteralBytes(header), *data))
-
-
-def _info(tensor: GgufTensor, offset: int) -> bytes:
-    recipe = tensor.recipe
-    if recipe.dtype.gguf is None:
-        raise Unsupported(f"a GGUF cannot hold {recipe.dtype.name}", place=f"tensor {tensor.name}")
-    name = tensor.name.encode("utf-8", "surrogateescape")
-    return struct.pack(
-        f"<Q{len(name)}sI{len(tensor.shape)}QIQ",
-        len(name), name, len(tensor.shape), *reversed(tensor.shape), recipe.dtype.gguf, offset,
-    )  # fmt: skip
 
 
 def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import cached_property
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, compress
 
 import msgspec
 
@@ -78,8 +78,9 @@ class Layout:
 
     def __init__(self, files: tuple[FileIdentity, ...], segments: tuple[Segment, ...]) -> None:
         self.files = files
-        self.segments = tuple(segment for segment in segments if segment.length)
-        self._starts = list(accumulate((segment.length for segment in self.segments), initial=0))
+        lengths = [segment.length for segment in segments]
+        self.segments = tuple(compress(segments, lengths))
+        self._starts = list(accumulate(filter(None, lengths), initial=0))
         self.size = self._starts.pop()
         self.sources = SourceFiles(files)
 

@@ -34,10 +34,20 @@ class Plan:
         """The exact bytes, planned; each call makes a layout of its own."""
         return self.make()
 
-    @cached_property
+    @property
     def size(self) -> int:
         """The exact size in bytes."""
-        return self.make().size
+        return self._told[0]
+
+    @property
+    def identity(self) -> str:
+        """The identity of its layout."""
+        return self._told[1]
+
+    @cached_property
+    def _told(self) -> tuple[int, str]:
+        layout = self.make()
+        return layout.size, layout.identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class Engine:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """The lock, for what may let go of a layout; its files are closed after it, as a source may take long."""
+        """The lock, for what may let go of a layout; its files are closed afterwards, which may take long."""
         with self._condition:
             yield
             unused, self._unused = self._unused, []

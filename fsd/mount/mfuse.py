@@ -18,7 +18,9 @@ import secrets
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 # mfusepy prefers libfuse 2 where both are installed, and decides while it is imported.
@@ -65,19 +67,37 @@ def _operation(method: Callable[Concatenate[Adapter, P], R]) -> Callable[Concate
     return guarded
 
 
+_FILL_PLUS = 2  # the attributes of an entry are whole: FUSE_FILL_DIR_PLUS
+_DIRECTORIES_KEPT = 1 << 14
+
 _memory = ctypes.pythonapi.PyMemoryView_FromMemory
 _memory.argtypes, _memory.restype = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int), ctypes.py_object
 _FOR_WRITING = 0x200  # PyBUF_WRITE
 
 
 class _Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
-    """mfusepy's, but that bytes are read straight into libfuse's memory, where it would have copied them."""
+    """mfusepy's, but that bytes are read straight into libfuse's memory, where it would have copied them, and
+    that a listing brings all that stat tells of each entry, where the kernel asks for it.
+    """
 
     def read(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:
         """libfuse's memory is good until the return: the view ends with it."""
         with _memory(buffer, size, _FOR_WRITING) as into:
             found: int = self.operations.read(info.contents.fh, offset, into)
             return found
+
+    def readdir_fuse_3(  # noqa: PLR0917  # the binding's own order
+        self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any, flags: int
+    ) -> int:
+        """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
+        status = mfusepy.c_stat()
+        entries = self.operations.readdir(path, info.contents.fh, offset=offset, plus=bool(flags))
+        for name, attributes, following in entries:
+            mfusepy.set_st_attrs(status, attributes, use_ns=True)
+            plus = _FILL_PLUS if "st_size" in attributes else 0
+            if fill(buffer, os.fsencode(name), status, following, plus):
+                break
+        return 0
 
 
 class Adapter:
@@ -100,6 +120,8 @@ class Adapter:
         self._names = Names(lambda: int(mfusepy.fuse_get_context()[2]))
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
+        self._listings: dict[int, _Listing] = {}
+        self._directories: dict[str, tuple[int, float]] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._mountpoint = ""
         self._fuse: int | None = None
@@ -168,17 +190,47 @@ class Adapter:
 
     @_operation
     def opendir(self, path: str) -> int:
-        """The inode number serves as the handle."""
-        return self._resolve(path).ino
+        """A handle, by which a listing knows where it is."""
+        number = next(self._numbers)
+        self._listings[number] = _Listing(self._directory(path), path.rstrip("/"))
+        return number
 
     @_operation
-    def readdir(self, path: str | None, ino: int) -> Iterator[tuple[str, dict[str, int], int]]:
-        """Names with type and inode number; mfusepy takes no more."""
-        dots = {".": ino, "..": self._tree.ROOT}
-        listing = [(name, {"st_mode": stat.S_IFDIR, "st_ino": number}, 0) for name, number in dots.items()]
-        for name, entry in self._tree.entries(ino):
-            listing.append((name, {"st_mode": _mode(entry), "st_ino": entry.ino}, 0))
-        return iter(listing)
+    def readdir(
+        self, path: str | None, number: int, *, offset: int = 0, plus: bool = False
+    ) -> Iterator[tuple[str, dict[str, int], int]]:
+        """Names with type and inode number, and where the next one is; `plus`: with everything.
+
+        From the start the directory is looked at anew. What the kernel knows otherwise is told by a look-up.
+        """
+        listing = self._listings[number]
+        if offset == 0 or listing.entries is None:
+            listing.entries = self._tree.entries(listing.ino)
+        return self._told(listing, listing.entries, offset, plus=plus)
+
+    def _told(
+        self, listing: _Listing, entries: list[tuple[str, Attributes]], offset: int, *, plus: bool
+    ) -> Iterator[tuple[str, dict[str, int], int]]:
+        dots = {".": listing.ino, "..": self._tree.ROOT}
+        for at, (name, ino) in enumerate(dots.items(), 1):
+            if at > offset:
+                yield name, {"st_mode": stat.S_IFDIR, "st_ino": ino}, at
+        done = max(0, offset - len(dots))
+        for at, (name, entry) in enumerate(entries[done:], len(dots) + done + 1):
+            path = f"{listing.path}/{name}"
+            if entry.kind == "directory":
+                whole = plus
+                if plus:
+                    self._believe(path, entry.ino)
+            else:
+                whole = plus and self._names.may_tell(path, entry.ino)
+            yield name, self._stat(entry) if whole else {"st_mode": _mode(entry), "st_ino": entry.ino}, at
+
+    @_operation
+    def releasedir(self, path: str | None, number: int) -> int:
+        """The listing is over."""
+        del self._listings[number]
+        return 0
 
     @_operation
     def open(self, path: str, fi: Any) -> int:
@@ -235,7 +287,8 @@ class Adapter:
             value = self._tree.xattrs(self._resolve(path).ino).get(name)
             if value is not None:
                 return value
-        raise Answer(errno.ENODATA)
+        # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
+        raise Answer(errno.ENODATA if name.startswith("user.") else errno.EOPNOTSUPP)
 
     @_operation
     def listxattr(self, path: str) -> list[str]:
@@ -269,11 +322,29 @@ class Adapter:
     chmod = chown = setxattr = removexattr = fallocate = _refuse
 
     def _resolve(self, path: str) -> Attributes:
-        """Walks the path: the kernel already keeps what look-ups answered."""
-        found = None
-        for part in filter(None, path.split("/")):
-            found = self._tree.lookup(found.ino if found else self._tree.ROOT, part)
-        return found or self._tree.attributes(self._tree.ROOT)
+        """Looks the path's last part up."""
+        parent, _, name = path.rstrip("/").rpartition("/")
+        if not name:
+            return self._tree.attributes(self._tree.ROOT)
+        return self._tree.lookup(self._directory(parent), name)
+
+    def _directory(self, path: str) -> int:
+        """The inode number of a directory; believed for as long as the kernel would."""
+        if not path.strip("/"):
+            return self._tree.ROOT
+        ino, until = self._directories.get(path, (0, 0.0))
+        if time.monotonic() >= until:
+            found = self._resolve(path)
+            if found.kind != "directory":
+                raise Answer(errno.ENOTDIR)
+            ino = found.ino
+            self._believe(path, ino)
+        return ino
+
+    def _believe(self, path: str, ino: int) -> None:
+        if len(self._directories) >= _DIRECTORIES_KEPT:
+            self._directories.clear()
+        self._directories[path] = ino, time.monotonic() + TIMEOUT_SECONDS
 
     def _stat(self, attributes: Attributes) -> dict[str, int]:
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), attributes.mtime_ns)
@@ -287,6 +358,15 @@ class Adapter:
             "st_blksize": BLOCK_SIZE,
             "st_blocks": -(-attributes.allocated // SECTOR),
         }
+
+
+@dataclass
+class _Listing:
+    """An open directory, and its entries once they were asked for."""
+
+    ino: int
+    path: str
+    entries: list[tuple[str, Attributes]] | None = None
 
 
 def _mode(attributes: Attributes) -> int:

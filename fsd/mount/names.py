@@ -79,6 +79,18 @@ class Names:
             with self._lock:
                 self._names.setdefault(path, Name(ino))
 
+    def may_tell(self, path: str, ino: int) -> bool:
+        """Whether a listing may tell the kernel that `path` is `ino`: it believes so, or knows no such path.
+
+        A listing is read in pieces, and perhaps never to its end: a change must not be told by it.
+        """
+        with self._lock:
+            name = self._names.get(path)
+            if name is None and not self._forgotten:
+                self._forget_idle()
+                name = self._names[path] = Name(ino)
+            return name is not None and name.told == ino
+
     def opened(self, path: str, version: Version) -> tuple[Name, bool] | None:
         """Note a handle; gives the name to release, and whether the kernel may keep its pages.
 

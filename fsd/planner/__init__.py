@@ -3,6 +3,7 @@
     planner = Planner(cache_directory, seconds=120, memory=4 << 30)
     planner.listing(path)          # names, sizes, refusals
     planner.layout(path, name)     # the bytes of one form
+    planner.prepare(path)          # have the listing made; does not wait for it
 
 Parsing a model's files takes seconds for a big vocabulary, and whatever a stranger put there; so it
 happens in a process with limits of memory and time (invariant I11), whose only power is to answer. Who
@@ -19,19 +20,20 @@ Knows nothing of names under a mount, nor of how a plan is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from fsd.errors import PlanningCrash
+from fsd.errors import PlanningCrash, StaleHandle
 from fsd.planner.cache import PlanCache
 from fsd.planner.identity import identities, key_of
 from fsd.planner.messages import (
@@ -51,7 +53,9 @@ from translators.model import FileIdentity
 __all__ = ["Entry", "Failure", "FileIdentity", "Listing", "Planner", "RefusedEntry"]
 
 TRANSLATORS = "fsd.planner.worker:of_translators"
-PROCESSES = 2
+# Planning ahead keeps every processor busy, and leaves a process for who waits.
+AHEAD = len(os.sched_getaffinity(0))
+PROCESSES = AHEAD + 1
 
 # A failure may pass (memory that was short): try again after this long, in seconds.
 _FAILURE_KEPT = 60.0
@@ -95,6 +99,7 @@ class Planner:
         self._listings: OrderedDict[str, Listing] = OrderedDict()
         self._layouts: OrderedDict[tuple[str, str], tuple[Layout, int]] = OrderedDict()
         self._failures: dict[tuple[str, str | None], tuple[Failure, float]] = {}
+        self._ahead = ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="prismfs-plan")
 
     @property
     def started(self) -> int:
@@ -126,6 +131,11 @@ class Planner:
                 return known[0]
         return self._once((key, name), lambda: self._layout(source, key, name))
 
+    def prepare(self, path: str | os.PathLike[str]) -> None:
+        """Have the listing made that will be asked for soon. One process stays free for who waits."""
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            self._ahead.submit(self._prepare, path)
+
     def failures(self) -> list[Failure]:
         """What has lately failed."""
         now = time.monotonic()
@@ -134,7 +144,13 @@ class Planner:
 
     def close(self) -> None:
         """End the planning processes; who waits for one gets an error."""
+        self._ahead.shutdown(wait=False, cancel_futures=True)
         self._processes.close()
+
+    def _prepare(self, path: str | os.PathLike[str]) -> None:
+        # Whoever asks for the listing is told what is wrong.
+        with contextlib.suppress(OSError, PlanningCrash, StaleHandle):
+            self.listing(path)
 
     def _key(self, source: str) -> str:
         return key_of(source, identities(source), self._provider)

@@ -51,26 +51,26 @@ def key_of(path: str, files: tuple[FileIdentity, ...], provider: str) -> str:
 
 @cache
 def code() -> str:
-    """A digest of the package that plans: a plan of other code is not taken for one of this."""
+    """A digest of the code that plans and tells plans: a plan of other code is not taken for one of this."""
     digest = blake2b(digest_size=16)
-    root = Path(translators.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
-        digest.update(path.read_bytes())
+    for root in (Path(translators.__file__).parent, Path(__file__).parent):
+        for path in sorted(root.rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0")
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def _regular(folder: str) -> Iterator[FileIdentity]:
-    for directory in (folder, os.path.join(folder, _TEMPLATES)):
+    for directory in (os.fsencode(folder), os.fsencode(os.path.join(folder, _TEMPLATES))):
         try:
-            with os.scandir(directory) as entries:
-                paths = sorted(entry.path for entry in entries)
+            names = sorted(os.listdir(directory))  # noqa: PTH208  # bytes, which a Path has none of
         except OSError:
             continue
-        for path in paths:
+        for name in names:
+            path = directory + b"/" + name
             try:
                 status = os.stat(path)
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FileIdentity.from_stat(os.fsencode(path), status)
+                yield FileIdentity.from_stat(path, status)

@@ -39,11 +39,13 @@ _KINDS: dict[str, Callable[..., Exception]] = {
 class Entry(msgspec.Struct, frozen=True):
     """A form that a model has: its file name, its exact size, and in a few words what it is.
 
+    identity: that of its layout, by which the store knows its bytes without the layout at hand.
     own: it holds the source's values in their own precision.
     """
 
     name: str
     size: int
+    identity: str
     describe: str
     own: bool = False
 

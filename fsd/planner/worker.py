@@ -91,7 +91,7 @@ class Worker:
         for name, plan in self._plans.items():
             try:
                 if isinstance(plan, Plan):
-                    entries.append(Entry(name, plan.size, shown(plan.describe), plan.own))
+                    entries.append(Entry(name, plan.size, plan.identity, shown(plan.describe), plan.own))
                 else:
                     refusals.append(RefusedEntry(name, shown(plan.reason), shown(plan.remedy)))
             except TranslationError as error:

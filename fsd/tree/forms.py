@@ -46,6 +46,7 @@ class Forms:
             if kind is not None:
                 aliases.append(Form(f"{ALIASES}/{model}-{kind.upper()}.gguf", entry, listed))
         self.all += aliases
+        self._inside: dict[str, tuple[list[Form], list[str]]] = {}
         self._exact = {form.path: form.entry for form in self.all}
         self._folded = {
             form.path.casefold(): form.entry for form in self.all if type_of(form.entry.name) is not None
@@ -66,6 +67,11 @@ class Forms:
 
     def inside(self, directory: str) -> tuple[list[Form], list[str]]:
         """What a listing of `directory` ("" for the model's own) shows: files, and names of directories."""
+        if directory not in self._inside:
+            self._inside[directory] = self._look_inside(directory)
+        return self._inside[directory]
+
+    def _look_inside(self, directory: str) -> tuple[list[Form], list[str]]:
         prefix = f"{directory}/" if directory else ""
         files: list[Form] = []
         directories: dict[str, None] = {}

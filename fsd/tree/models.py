@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from fsd.errors import StaleHandle
 from fsd.planner import Entry, Planner
@@ -23,6 +24,17 @@ _FORMS_KEPT = 4096
 Inside = ModelFolder | SourceFile | VirtualFile
 
 
+class Planned(NamedTuple):
+    """What a virtual file is, and all of its model's."""
+
+    entry: Entry
+    forms: Forms
+
+
+# What was found out about a node on the way to it, so that telling its attributes needs no second look.
+Known = os.stat_result | Planned
+
+
 class ModelFolders:
     """Names inside models, by `stored` and `planner`; GGUF types in `types` are listed."""
 
@@ -32,11 +44,11 @@ class ModelFolders:
         self._types = frozenset(types)
         self._forms: dict[ModelSource, Forms] = {}
 
-    def child(self, folder: ModelFolder, name: str) -> Inside | None:
+    def child(self, folder: ModelFolder, name: str) -> tuple[Inside, Known | None] | None:
         """What `name` is in a model's directory. Raises PlanRefused, or why the model has no forms at all."""
         found = self._stored.find(folder, name)
         if found is not None:
-            return self._node(folder, name, found)
+            return self._node(folder, name, found), found
         if name.startswith("."):  # no form has such a name; whoever probes for one need not wait for a plan
             return None
         path = folder.below(name)
@@ -45,23 +57,28 @@ class ModelFolders:
             raise forms.listing.error.error()
         entry = forms.find(path)
         if entry is not None:
-            return VirtualFile(folder.model, entry.name, forms.version)
-        return ModelFolder(folder.model, path) if forms.is_directory(path) else None
+            return VirtualFile(folder.model, entry.name, forms.version), Planned(entry, forms)
+        return (ModelFolder(folder.model, path), None) if forms.is_directory(path) else None
 
-    def children(self, folder: ModelFolder) -> Iterator[tuple[str, Inside]]:
+    def children(self, folder: ModelFolder) -> Iterator[tuple[str, Inside, Known | None]]:
         """What a listing shows: source files, then virtual ones if the model can be planned."""
         seen = set()
         for name, found in self._stored.entries(folder):
             seen.add(name)
-            yield name, self._node(folder, name, found)
+            yield name, self._node(folder, name, found), found
         forms = self.forms(folder.model)
         files, directories = forms.inside(folder.inside)
         for name in directories:
             if name not in seen:
-                yield name, ModelFolder(folder.model, folder.below(name))
+                yield name, ModelFolder(folder.model, folder.below(name)), None
         for form in files:
             if form.path not in seen:
-                yield form.path, VirtualFile(folder.model, form.entry.name, forms.version)
+                file = VirtualFile(folder.model, form.entry.name, forms.version)
+                yield form.path, file, Planned(form.entry, forms)
+
+    def is_planned(self, model: ModelSource) -> bool:
+        """Whether the model's virtual files have been asked for, in whatever version."""
+        return model in self._forms
 
     def forms(self, model: ModelSource) -> Forms:
         """The model's virtual files as they are now; planned if they were not."""
@@ -73,13 +90,13 @@ class ModelFolders:
             forms = self._forms[model] = Forms(listing, model.name, self._types)
         return forms
 
-    def entry(self, file: VirtualFile) -> tuple[Entry, Forms]:
+    def entry(self, file: VirtualFile) -> Planned:
         """A virtual file's entry, if its sources are still of the same version. Raises StaleHandle."""
         forms = self.forms(file.model)
         entry = forms.find(file.name) if forms.version == file.version else None
         if entry is None:
             raise StaleHandle("the source has changed", path=shown(file.model.path), place=file.name)
-        return entry, forms
+        return Planned(entry, forms)
 
     def _node(self, folder: ModelFolder, name: str, found: os.stat_result) -> ModelFolder | SourceFile:
         if stat.S_ISDIR(found.st_mode):

@@ -16,7 +16,7 @@ Knows nothing of what is in a model's directory, nor of inodes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Places:
     ) -> None:
         self.source = source
         self._excluded = frozenset(excluded)
+        self._excluding = frozenset(str(Path(path).parent) for path in excluded)
         self._recognise = recognise
 
     def children(self, folder: Root | Folder) -> dict[str, Place]:
@@ -64,7 +65,7 @@ class Places:
 
     def child(self, folder: Root | Folder, name: str) -> Place | None:
         """What a folder shows under `name`; looks at no other."""
-        place = self._candidates(folder).get(name)
+        place = self._candidates(folder, name).get(name)
         return place() if place is not None else None
 
     def omitted(self, folder: Root | Folder) -> dict[str, str]:
@@ -83,7 +84,8 @@ class Places:
         """The files and directories in a directory; none where it cannot be read."""
         try:
             with os.scandir(path) as entries:
-                kinds = [(entry.name, _kind(entry)) for entry in entries if entry.path not in self._excluded]
+                seen = self._seen(entries) if path in self._excluding else entries
+                kinds = [(entry.name, _kind(entry)) for entry in seen]
         except OSError:
             return Contents()
         files = frozenset(name for name, kind in kinds if kind == "file")
@@ -91,12 +93,17 @@ class Places:
         lost = (name for name, kind in kinds if kind == "lost" and not name.startswith("."))
         return Contents(files, tuple(sorted(directories)), tuple(sorted(lost)))
 
+    def _seen(self, entries: Iterable[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+        return (entry for entry in entries if entry.path not in self._excluded)
+
     def is_open(self, path: str) -> bool:
         """Whether a directory may be looked into: it is not excluded, and no link back to where it lies."""
         return path not in self._excluded and not self._leads_back(path)
 
-    def _candidates(self, folder: Root | Folder) -> dict[str, Callable[[], Place | None]]:
-        """What may be in a folder, each to be looked at when called."""
+    def _candidates(
+        self, folder: Root | Folder, only: str | None = None
+    ) -> dict[str, Callable[[], Place | None]]:
+        """What may be in a folder, each to be looked at when called; of its directories perhaps one alone."""
         if isinstance(folder, Root):
             top = self._top()
             if isinstance(top, ModelSource):
@@ -105,7 +112,7 @@ class Places:
         found: dict[str, Callable[[], Place | None]] = {}
         contents = self.look(folder.path) if folder.path else Contents()
         for name in contents.directories:
-            if not hub.is_repository(name):
+            if only in (None, name) and not hub.is_repository(name):
                 found[name] = _bound(self._directory, os.path.join(folder.path, name), name)
         for repository in hub.repositories(folder.path, contents.directories):
             if repository.org:
@@ -121,7 +128,8 @@ class Places:
         for model in self._loose(contents):
             path = os.path.join(folder.path, _first_weight(model))
             # A directory of the same name is there first; the file's full name is then free.
-            name = model.name if model.name not in found else Path(path).name
+            taken = model.name in found or model.name in contents.directories
+            name = Path(path).name if taken else model.name
             found[name] = _bound(ModelSource, path, name)
         return found
 
@@ -141,6 +149,9 @@ class Places:
         repository = hub.repository(str(Path(self.source).parent), name)
         if repository is not None:
             return self._repository(repository) or Folder(self.source)
+        contents = self.look(self.source)
+        if not self._recognise(contents.files):
+            return Folder(self.source)
         place = self._directory(self.source, hub.name_of_snapshot(self.source) or name)
         return place or Folder(self.source)
 
@@ -209,8 +220,10 @@ def _bound(make: Callable[..., Place | None], *arguments: str | hub.Repository) 
 
 def _kind(entry: os.DirEntry[str]) -> str:
     try:
-        if entry.is_file() or entry.is_dir():
-            return "file" if entry.is_file() else "directory"
+        if entry.is_dir():
+            return "directory"
+        if entry.is_file():
+            return "file"
         return "lost" if entry.is_symlink() and not Path(entry.path).exists() else ""
     except OSError:  # a link that leads to itself
         return "lost"

@@ -42,12 +42,15 @@ class Stored:
     def entries(self, folder: ModelFolder) -> Iterator[tuple[str, os.stat_result]]:
         """Everything that the folder shows, by name, with its stat."""
         if not Path(folder.model.path).is_dir():
+            directory = str(Path(folder.model.path).parent)
             names = [] if folder.inside else sorted(self._set(folder.model.path))
         else:
-            contents = self._places.look(self.path(folder))
-            names = sorted(contents.files | set(contents.directories))
+            directory = self.path(folder)
+            contents = self._places.look(directory)
+            open_ = [d for d in contents.directories if self._places.is_open(os.path.join(directory, d))]
+            names = sorted(contents.files.union(open_))
         for name in names:
-            status = self.find(folder, name)
+            status = _stat(os.path.join(directory, name))
             if status is not None:
                 yield name, status
 

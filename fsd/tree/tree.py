@@ -12,8 +12,9 @@ from fsd.engine import Engine
 from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
 from fsd.planner import Failure, Planner
 from fsd.planner.messages import shown
+from fsd.tree.ahead import PlanAhead
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
-from fsd.tree.models import ModelFolders
+from fsd.tree.models import Known, ModelFolders, Planned
 from fsd.tree.nodes import (
     ROOT,
     Attributes,
@@ -61,7 +62,7 @@ class Tree:
         self._stored = Stored(self._places)
         self._folders = ModelFolders(self._stored, planner, types)
         self._inodes = Inodes()
-        self._identities: dict[VirtualFile, str] = {}
+        self._ahead = PlanAhead(self._prepare)
         self._started_ns = time.time_ns()
         self._told: dict[str, Callable[[], object]] = {}
 
@@ -70,8 +71,8 @@ class Tree:
 
         Raises NoSuchEntry, NotADirectory, PlanRefused, PlanningFailed, TranslationError, OSError.
         """
-        node = self._child(self._directory(parent), name)
-        return self._attributes(self._inodes.number(node), node)
+        node, known = self._child(self._directory(parent), name)
+        return self._attributes(self._inodes.number(node), node, known)
 
     def attributes(self, ino: int) -> Attributes:
         """stat of an inode. Raises StaleHandle where it is an earlier version, OSError where it is gone."""
@@ -80,9 +81,9 @@ class Tree:
     def entries(self, ino: int) -> list[tuple[str, Attributes]]:
         """What a listing of a directory shows. Of a model that cannot be planned: its source files."""
         found: list[tuple[str, Attributes]] = []
-        for name, node in self._children(self._directory(ino)):
+        for name, node, known in self._children(self._directory(ino)):
             try:
-                found.append((name, self._attributes(self._inodes.number(node), node)))
+                found.append((name, self._attributes(self._inodes.number(node), node, known)))
             except (OSError, StaleHandle):  # it went away meanwhile
                 continue
         return found
@@ -148,7 +149,7 @@ class Tree:
         for part in filter(None, path.split("/")):
             if isinstance(node, ModelFolder):
                 break  # a file of a model: the model tells
-            node = self._child(node, part) if isinstance(node, Root | Folder) else node
+            node = self._child(node, part)[0] if isinstance(node, Root | Folder) else node
             below = f"{below}/{part}" if below else part
         if isinstance(node, ModelFolder):
             return [self._report(below, node)]
@@ -166,7 +167,6 @@ class Tree:
         except BaseException:
             file.close()
             raise
-        self._identities[node] = file.identity
         self._engine.store.name(file.identity, f"{node.model.name}/{node.name}")
         return VirtualHandle(ino, file)
 
@@ -182,13 +182,16 @@ class Tree:
             raise NotADirectory("it is a file")
         return node
 
-    def _child(self, directory: Directory, name: str) -> Node:
+    def _child(self, directory: Directory, name: str) -> tuple[Node, Known | None]:
         if not name or "/" in name or "\0" in name or name in (".", ".."):
             raise NoSuchEntry("no such name", place=shown(name))
-        found: Node | None = None
         if isinstance(directory, ModelFolder):
-            found = self._folders.child(directory, name)
-        elif isinstance(directory, StatusFolder):
+            inside = self._folders.child(directory, name)
+            if inside is None:
+                raise NoSuchEntry("no such name", place=shown(name))
+            return inside
+        found: Node | None = None
+        if isinstance(directory, StatusFolder):
             found = StatusFile() if name == STATUS else None
         elif isinstance(directory, Root) and name == OWN:
             found = StatusFolder()
@@ -197,33 +200,42 @@ class Tree:
             found = _as_node(place) if place is not None else None
         if found is None:
             raise NoSuchEntry("no such name", place=shown(name))
-        return found
+        return found, None
 
-    def _children(self, directory: Directory) -> Iterator[tuple[str, Node]]:
+    def _children(self, directory: Directory) -> Iterator[tuple[str, Node, Known | None]]:
         if isinstance(directory, StatusFolder):
-            yield STATUS, StatusFile()
+            yield STATUS, StatusFile(), None
         elif isinstance(directory, ModelFolder):
+            if not directory.inside:
+                self._ahead.listed(directory.model)
             yield from self._folders.children(directory)
         else:
             if isinstance(directory, Root):
-                yield OWN, StatusFolder()
-            for name, place in self._places.children(directory).items():
-                yield name, _as_node(place)
+                yield OWN, StatusFolder(), None
+            places = self._places.children(directory)
+            self._ahead.shown([place for place in places.values() if isinstance(place, ModelSource)])
+            for name, place in places.items():
+                yield name, _as_node(place), None
 
-    def _attributes(self, ino: int, node: Node) -> Attributes:
+    def _prepare(self, model: ModelSource) -> None:
+        if not self._folders.is_planned(model):
+            self._planner.prepare(model.path)
+
+    def _attributes(self, ino: int, node: Node, known: Known | None = None) -> Attributes:
+        """stat of a node, by what is known of it from just now."""
         if isinstance(node, SourceFile):
-            found = os.stat(node.path)
+            found = known if isinstance(known, os.stat_result) else os.stat(node.path)
             if (found.st_dev, found.st_ino) != (node.device, node.inode):
                 raise StaleHandle("the file was replaced", path=shown(node.path))
             return Attributes(ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1)
         if isinstance(node, VirtualFile):
-            entry, forms = self._folders.entry(node)
-            identity = self._identities.get(node)
-            held = self._engine.held(identity) if identity else 0
+            entry, forms = known if isinstance(known, Planned) else self._folders.entry(node)
+            held = self._engine.held(entry.identity)
             return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1)
         if isinstance(node, StatusFile):
             return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
-        return Attributes(ino, "directory", 0o755, 4096, 0, self._changed(node), 2)
+        changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
+        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""

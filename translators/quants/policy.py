@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 from translators.dtypes import DTYPES, F16, F32, DType
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
 from translators.quants import can_decode, needs_imatrix
 from translators.quants.filetypes import FileType
-from translators.quants.mixtures import LOWEST, RULES, Position
+from translators.quants.mixtures import LOWEST, RULES, Position, Rule
 from translators.quants.names import OUTPUT_WEIGHT, Role, layer, may_change, role, visiting_order
 from translators.quants.subject import Subject
 
@@ -65,56 +66,96 @@ def choose(
     Raises Unsupported where llama-quantize fails: an architecture that it does not know, a type that
     needs an importance matrix, a row length that has no fallback, a source type that it cannot decode.
     """
-    choice = _Choice(tensors, file_type, Subject.of(key_values), weighted=imatrix is not None)
-    result = []
-    for tensor in sorted(tensors, key=lambda tensor: visiting_order(tensor.name)):
-        if not may_change(tensor.name, tensor.shape, choice.model.architecture):
-            result.append((tensor, tensor.dtype))
-            continue
-        dtype = choice.type_of(tensor)
-        _refuse_unweighted(tensor, dtype, file_type, imatrix)
-        if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
-            raise Unsupported(
-                f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
-            )
-        result.append((tensor, dtype))
-    return result
+    return Choices(tensors, key_values).of(file_type, imatrix=imatrix)
+
+
+class Choices:
+    """`choose` for many file types of one model: what does not depend on the type is found out once."""
+
+    def __init__(self, tensors: Sequence[QuantTensor], key_values: KeyValues) -> None:
+        self._tensors = tensors
+        self._key_values = key_values
+
+    def of(
+        self, file_type: FileType, *, imatrix: frozenset[str] | None = None
+    ) -> list[tuple[QuantTensor, DType]]:
+        """The tensors with their types, as `choose` gives them; raises what it raises."""
+        choice = _Choice(self._visited, file_type, self._subject, weighted=imatrix is not None)
+        result = []
+        for visited in self._visited:
+            tensor = visited.tensor
+            if not visited.may_change:
+                result.append((tensor, tensor.dtype))
+                continue
+            dtype = choice.type_of(visited)
+            _refuse_unweighted(visited, dtype, file_type, imatrix)
+            if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
+                raise Unsupported(
+                    f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
+                )
+            result.append((tensor, dtype))
+        return result
+
+    @cached_property
+    def _subject(self) -> Subject:
+        return Subject.of(self._key_values)
+
+    @cached_property
+    def _visited(self) -> list[_Visited]:
+        architecture = self._subject.architecture
+        return [
+            _Visited(tensor, role(tensor.name), may_change(tensor.name, tensor.shape, architecture))
+            for tensor in sorted(self._tensors, key=lambda tensor: visiting_order(tensor.name))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Visited:
+    """A tensor in visiting order, with what its name and shape say."""
+
+    tensor: QuantTensor
+    role: Role
+    may_change: bool
+
+
+@cache
+def _rules(file_type: str, kind: Role) -> tuple[Rule, ...]:
+    """The rules for a role in files of one type."""
+    return tuple(rule for rule in RULES.get(kind, ()) if file_type in rule.file_types)
 
 
 class _Choice:
     """One run over the tensors in visiting order: some rules count how many of a kind came before."""
 
     def __init__(
-        self, tensors: Sequence[QuantTensor], file_type: FileType, model: Subject, *, weighted: bool
+        self, tensors: Sequence[_Visited], file_type: FileType, model: Subject, *, weighted: bool
     ) -> None:
         self.file_type = file_type
         self.model = model
         self.weighted = weighted
-        self.tied = all(tensor.name != OUTPUT_WEIGHT for tensor in tensors)
-        self.values = sum(role(tensor.name) is Role.VALUE for tensor in tensors)
+        self.tied = all(visited.tensor.name != OUTPUT_WEIGHT for visited in tensors)
+        self.values = sum(visited.role is Role.VALUE for visited in tensors)
         self.seen: Counter[Role] = Counter()
 
-    def type_of(self, tensor: QuantTensor) -> DType:
+    def type_of(self, visited: _Visited) -> DType:
         """The type of a tensor that may change; asked once for each, in visiting order."""
         if not self.file_type.dtype.is_quantised:
             return self.file_type.dtype
-        return _fitted(tensor, DTYPES[self._wanted(tensor)])
+        return _fitted(visited.tensor, DTYPES[self._wanted(visited.tensor, visited.role)])
 
-    def _wanted(self, tensor: QuantTensor) -> str:
+    def _wanted(self, tensor: QuantTensor, kind: Role) -> str:
         """The type that the mixture wants, whether rows fit it or not."""
-        kind = role(tensor.name)
         if self.model.architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS):
             return "Q8_0"
         if kind is Role.OUTPUT or (self.tied and kind is Role.EMBEDDING):
             return self._output(tensor)
         if self.file_type.name == "mxfp4_moe":
             return "MXFP4" if self._is_expert(tensor, kind) else "Q8_0"
-        position = self._position(tensor, kind)
         wanted = self.file_type.dtype.name
-        for rule in RULES.get(kind, ()):
-            if self.file_type.name in rule.file_types and rule.when(position):
-                wanted = rule.then
-                break
+        rules = _rules(self.file_type.name, kind)
+        if rules or self.model.experts:  # whose layer must be told, whatever becomes of it
+            position = self._position(tensor, kind)
+            wanted = next((rule.then for rule in rules if rule.when(position)), wanted)
         if kind is Role.VALUE and self.file_type.name not in LOWEST:
             wanted = self._raised_value(wanted)
         if kind is Role.KEY and self.file_type.name not in LOWEST and self.model.experts == 8:
@@ -176,16 +217,17 @@ def _fitted(tensor: QuantTensor, wanted: DType) -> DType:
 
 
 def _refuse_unweighted(
-    tensor: QuantTensor, dtype: DType, file_type: FileType, imatrix: frozenset[str] | None
+    visited: _Visited, dtype: DType, file_type: FileType, imatrix: frozenset[str] | None
 ) -> None:
     """Refuse a type that is worthless without an importance matrix, where upstream refuses it.
 
     Of a tensor that has the type already nothing is asked, if there is a matrix at all.
     """
+    tensor = visited.tensor
     if imatrix is not None and (tensor.name in imatrix or dtype is tensor.dtype):
         return
     unweighted = needs_imatrix(dtype) or (dtype.name == "Q2_K" and file_type.name == "q2_k_s")
-    if unweighted and role(tensor.name) not in (Role.OUTPUT, Role.EMBEDDING):
+    if unweighted and visited.role not in (Role.OUTPUT, Role.EMBEDDING):
         raise Unsupported(
             f"{dtype.name} needs an importance matrix",
             place=f"tensor {tensor.name}",

@@ -15,13 +15,12 @@ from translators.dtypes import DType
 from translators.errors import TranslationError, Unsupported
 from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
-from translators.keyvalues import KeyValues
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, Model
 from translators.plans import Plan, Refusal
 from translators.quants import can_decode, can_encode
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.quants.policy import QuantTensor, carried_key_values, choose, numbered
+from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered
 from translators.recipes import Cast, Recipe, Stored, stored
 
 PREFIX = "model.gguf-"
@@ -32,7 +31,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made."""
     try:
         base, own = _base(model)
-        carried = carried_key_values(base.key_values)
+        quantised = _Quantised(base)
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
@@ -42,12 +41,12 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
             yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base), own=True)
             continue
         try:
-            types = _quantised(base, carried, file_type)
+            file = quantised.of(file_type)
         except TranslationError as error:
             yield Refusal(name, error.stated, error.remedy)
             continue
         yield Plan(
-            name, f"{file_type.dtype.name} as llama-quantize makes it", partial(types.layout, model.files)
+            name, f"{file_type.dtype.name} as llama-quantize makes it", partial(file.layout, model.files)
         )
 
 
@@ -79,22 +78,28 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
     return Layout(model.files, (TensorBytes("the file", whole),))
 
 
-def _quantised(base: GgufFile, carried: KeyValues, file_type: FileType) -> GgufFile:
-    """What llama-quantize makes of `base`. Raises Unsupported where it would fail."""
-    recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
-    given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
-    chosen = choose(given, file_type, base.key_values)
-    return GgufFile(
-        numbered(carried, file_type),
-        tuple(
-            GgufTensor(
-                tensor.name,
-                without_unit_dimensions(tensor.shape),
-                _as(recipes[tensor.name], tensor.name, dtype),
-            )
-            for tensor, dtype in chosen
-        ),
-    )
+class _Quantised:
+    """What llama-quantize makes of `base`, for many types: a tensor that some share is made once."""
+
+    def __init__(self, base: GgufFile) -> None:
+        given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
+        self._choices = Choices(given, base.key_values)
+        self._carried = carried_key_values(base.key_values)
+        self._recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
+        self._made: dict[tuple[str, str], GgufTensor] = {}
+
+    def of(self, file_type: FileType) -> GgufFile:
+        """The file of one type. Raises Unsupported where llama-quantize would fail."""
+        tensors = tuple(self._tensor(tensor, dtype) for tensor, dtype in self._choices.of(file_type))
+        return GgufFile(numbered(self._carried, file_type), tensors)
+
+    def _tensor(self, tensor: QuantTensor, dtype: DType) -> GgufTensor:
+        made = self._made.get((tensor.name, dtype.name))
+        if made is None:
+            shape = without_unit_dimensions(tensor.shape)
+            recipe = _as(self._recipes[tensor.name], tensor.name, dtype)
+            made = self._made[tensor.name, dtype.name] = GgufTensor(tensor.name, shape, recipe)
+        return made
 
 
 def _as(recipe: Recipe, name: str, dtype: DType) -> Recipe:

@@ -179,7 +179,8 @@ class Adapter:
         name = os.fsdecode(_text(request.body[2 * WORD.size :]))
         value = self._tree.xattrs(inode_of(request.node)).get(name) if name.startswith(XATTR_PREFIX) else None
         if value is None:
-            raise Answer(errno.ENODATA)
+            # Whoever is told that there are none of a kind, as access control lists, need not ask for each.
+            raise Answer(errno.ENODATA if name.startswith("user.") else errno.EOPNOTSUPP)
         return _fitting(value, WORD.unpack_from(request.body)[0])
 
     def _listxattr(self, request: Request) -> bytes:
