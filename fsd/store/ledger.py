@@ -1,6 +1,6 @@
 """Ledger: which chunks a store holds, how lately each was used, and which go first.
 
-In memory, without locks and without files: `DiskStore` asks it under its own lock. About 300 bytes a chunk.
+In memory, without locks and without files: `Holdings` asks it under its own lock. About 300 bytes a chunk.
 Uses are counted, not timed, so that a clock that jumps changes no order.
 """
 
@@ -103,10 +103,8 @@ class Ledger:
         file = self.files.get(key.identity)
         kept = file.chunks.get(key.number) if file else None
         # Many small reads of one chunk are one use.
-        if file is not None and kept is not None and (kept.used != self.uses or not kept.used):
-            self.uses += 1
-            kept.used = file.used = self.uses
-            file.chunks.move_to_end(key.number)
+        if file is not None and kept is not None and kept.used != self.uses:
+            self._use(file, key.number, kept)
         return kept
 
     def add(self, key: ChunkKey, kept: Kept) -> None:
@@ -118,7 +116,7 @@ class Ledger:
         self.space += kept.space
         if kept.data is None:
             file.present += kept.space
-        self.use(key)
+        self._use(file, key.number, kept)
 
     def land(self, key: ChunkKey) -> None:
         """A chunk's bytes are on disk, and noted: it is present."""
@@ -175,7 +173,7 @@ class Ledger:
 
     @property
     def fixed(self) -> int:
-        """Bytes that cannot be given back now: pinned, or on their way to the disk."""
+        """Bytes that cannot be given back now: pinned, lent, or on their way to the disk."""
         return self.space - sum(file.present for file in self._candidates())
 
     def evict(self, wanted: int, capacity: int) -> Chunks | None:
@@ -189,6 +187,11 @@ class Ledger:
             for key in self._victims():
                 gone += self.drop(key)
         return gone
+
+    def _use(self, file: KeptFile, number: int, kept: Kept) -> None:
+        self.uses += 1
+        kept.used = file.used = self.uses
+        file.chunks.move_to_end(number)
 
     def _drop(self, file: KeptFile, number: int) -> Kept:
         kept = file.chunks.pop(number)

@@ -127,10 +127,10 @@ class Proofs:
         """Verify every chunk; False where one is missing or damaged."""
         holdings = self._holdings
         for number in range(-(-size // CHUNK)):
-            began, uses = time.monotonic(), holdings.ledger.uses
             with holdings.wake:
                 kept = self._landed(file, number)
-                files = holdings.shelf.files
+                files, uses = holdings.shelf.files, holdings.ledger.uses
+            began = time.monotonic()
             if kept is None or kept.length != min(CHUNK, size - number * CHUNK):
                 return False
             if not self._reading.verify(ChunkKey(file.identity, number), kept, files):

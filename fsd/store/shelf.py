@@ -79,12 +79,11 @@ class Shelf:
             undo.callback(self.index.close)
             self._broken = self._closed = False
             self._reconcile()
+            self._space = sum(kept.space for _, kept in self.content.chunks)
+            # Odd while the disk is being changed: what it takes and what is free do not belong together then.
+            self._changes = self._room = 0
+            self._measure()
             undo.pop_all()
-        self._space = sum(kept.space for _, kept in self.content.chunks)
-        # Odd while the disk is being changed: what it takes and what is free do not belong together then.
-        self._changes = 0
-        self._room = 0
-        self._measure()
 
     def is_there(self) -> bool:
         """Whether it can still be used: neither closed, nor removed, nor found damaged."""

@@ -127,7 +127,9 @@ class Writer:
         if failed:
             self._paused_until = time.monotonic() + _PAUSE
         self._busy = self._stalled = False
-        holdings.shrink()
+        # Not after what was only freed: some file systems have that free a while later, and all would go.
+        if batch.written:
+            holdings.shrink()
         holdings.wake.notify_all()
 
     def _begin_anew(self) -> None:

@@ -598,3 +598,36 @@ def test_without_holes_whole_files_go() -> None:
     gone = ledger.evict(2 * CHUNK, 4 * CHUNK)
     assert [key for key, _ in gone or []] == [ChunkKey(name(0), 0), ChunkKey(name(0), 1)]
     assert ledger.evict(4 * CHUNK, 4 * CHUNK) is None
+
+
+def test_a_whole_file_is_one_piece_as_old_as_its_last_use() -> None:
+    ledger = Ledger(patience=100)
+    held(ledger, (0, 0), (0, 1), (1, 0), (1, 1))
+    whole = ledger.files[name(0)]
+    whole.whole = True
+    ledger.use(ChunkKey(name(0), 1))
+    gone = ledger.evict(CHUNK, 4 * CHUNK)
+    assert [key for key, _ in gone or []] == [ChunkKey(name(1), 0)], (
+        "a chunk of it is older, but not the file"
+    )
+    whole.loans = 1
+    assert ledger.evict(2 * CHUNK, 3 * CHUNK) is None
+    whole.loans = 0
+    ledger.use(ChunkKey(name(1), 1))
+    gone = ledger.evict(2 * CHUNK, 4 * CHUNK)
+    assert [key.identity for key, _ in gone or []] == [name(0)] * 2
+    assert all(kept.gone for _, kept in gone or []) and ledger.unlinked == {name(0)}
+
+
+def test_the_space_of_a_lent_file_counts_until_it_is_given_back() -> None:
+    ledger = Ledger(patience=100)
+    held(ledger, (0, 0), (0, 1))
+    file = ledger.files[name(0)]
+    file.whole, file.loans, file.pinned = True, 2, True
+    assert len(ledger.drop(ChunkKey(name(0), 1))) == 2
+    assert (ledger.space, ledger.fixed) == (2 * CHUNK, 2 * CHUNK)
+    assert ledger.files[name(0)].pinned and ledger.files[name(0)] is not file
+    ledger.give_back(file)
+    assert ledger.space == 2 * CHUNK
+    ledger.give_back(file)
+    assert ledger.space == 0

@@ -229,11 +229,11 @@ def test_what_is_being_written_is_not_taken_for_room(tmp_path: Path, monkeypatch
     room = []
     free = [100 * CHUNK]
     disk = os.statvfs(tmp_path)
-    monkeypatch.setattr(
-        Place,
-        "disk",
-        property(lambda self: os.statvfs_result((4096, 4096, 0, 0, free[0] // 4096, *disk[5:10]))),
-    )
+
+    def measured(place: Place) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, 0, 0, free[0] // 4096, *disk[5:10]))
+
+    monkeypatch.setattr(Place, "disk", property(measured))
 
     def write(self: DataFiles, identity: str, number: int, data: memoryview) -> None:
         room.append(shelf.capacity(0))
