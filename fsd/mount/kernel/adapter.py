@@ -141,6 +141,7 @@ class Adapter:
                 handle,
                 writable=access != os.O_RDONLY,
                 opener=request.asker,
+                stacked=bool(flags & os.O_NOATIME),
             )
         except BaseException:
             handle.close()
