@@ -116,7 +116,8 @@ def _signals(arrived: Callable[[str], None]) -> Iterator[None]:
     def listen() -> None:
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             while number := pipe.read(1):
-                arrived(signal.Signals(number[0]).name)
+                if number[0] in SIGNALS:  # others, which somebody else handles, come this way as well
+                    arrived(signal.Signals(number[0]).name)
 
     listener = threading.Thread(target=listen, name="prismfs-signals", daemon=True)
     listener.start()

@@ -2,6 +2,8 @@
 
 It promises what clients need (read-only, and yet O_RDWR and shared writable maps are accepted; the kernel's
 pages kept across opens), one errno for every fault, and a mount that survives any exception of a handler.
+libfuse tells of interrupted requests only whoever asks all the time (fuse_interrupted), so a reader by
+O_DIRECT that is killed stays until its bytes came; buffered readers and maps go at once.
 Knows the methods of `fsd.tree.Tree`; nothing of models, chunks or formats.
 """
 

@@ -22,6 +22,7 @@ import pytest
 from fsd.mount import adapters
 from tests.fsd.mounting import (
     Daemon,
+    counters,
     environment,
     fake_daemon,
     is_mounted,
@@ -216,6 +217,45 @@ def test_a_source_that_cannot_be_passed_through_is_served_all_the_same(daemon: D
     with running(command, daemon.mountpoint, upper, home) as second:
         assert (upper / "model.bin").read_bytes() == CONTENT
         assert second.stop() == 0
+
+
+def test_a_source_on_an_overlay_is_served_all_the_same(tmp_path: Path) -> None:
+    """An overlayfs cannot lie below a passthrough either (both count as layers)."""
+    base = tmp_path.resolve()
+    lower, upper, work, source = (base / name for name in ("lower", "upper", "work", "source"))
+    for directory in (lower, upper, work, source):
+        directory.mkdir()
+    (lower / "model.bin").write_bytes(CONTENT)
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, source], check=True)
+    try:
+        command = fake_daemon(source, base / "mnt", "kernel")
+        with running(command, source, base / "mnt", base / "home") as daemon:
+            for _ in range(3):
+                assert (base / "mnt" / "model.bin").read_bytes() == CONTENT
+                with opened(base / "mnt" / "model.bin", os.O_RDWR) as descriptor:
+                    assert os.pread(descriptor, SIZE, 0) == CONTENT
+            assert counters(daemon)["passthrough_opens"] == 0
+    finally:
+        subprocess.run(["umount", "-l", str(source)], check=True)
+
+
+def test_an_overlay_on_the_mount(tmp_path: Path) -> None:
+    """As a writable store over a mount: its files are opened without looking names up anew."""
+    base = tmp_path.resolve()
+    source, upper, work, top = (base / name for name in ("source", "upper", "work", "top"))
+    for directory in (source, upper, work, top):
+        directory.mkdir()
+    for name in ("model.bin", "flip", "plain"):
+        (source / name).write_bytes(CONTENT)
+    with running(fake_daemon(source, base / "mnt", "kernel"), source, base / "mnt", base / "home"):
+        options = f"lowerdir={base / 'mnt'},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, top], check=True)
+        try:
+            for name in ("model.bin", "flip", "plain") * 20:
+                assert (top / name).read_bytes() == CONTENT
+        finally:
+            subprocess.run(["umount", str(top)], check=True)
 
 
 def test_auto_takes_the_kernel_adapter_and_needs_no_libfuse(models: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import errno
 import itertools
 import os
 import stat
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
@@ -57,8 +56,7 @@ class Adapter:
         self._session: Session | None = None
         self._opens = Opens(None, None)
         self._passthrough = False
-        self._lock = threading.Lock()
-        self._reads = 0
+        self._workers: Workers | None = None
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount and serve until the mount is gone. Blocks. Raises MountError if it cannot be mounted."""
@@ -66,9 +64,10 @@ class Adapter:
         self._passthrough = Feature.PASSTHROUGH in session.features
         if self._passthrough:
             self._opens = Opens(session.register, session.unregister)
+        self._workers = Workers(session.clone, self._handlers(), self._read)
         with watcher.watching(mountpoint):
             on_ready()
-            Workers(session.clone, self._handlers(), self._read).run()
+            self._workers.run()
         session.close()
         for handle in self._opened.values():
             handle.close()
@@ -81,7 +80,7 @@ class Adapter:
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon, opens that the kernel reads itself."""
         return {
-            "read_requests": self._reads,
+            "read_requests": self._workers.reads if self._workers is not None else 0,
             "passthrough": self._passthrough,
             "passthrough_opens": self._opens.passed_through,
         }
@@ -142,6 +141,7 @@ class Adapter:
                 handle,
                 writable=access != os.O_RDONLY,
                 opener=request.asker,
+                stacked=bool(flags & os.O_NOATIME),
             )
         except BaseException:
             handle.close()
@@ -152,8 +152,6 @@ class Adapter:
 
     def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
         number, offset, size, *_ = READ_IN.unpack_from(body)
-        with self._lock:
-            self._reads += 1
         return self._opened[number].read_into(offset, into[:size], interrupt)
 
     def _write(self, request: Request) -> NoReturn:

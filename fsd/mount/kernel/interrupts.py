@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 from fsd.engine.interrupt import Interrupt
@@ -28,35 +27,31 @@ class Reads:
 
     def __init__(self) -> None:
         self._under_way: dict[int, tuple[Interrupt, int]] = {}
-        self._early: OrderedDict[int, None] = OrderedDict()
+        self._early: dict[int, None] = {}
         self._lock = threading.Lock()
 
     def begin(self, unique: int, reader: int) -> Interrupt:
         """Note a read for the thread `reader` (0: unknown); to be ended with `end`."""
         interrupt = Interrupt()
-        with self._lock:
-            self._under_way[unique] = (interrupt, reader)
-            early = bool(self._early) and unique in self._early
-        if early:
+        # Without a lock: noted first, asked then, where `interrupted` does it the other way round.
+        self._under_way[unique] = (interrupt, reader)
+        if unique in self._early:
             self.interrupted(unique)
         return interrupt
 
     def end(self, unique: int) -> None:
         """Its answer is written: nothing can interrupt it any more."""
-        with self._lock:
-            self._under_way.pop(unique, None)
+        del self._under_way[unique]
 
     def interrupted(self, unique: int) -> None:
         """The reader of this request was sent a signal: if it dies of it, the read is called off."""
-        with self._lock:
-            found = self._under_way.get(unique)
-            if found is None:
+        if unique not in self._under_way:
+            with self._lock:
                 self._early[unique] = None
                 if len(self._early) > REMEMBERED:
-                    self._early.popitem(last=False)
-                return
-        interrupt, reader = found
-        if _is_dying(reader):
+                    del self._early[next(iter(self._early))]
+        interrupt, reader = self._under_way.get(unique, (None, 0))
+        if interrupt is not None and _is_dying(reader):
             interrupt.fire()
 
 

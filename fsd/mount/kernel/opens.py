@@ -8,6 +8,8 @@ and opens again, so that a file that has become complete needs no notification: 
 its cached node live on beside. (FUSE_NOTIFY_INVAL_ENTRY would save that second look-up, about 0.1 ms, at the
 price of a message for each name.) The kernel does so once. Who comes again after that is served where it is:
 its path is no name but an open file (/proc/self/fd), or others lead the name elsewhere meanwhile.
+An overlayfs on the mount keeps to the node that it found first, and cannot come again: what it opens stays at
+that node. It is known by O_NOATIME, which few others use; they lose passthrough at most.
 Locks (flock) of the two nodes do not see each other. Knows no messages and no tree.
 """
 
@@ -76,6 +78,7 @@ class _File:
              therefore stays open as long as anybody is passed through.
     lent:    device and inode of that file.
     refused: the kernel cannot read such a file by itself.
+    settled: a file system on this one has it open, or had: readers are not led elsewhere any more.
     """
 
     leads: int
@@ -86,6 +89,7 @@ class _File:
     lender: Lender | None = None
     lent: tuple[int, int] = (0, 0)
     refused: bool = False
+    settled: bool = False
 
 
 class Opens:
@@ -115,23 +119,24 @@ class Opens:
         return ino | _PASSED if whole and self._register is not None else ino
 
     def opened(
-        self, number: int, version: Version, lender: Lender, *, writable: bool, opener: int
+        self, number: int, version: Version, lender: Lender, *, writable: bool, opener: int, stacked: bool
     ) -> tuple[OpenFlag, int]:
         """Note an open by the thread `opener`; gives the flags and the backing id to answer with.
 
-        `writable`: the opener may write. From now on the lender is ours to close. Raises ESTALE (the lender
-        is then the caller's) where the opener has to take the other node. Nothing is written, so no close
-        needs us: nor fails when the daemon is gone.
+        `writable`: the opener may write; `stacked`: it is a file system on this one. From now on the lender
+        is ours to close. Raises ESTALE (the lender is then the caller's) where the opener has to take the
+        other node. Nothing is written, so no close needs us: nor fails when the daemon is gone.
         """
         ino = inode_of(number)
         now = time.monotonic()
         backing = lender.backing() if self._register is not None and not writable else None
         with self._lock:
             file = self._files.setdefault(ino, _File(leads=number))
-            came_back = file.sent.pop((opener, writable), 0.0) > now
+            came_back = file.sent.pop((opener, writable), 0.0) > now or stacked
+            file.settled = file.settled or stacked
             fits = backing is not None and _fits(file, backing)
             if number == ino:
-                if fits and not came_back and not _is_promised(file, now):
+                if fits and not (came_back or file.settled or _is_promised(file, now)):
                     raise _sent(file, ino | _PASSED, (opener, writable), now)
                 return _cached(file.cached, version), 0
             if backing is not None and fits and self._is_registered(file, backing, lender):

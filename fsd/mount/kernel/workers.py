@@ -33,6 +33,7 @@ THREADS, RESERVED = 256, 4
 DEVICES = 8
 # The kernel refuses a read into less than max_write and the headers.
 BUFFER = protocol.MAX_WRITE + (1 << 16)
+_BODY, _READ = HEADER_IN.size, int(Operation.READ)
 _ENDED = frozenset({errno.ENODEV, errno.ECONNABORTED})
 # ENOENT: the request was interrupted before we took it.
 _AGAIN = frozenset({errno.ENOENT, errno.EINTR, errno.EAGAIN})
@@ -56,20 +57,24 @@ Reader = Callable[[memoryview, memoryview, Interrupt], int]
 
 
 class Workers:
-    """`clone` makes another descriptor of the session's device, which `run` closes at its end."""
+    """`clone` makes another descriptor of the session's device, which `run` closes at its end.
+
+    `reads` is how many READs came.
+    """
 
     def __init__(self, clone: Callable[[], int], handlers: Mapping[int, Handler], reader: Reader) -> None:
         self._clone = clone
         self._handlers = handlers
         self._reader = reader
         self._faults = Faults()
-        self._reads = Reads()
+        self._under_way = Reads()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._devices: list[int] = []
         self._idle = 0
         self._reading = 0
-        self._put_off: deque[tuple[int, bytes]] = deque()
+        self._put_off: deque[tuple[int, int, int, bytes]] = deque()
+        self.reads = 0
 
     def run(self) -> None:
         """Answer requests until the mount is gone and the last worker is done."""
@@ -98,7 +103,7 @@ class Workers:
     def _work(self, device: int) -> None:
         request = memoryview(bytearray(BUFFER))
         answer = memoryview(mmap.mmap(-1, protocol.BLOCK_SIZE))  # whole pages: the kernel copies page by page
-        into = [request]
+        into = (request,)
         while True:
             try:
                 size = os.readv(device, into)
@@ -108,35 +113,36 @@ class Workers:
                 if error.errno not in _ENDED:
                     log.error("reading requests: %s", error)
                 return
-            self._busy()
             try:
                 self._take(device, request[:size], answer)
             # Everything: a worker that is gone would leave its reader waiting for ever.
             except BaseException as error:
                 self._faults.note("answering", error)
-            with self._lock:
-                self._idle += 1
-
-    def _busy(self) -> None:
-        """A worker took a request; if it was the last idle one, another is started."""
-        with self._lock:
-            self._idle -= 1
-            if self._idle or len(self._threads) >= THREADS:
-                return
-            try:
-                self._start()
-            except (OSError, RuntimeError) as error:  # no descriptors or threads left: those there are go on
-                self._faults.note("starting a worker", error)
 
     def _take(self, device: int, message: memoryview, answer: memoryview) -> None:
         _, operation, unique, node, _, _, asker, _, _ = HEADER_IN.unpack_from(message)
-        body = message[HEADER_IN.size :]
-        if operation == Operation.READ:
-            self._read_in_turn(device, message, answer)
-        elif operation == Operation.INTERRUPT:  # is not answered itself
-            self._reads.interrupted(HANDLE.unpack_from(body)[0])
+        body = message[_BODY:]
+        if operation == _READ:
+            self._read_in_turn(device, unique, asker, body, answer)
+            return
+        with self._lock:
+            self._busy()
+        if operation == Operation.INTERRUPT:  # is not answered itself
+            self._under_way.interrupted(HANDLE.unpack_from(body)[0])
         else:
             self._handle(device, operation, unique, Request(node, asker, body))
+        with self._lock:
+            self._idle += 1
+
+    def _busy(self) -> None:
+        """A worker took a request; if it was the last idle one, another is started. With the lock held."""
+        self._idle -= 1
+        if self._idle or len(self._threads) >= THREADS:
+            return
+        try:
+            self._start()
+        except (OSError, RuntimeError) as error:  # no descriptors or threads left: those there are go on
+            self._faults.note("starting a worker", error)
 
     def _handle(self, device: int, operation: int, unique: int, request: Request) -> None:
         handler = self._handlers.get(operation)
@@ -152,40 +158,44 @@ class Workers:
         if body is not None:
             self._answer(device, unique, code, body)
 
-    def _read_in_turn(self, device: int, message: memoryview, answer: memoryview) -> None:
+    def _read_in_turn(
+        self, device: int, unique: int, asker: int, body: memoryview, answer: memoryview
+    ) -> None:
         """Read; or, where too many workers do, leave it to the first that is done.
 
         It is answered to the device that it came from, as only that knows it.
         """
         with self._lock:
+            self.reads += 1
             if self._reading >= THREADS - RESERVED:
-                self._put_off.append((device, bytes(message)))
+                self._put_off.append((device, unique, asker, bytes(body)))
                 return
             self._reading += 1
+            self._busy()
         while True:
             try:
-                self._read(device, message, answer)
+                self._read(device, unique, asker, body, answer)
             except BaseException as error:
                 self._faults.note("answering", error)
             with self._lock:
                 if not self._put_off:
                     self._reading -= 1
+                    self._idle += 1
                     return
-                device, kept = self._put_off.popleft()
-            message = memoryview(kept)
+                device, unique, asker, kept = self._put_off.popleft()
+            body = memoryview(kept)
 
-    def _read(self, device: int, message: memoryview, answer: memoryview) -> None:
-        _, _, unique, _, _, _, asker, _, _ = HEADER_IN.unpack_from(message)
-        interrupt = self._reads.begin(unique, asker)
+    def _read(self, device: int, unique: int, asker: int, body: memoryview, answer: memoryview) -> None:
         code = count = 0
+        interrupt = self._under_way.begin(unique, asker)
         try:
-            count = self._reader(message[HEADER_IN.size :], answer, interrupt)
+            count = self._reader(body, answer, interrupt)
         except BaseException as error:
             code = self._faults.note("read", error)
         try:
             self._answer(device, unique, code, answer[:count])
         finally:
-            self._reads.end(unique)
+            self._under_way.end(unique)
 
     def _answer(self, device: int, unique: int, code: int, body: bytes | memoryview) -> None:
         try:
