@@ -6,7 +6,7 @@
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
 #   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
 #   kills    five hundred SIGKILLs under eight readers, every byte compared after each; KILLS='--kills 50'
-#   stress   fio and stress-ng (installed if missing) against a mount, 35 minutes; STRESS='--seconds 5'
+#   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
