@@ -7,7 +7,7 @@
 #   store-pressure  the store on a disk of 256 MiB against a working set of 2 GiB (as root)
 #   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
 #   kills    five hundred SIGKILLs under eight readers, every byte compared after each; KILLS='--kills 50'
-#   stress   fio and stress-ng (installed if missing) against a mount, 35 minutes; STRESS='--seconds 5'
+#   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fsd.mounting import ADAPTERS, children, unmount
+from tests.fsd.mounting import ADAPTERS, children
 from tests.heavy import kills, subject
 from tests.heavy.comparing import WrongBytes
 from tests.heavy.readers import Report
@@ -64,7 +64,7 @@ def test_a_late_watcher_leaves_the_next_mount_alone(
         assert subject.status(run.mountpoint)["pid"] == second.process.pid
         assert second.stop() == 0
     finally:
-        unmount(run.mountpoint)
+        run.end()
 
 
 def is_watcher(pid: int) -> bool:

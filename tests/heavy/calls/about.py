@@ -62,7 +62,7 @@ def readahead(reader: Reader, op: Op) -> None:
 
 
 def reopen(reader: Reader, op: Op) -> None:
-    reader.close()
+    reader.let_go()
     pread(reader, op)
 
 

@@ -65,7 +65,12 @@ class Reader:
         return self._map
 
     def close(self) -> None:
-        """Let go of all."""
+        """Let go of all, for good."""
+        self.let_go()
+        os.close(self._reference)
+
+    def let_go(self) -> None:
+        """Close descriptors and map; the next operation opens anew."""
         if self._map is not None:
             self._map.close()
             self._map = None
@@ -75,9 +80,7 @@ class Reader:
 
     def right(self, offset: int, length: int) -> bytes:
         """What the file has there; fewer bytes at its end."""
-        return (
-            os.pread(self._reference, max(0, min(length, self.size - offset)), offset) if length > 0 else b""
-        )
+        return os.pread(self._reference, max(0, min(length, self.size - offset)), offset)
 
     def check(self, offset: int, length: int, got: bytes, *, short: bool = False) -> None:
         """`got` has to be what `length` bytes at `offset` are, or a part from their start if `short`."""
@@ -87,6 +90,7 @@ class Reader:
 
 
 def prove(result: int) -> int:
+    """What a function of LIBC returned. Raises OSError where that is an error."""
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
