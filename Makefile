@@ -4,6 +4,7 @@
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
+#   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench oracle clean
+.PHONY: demo test check style types bench bench-listing oracle clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -32,6 +33,9 @@ types: $(VENV)/.installed
 bench: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m benchmarks
+
+bench-listing: $(VENV)/.installed
+	$(RUN) -m tests.heavy.listing
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -71,9 +71,9 @@ _DIRECTORIES_KEPT = 1 << 14
 
 
 class _Binding(mfusepy.FUSE):  # type: ignore[misc]
-    """mfusepy's, but that a listing brings all that stat tells of each entry, where the kernel asks for it."""
+    """mfusepy's, but that a listing brings all that stat tells of each entry, if the kernel wants it."""
 
-    def readdir_fuse_3(
+    def readdir_fuse_3(  # noqa: PLR0917  (libfuse's order)
         self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any, flags: int
     ) -> int:
         """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
@@ -273,7 +273,7 @@ class Adapter:
             if value is not None:
                 return value
         # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
-        raise Answer(errno.ENODATA if name.startswith("user.") else errno.EOPNOTSUPP)
+        raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
 
     @_operation
     def listxattr(self, path: str) -> list[str]:

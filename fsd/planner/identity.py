@@ -63,7 +63,8 @@ def code() -> str:
 def _regular(folder: str) -> Iterator[FileIdentity]:
     for directory in (os.fsencode(folder), os.fsencode(os.path.join(folder, _TEMPLATES))):
         try:
-            names = sorted(os.listdir(directory))
+            with os.scandir(directory) as entries:
+                names = sorted(entry.name for entry in entries)
         except OSError:
             continue
         for name in names:
