@@ -61,17 +61,16 @@ def code() -> str:
 
 
 def _regular(folder: str) -> Iterator[FileIdentity]:
-    for directory in (os.fsencode(folder), os.fsencode(os.path.join(folder, _TEMPLATES))):
+    for directory in (folder, os.path.join(folder, _TEMPLATES)):
         try:
             with os.scandir(directory) as entries:
-                names = sorted(entry.name for entry in entries)
+                paths = sorted(entry.path for entry in entries)
         except OSError:
             continue
-        for name in names:
-            path = directory + b"/" + name
+        for path in paths:
             try:
                 status = os.stat(path)
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FileIdentity.from_stat(path, status)
+                yield FileIdentity.from_stat(os.fsencode(path), status)

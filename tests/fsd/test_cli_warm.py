@@ -183,7 +183,7 @@ def test_a_bar_on_a_terminal_and_data_on_stdout(daemon: Daemon, home: Path) -> N
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert [line.split(b"\t")[0] for line in stdout.splitlines()] == [b"read"] * len(forms)
-    assert b"iB/s" in shown
+    assert b"B/s" in shown
 
 
 def test_ctrl_c(daemon: Daemon, warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
