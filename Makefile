@@ -10,6 +10,7 @@
 #   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
+#   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -17,7 +18,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench bench-io bench-memory oracle store-pressure soak kills stress clean
+.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -45,6 +46,9 @@ bench-io: $(VENV)/.installed
 
 bench-memory: $(VENV)/.installed
 	$(RUN) -m benchmarks.memory $(ARGS)
+
+bench-listing: $(VENV)/.installed
+	$(RUN) -m tests.heavy.listing
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

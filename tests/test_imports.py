@@ -22,7 +22,7 @@ SURFACE = {
     "translators.errors",
     "translators.layout",
     "translators.model",
-    "translators.plans",
+    "translators.plan",
     "translators.ranges",
     "translators.sources.recognise",
 }

@@ -7,6 +7,11 @@
 A library of its own: it never imports `fsd`, and knows nothing of FUSE, HTTP, caches or threads.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from translators.errors import (
     BadValues,
     MalformedSource,
@@ -15,13 +20,28 @@ from translators.errors import (
     TranslationError,
     Unsupported,
 )
-from translators.layout import Layout
-from translators.model import Model
-from translators.plans import Plan, Refusal
-from translators.sources import open_model
-from translators.targets import plans
+
+if TYPE_CHECKING:
+    from translators.layout import Layout
+    from translators.model import Model
+    from translators.plan import Plan, Refusal
+    from translators.sources import open_model
+    from translators.targets import plans
 
 __all__ = [
     "BadValues", "Layout", "MalformedSource", "MissingSource", "Model", "Plan", "Refusal", "SourceChanged",
     "TranslationError", "Unsupported", "open_model", "plans",
 ]  # fmt: skip
+
+# NumPy, msgspec and the tokenizers take four tenths of a second to import: whoever only handles errors,
+# as most verbs of the command line do, need not wait for them.
+_MODULES = {
+    "Layout": "layout", "Model": "model", "Plan": "plan", "Refusal": "plan", "open_model": "sources",
+    "plans": "targets",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -99,6 +99,14 @@ class Layout:
         )
 
     @property
+    def is_translated(self) -> bool:
+        """Whether any byte is computed rather than sliced or literal."""
+        return any(
+            isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored)
+            for segment in self.segments
+        )
+
+    @property
     def translated(self) -> int:
         """Bytes that are computed rather than sliced or literal."""
         return sum(

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from fsd.cli.clash import REMEDY, clash
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
         command = import_module("fsd.cli.command")
     except ImportError:
+        from fsd.cli.clash import REMEDY, clash  # noqa: PLC0415  (only now: reading metadata takes a while)
+
         reason = clash()
         if reason is None:
             raise

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from fsd.cli.terminal import tell
 from fsd.errors import PrismError, exit_code_of
@@ -23,6 +23,7 @@ VERBS = {
     "umount": "unmount it",
     "ls": "list each model's forms with their exact sizes, and why a form is refused",
     "export": "write one form of a model to a file, without a mount",
+    "warm": "read forms under a mount, so that they are translated and kept",
     "cache": "list, trim, clear or verify the translated bytes that are kept on disk",
     "doctor": "check what this machine has, and say what it lacks",
 }
@@ -51,11 +52,21 @@ def run(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+class _Version(argparse.Action):
+    """argparse's own, but the version is looked up only if asked for: that takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from importlib import metadata  # noqa: PLC0415
+
+        print(f"prismfs {metadata.version('prismfs')}")
+        parser.exit()
+
+
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, str]:
     """The parser, complete for the verb that `words` name."""
     about = "One model in, every format out."
     parser = argparse.ArgumentParser(prog="prismfs", description=about, epilog=EPILOG)
-    parser.add_argument("--version", action="version", version=f"prismfs {metadata.version('prismfs')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     chosen = next((word for word in words if not word.startswith("-")), "")
     for name, help in VERBS.items():

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fsd.cli.sources import model_path
-from fsd.cli.terminal import human, printable, say
+from fsd.cli.terminal import human, printable, progress, say
 from fsd.config import count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
-from fsd.export import Progress, export, stream
+from fsd.export import export, stream
 from translators import Plan, Refusal, open_model, plans
 
 GGUF = "model.gguf-"
@@ -38,12 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     plan = chosen(plans(open_model(source)), arguments.name, source)
     layout = plan.layout()
     try:
-        with _interruptible(), _progress(plan.name, layout.size) as progress:
+        with _interruptible(), progress(plan.name, layout.size) as advance:
             if arguments.output == "-":
-                stream(layout, sys.stdout.buffer, workers=workers, progress=progress)
+                stream(layout, sys.stdout.buffer, workers=workers, progress=advance)
                 return 0
             target = Path(arguments.output)
-            export(layout, target, workers=workers, progress=progress, replace=arguments.force)
+            export(layout, target, workers=workers, progress=advance, replace=arguments.force)
     finally:
         layout.close()
     say(f"{printable(str(target))}: {human(layout.size)} ({layout.size:,} bytes), {plan.describe}")
@@ -93,27 +93,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(name: str, size: int) -> Iterator[Progress]:
-    """A bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield _ignore
-        return
-    from rich import console, progress  # noqa: PLC0415  (a tenth of a second, only for terminals)
-
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.DownloadColumn(binary_units=True),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(name), total=size)
-        yield lambda written: bar.advance(task, written)
-
-
-def _ignore(written: int) -> None:
-    """No terminal, no bar."""

@@ -6,21 +6,19 @@ the source, as if there were no mount. The tree is what a mount would show. Know
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsd.cli.mounts import mount_above, status_of
 from fsd.config import Options
 from fsd.engine import ChunkStore, Engine, MemoryStore
 from fsd.errors import BadOption
 from fsd.mount import points
 from fsd.planner import Planner
 from fsd.tree import Tree
-
-STATUS = ".prismfs/status.json"
 
 
 @contextmanager
@@ -52,12 +50,13 @@ class Located:
 def located(path: str) -> Located:
     """What `path` means. Raises OSError for a path that is not there."""
     absolute = os.path.abspath(path)
-    mount = _mount_above(Path(absolute))
+    mount = mount_above(Path(absolute))
     if mount is None:
         os.stat(absolute)
         return Located(absolute, "")
-    status = json.loads((mount / STATUS).read_text())
-    return Located(status["source"], os.path.relpath(points.resolved(absolute), mount).removeprefix("."))
+    return Located(
+        status_of(mount)["source"], os.path.relpath(points.resolved(absolute), mount).removeprefix(".")
+    )
 
 
 def model_path(path: str, options: Options) -> str:
@@ -77,10 +76,3 @@ def model_path(path: str, options: Options) -> str:
 def _is_at(model: str, below: str) -> bool:
     """Whether a model's path is at or under `below`, or `below` is a file of the model."""
     return not below or f"{model}/".startswith(f"{below}/") or below.startswith(f"{model}/")
-
-
-def _mount_above(path: Path) -> Path | None:
-    """The mount of ours that `path` is in, the innermost."""
-    place = points.resolved(path)
-    ours = {os.fsdecode(mount.point) for mount in points.mounts() if mount.is_ours}
-    return next((above for above in (place, *place.parents) if str(above) in ours), None)

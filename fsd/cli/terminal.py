@@ -1,4 +1,4 @@
-"""What a person sees: messages on stderr, sizes, tables, names that cannot be printed.
+"""What a person sees: messages and progress on stderr, sizes, tables, names that cannot be printed.
 
 A table is rich's on a terminal, and columns with tabs between them in a pipe. Whatever comes from a file's
 name or content is escaped first: it may hold control characters.
@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from fsd.errors import hint_of
+
+# To be called with the count of each run of bytes that is done.
+Progress = Callable[[int], object]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -51,6 +55,29 @@ def human(size: int) -> str:
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:.3g} {_UNITS[unit]}" if unit else f"{size} B"
+
+
+@contextmanager
+def progress(what: str, size: int) -> Iterator[Progress]:
+    """A bar on stderr, if that is a terminal: bytes, rate and time left. To be told of each run of bytes."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich import console, progress  # noqa: PLC0415  (a tenth of a second, only for terminals)
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    # rich would have all that is printed go where the bar is: right only where that is one terminal.
+    shared = sys.stdout.isatty()
+    errors = console.Console(stderr=True)
+    with progress.Progress(*columns, console=errors, transient=True, redirect_stdout=shared) as bar:
+        task = bar.add_task(printable(what), total=size)
+        yield lambda count: bar.advance(task, count)
 
 
 def print_json(data: object) -> None:

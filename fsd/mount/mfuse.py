@@ -290,7 +290,7 @@ class Adapter:
             if value is not None:
                 return value
         # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
-        raise Answer(errno.ENODATA if name.startswith("user.") else errno.EOPNOTSUPP)
+        raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
 
     @_operation
     def listxattr(self, path: str) -> list[str]:

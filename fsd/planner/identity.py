@@ -61,16 +61,16 @@ def code() -> str:
 
 
 def _regular(folder: str) -> Iterator[FileIdentity]:
-    for directory in (os.fsencode(folder), os.fsencode(os.path.join(folder, _TEMPLATES))):
+    for directory in (folder, os.path.join(folder, _TEMPLATES)):
         try:
-            names = sorted(os.listdir(directory))  # noqa: PTH208  # bytes, which a Path has none of
+            with os.scandir(directory) as entries:
+                paths = sorted(entry.path for entry in entries)
         except OSError:
             continue
-        for name in names:
-            path = directory + b"/" + name
+        for path in paths:
             try:
                 status = os.stat(path)
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FileIdentity.from_stat(path, status)
+                yield FileIdentity.from_stat(os.fsencode(path), status)

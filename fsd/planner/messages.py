@@ -41,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     identity: that of its layout, by which the store knows its bytes without the layout at hand.
     own: it holds the source's values in their own precision.
+    translated: any of its bytes is computed, rather than read from the source as it is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True):
     identity: str
     describe: str
     own: bool = False
+    translated: bool = True
 
 
 class RefusedEntry(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from fsd.planner.messages import (
 )
 from translators.errors import TranslationError
 from translators.model import FileIdentity
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 
 Plans = Mapping[str, Plan | Refusal]
 Provider = Callable[[Path], tuple[tuple[FileIdentity, ...], Plans]]
@@ -91,7 +91,7 @@ class Worker:
         for name, plan in self._plans.items():
             try:
                 if isinstance(plan, Plan):
-                    entries.append(Entry(name, plan.size, plan.identity, shown(plan.describe), plan.own))
+                    entries.append(_entry(name, plan))
                 else:
                     refusals.append(RefusedEntry(name, shown(plan.reason), shown(plan.remedy)))
             except TranslationError as error:
@@ -157,6 +157,11 @@ def _send(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _entry(name: str, plan: Plan) -> Entry:
+    told = plan.told
+    return Entry(name, told.size, told.identity, shown(plan.describe), plan.own, told.translated)
 
 
 def _bug(error: Exception, path: str) -> PlanningCrash:

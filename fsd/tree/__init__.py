@@ -15,7 +15,7 @@ Names are str as `os.fsdecode` makes them: a name need not be text. An inode num
 as the daemon runs: when a source changes, its virtual files are others, with other numbers, and the old ones
 are stale (invariant I3). Nothing is looked at before it is asked for: a listing of the top reads directories
 alone; a model is planned when its own directory is listed, or a name in it is asked for that no source file
-has, or when its neighbours are listed one after another (ahead.py). No tensor data is read for it (I1).
+has, or when its neighbours are listed in a row (ahead.py). No tensor data is read for any of it (I1).
 
     nodes.py     what there can be, and inode numbers     handles.py   open files
     places.py    where models lie                         hub.py       a hub cache's layout

@@ -108,6 +108,7 @@ class Tree:
             entry, forms = self._folders.entry(node)
             return {
                 "user.prismfs.target": entry.describe.encode(),
+                "user.prismfs.translated": b"yes" if entry.translated else b"no",
                 "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
                 "user.prismfs.engine": f"prismfs {_VERSION}, bytes {BYTES_VERSION}".encode(),
             }

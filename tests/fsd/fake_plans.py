@@ -16,7 +16,7 @@ from pathlib import Path
 from translators.errors import MalformedSource, MissingSource, Unsupported
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import Extent, FileIdentity
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.recipes import Recipe, Stored, SwapRows
 from translators.sources.recognise import recognise
 

@@ -23,6 +23,8 @@ from fsd.errors import (
 )
 from fsd.planner import Planner
 from fsd.tree import Attributes, Handle, Tree
+from fsd.tree.ahead import PlanAhead
+from fsd.tree.nodes import ModelSource
 from tests.fsd.fake_plans import PROVIDER, whole
 from translators.errors import MalformedSource, SourceChanged
 
@@ -338,6 +340,53 @@ def test_200_models_and_none_is_planned(tmp_path: Path) -> None:
     assert len(list(tree.models())) == 200
     assert planner.started == 0
     assert time.monotonic() - began < 10
+
+
+def test_models_that_are_listed_one_after_another_are_planned_ahead() -> None:
+    models = [ModelSource(f"/{number:03d}", f"{number:03d}") for number in range(100)]
+    planned: list[ModelSource] = []
+    ahead = PlanAhead(planned.append)
+    ahead.listed(models[0])  # of no folder that was shown
+    ahead.shown(models)
+    ahead.listed(models[50])
+    ahead.listed(models[70])
+    assert not planned
+    ahead.listed(models[71])
+    assert planned == models[72:76]
+    for number in (72, 74, 73, 75):  # a locale's order
+        ahead.listed(models[number])
+    assert planned == models[72 : 72 + len(planned)]
+    assert len(planned) > 8
+    planned.clear()
+    ahead.shown(models)
+    for model in models:
+        ahead.listed(model)
+    assert planned == models[1:]
+
+
+def test_a_planner_is_told_of_the_next_models(tmp_path: Path, planner: Planner, tree_of: TreeOf) -> None:
+    for number in range(4):
+        model(tmp_path / f"m{number}")
+    tree = tree_of(tmp_path)
+    names(tree)
+    names(tree, "m0")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not all(planner.is_known(tmp_path / f"m{n}") for n in range(4)):
+        time.sleep(0.01)
+    assert planner.is_known(tmp_path / "m3")
+
+
+def test_what_the_store_has_is_told_without_opening(tmp_path: Path, planner: Planner) -> None:
+    model(tmp_path / "m")
+    store = MemoryStore(16 << 20)
+    for run in range(2):
+        engine = Engine(store, workers=2)
+        tree = Tree(tmp_path, planner, engine, types=LISTED)
+        assert (at(tree, "m/model.gguf-q8_0").allocated > 0) == (run > 0)
+        assert (at(tree, "m/gguf/m-Q8_0.gguf").allocated > 0) == (run > 0)
+        content(tree, "m/model.gguf-q8_0")
+        engine.close()
+    assert at(tree, "m/model.gguf-q4_k_m").allocated == 0
 
 
 def test_a_changed_source_is_another_file(tmp_path: Path, tree_of: TreeOf) -> None:

@@ -21,7 +21,7 @@ from translators.dtypes import BF16, DTYPES
 from translators.errors import SourceChanged, Unsupported
 from translators.layout import Layout
 from translators.model import Extent, Model, Tensor
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.ranges import ByteRange
 from translators.recipes import Literal, cast
 from translators.sources import gguf

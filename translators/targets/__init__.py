@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from translators.model import Model
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.targets import gguf, huggingface, safetensors
 
 

@@ -17,7 +17,7 @@ from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, Model
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.quants import can_decode, can_encode
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered

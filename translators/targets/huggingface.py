@@ -15,7 +15,7 @@ from translators.errors import TranslationError
 from translators.families.to_huggingface import config, generation_config, own_dtype, weights
 from translators.layout import Layout, LiteralBytes
 from translators.model import FileIdentity, Model
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.targets.safetensors import layout_of
 from translators.vocab.to_huggingface import huggingface_files
 

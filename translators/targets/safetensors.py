@@ -19,7 +19,7 @@ from pathlib import Path
 from translators.errors import Unsupported
 from translators.layout import Layout, LiteralBytes, TensorBytes
 from translators.model import Extent, FileIdentity, Model
-from translators.plans import Plan, Refusal
+from translators.plan import Plan, Refusal
 from translators.recipes import Recipe, Stored, nbytes, stored
 
 NAME = "model.safetensors"

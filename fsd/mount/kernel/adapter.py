@@ -178,7 +178,7 @@ class Adapter:
         value = self._tree.xattrs(inode_of(request.node)).get(name) if name.startswith(XATTR_PREFIX) else None
         if value is None:
             # Whoever is told that there are none of a kind, as access control lists, need not ask for each.
-            raise Answer(errno.ENODATA if name.startswith("user.") else errno.EOPNOTSUPP)
+            raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
         return _fitting(value, WORD.unpack_from(request.body)[0])
 
     def _listxattr(self, request: Request) -> bytes:

@@ -18,6 +18,15 @@ from functools import cached_property
 from translators.layout import Layout
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A layout's size and identity, and whether any of its bytes is computed."""
+
+    size: int
+    identity: str
+    translated: bool
+
+
 @dataclass(frozen=True)
 class Plan:
     """A form that a model has. `name` is its file name; `describe` says in a few words what it is.
@@ -37,17 +46,13 @@ class Plan:
     @property
     def size(self) -> int:
         """The exact size in bytes."""
-        return self._told[0]
-
-    @property
-    def identity(self) -> str:
-        """The identity of its layout."""
-        return self._told[1]
+        return self.told.size
 
     @cached_property
-    def _told(self) -> tuple[int, str]:
+    def told(self) -> Told:
+        """What is kept of the layout where its bytes are not wanted."""
         layout = self.make()
-        return layout.size, layout.identity
+        return Told(layout.size, layout.identity, layout.is_translated)
 
 
 @dataclass(frozen=True, slots=True)
