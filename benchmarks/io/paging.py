@@ -2,8 +2,8 @@
 
 Targets: a second reading asks the daemon nothing; a first reading of a file that is complete in the store, by
 a daemon that has just started and has to verify it, makes 2 GB/s or 0.8 of a plain file on a cold disk,
-whichever is lower; both ahead of rclone. How fast the page cache then is, is the kernel's affair: the ratio to
-ext4 is told, and is no target.
+whichever is lower; both ahead of rclone. How fast the page cache then is, is the kernel's affair: the ratio
+to ext4 is told, and is no target.
 """
 
 from __future__ import annotations
