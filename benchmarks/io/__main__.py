@@ -68,8 +68,8 @@ def main() -> int:
             else:
                 found[scenario] = _ALONE[scenario](setting)
             found[scenario].show(console)
-    if chosen.json:
-        write(chosen.json, facts, found)
+            if chosen.json:  # each time: what was found is not lost if it is ended
+                write(chosen.json, facts, found)
     misses = summary(console, found)
     return 1 if chosen.strict and misses else 0
 
