@@ -136,11 +136,6 @@ class Planner:
         with contextlib.suppress(RuntimeError):  # closed meanwhile
             self._ahead.submit(self._prepare, path)
 
-    def is_known(self, path: str | os.PathLike[str]) -> bool:
-        """Whether the listing is at hand."""
-        with self._lock:
-            return self._key(os.path.abspath(os.fspath(path))) in self._listings
-
     def failures(self) -> list[Failure]:
         """What has lately failed."""
         now = time.monotonic()

@@ -364,16 +364,24 @@ def test_models_that_are_listed_one_after_another_are_planned_ahead() -> None:
     assert planned == models[1:]
 
 
-def test_a_planner_is_told_of_the_next_models(tmp_path: Path, planner: Planner, tree_of: TreeOf) -> None:
+def test_a_planner_is_told_of_the_next_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv("FAKE_PLANS_LOG", str(log))
     for number in range(4):
-        model(tmp_path / f"m{number}")
-    tree = tree_of(tmp_path)
-    names(tree)
-    names(tree, "m0")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not all(planner.is_known(tmp_path / f"m{n}") for n in range(4)):
-        time.sleep(0.01)
-    assert planner.is_known(tmp_path / "m3")
+        model(tmp_path / "models" / f"m{number}")
+    planner = Planner(None, seconds=30, memory=2 << 30, provider=PROVIDER)
+    engine = Engine(MemoryStore(1 << 20), workers=1)
+    try:
+        tree = Tree(tmp_path / "models", planner, engine, types=LISTED)
+        names(tree)
+        names(tree, "m0")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and len(log.read_text().splitlines()) < 4:
+            time.sleep(0.01)
+        assert len(log.read_text().splitlines()) == 4
+    finally:
+        engine.close()
+        planner.close()
 
 
 def test_what_the_store_has_is_told_without_opening(tmp_path: Path, planner: Planner) -> None:
