@@ -157,7 +157,11 @@ class Adapter:
     def end(self) -> None:
         """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
         mfusepy._libfuse.fuse_exit(ctypes.c_void_p(self._fuse))
-        # The loop looks only when a request comes: look up a name that nobody has looked up.
+        # The loop looks only when a request comes: look up a name that nobody has looked up. In a thread of
+        # its own, which waits for ever where no worker is left but those whose source does not answer.
+        threading.Thread(target=self._knock, name="prismfs-knock", daemon=True).start()
+
+    def _knock(self) -> None:
         with contextlib.suppress(OSError):
             os.lstat(f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}")
 
