@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,13 +158,11 @@ class Adapter:
     def end(self) -> None:
         """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
         mfusepy._libfuse.fuse_exit(ctypes.c_void_p(self._fuse))
-        # The loop looks only when a request comes: look up a name that nobody has looked up. In a thread of
-        # its own, which waits for ever where no worker is left but those whose source does not answer.
-        threading.Thread(target=self._knock, name="prismfs-knock", daemon=True).start()
-
-    def _knock(self) -> None:
+        # The loop looks only when a request comes: have an unknown name looked up. By another
+        # process: one that asks its own mount, its workers gone, waits for itself and cannot even die.
+        name = f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}"
         with contextlib.suppress(OSError):
-            os.lstat(f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}")
+            subprocess.Popen(["/bin/sh", "-c", 'test -e "$1"', "sh", name], cwd="/", stdin=subprocess.DEVNULL)
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon."""
