@@ -94,9 +94,11 @@ class SourceFiles:
         descriptor = self._descriptors.get(file)
         if descriptor is not None:
             return descriptor
-        opened = _open(self._files[file])
         with self._lock:
-            return self._descriptors.setdefault(file, opened)
+            # Once: a second open of a FUSE file waits, beyond any signal, for the reads that are under way.
+            if file not in self._descriptors:
+                self._descriptors[file] = _open(self._files[file])
+            return self._descriptors[file]
 
     def _forget(self, file: int, descriptor: _Descriptor) -> None:
         """Open the file anew for the next read: this descriptor may be of a mount that is gone."""

@@ -25,6 +25,8 @@ from fsd.engine.patterns import Run
 from fsd.errors import Interrupted, StaleHandle
 from translators.layout import Layout
 
+# A chunk takes less than a second; what takes longer is a source that does not answer.
+LEAVE_SECONDS = 5.0
 # Workers beyond the usual number, for those that sources keep waiting.
 SPARES = 32
 # Chunks ahead of a reader, for each worker: more make no reader faster, only more work that may be in vain.
@@ -77,15 +79,19 @@ class Engine:
             return replace(self._counters, source_bytes=self._counters.source_bytes + under_way)
 
     def close(self) -> None:
-        """End the threads, after the chunks that they are at. Every other read gets StaleHandle."""
+        """End the threads, after the chunks that they are at. Every other read gets StaleHandle.
+
+        A thread whose source does not answer is left to it: it ends with the process.
+        """
         with self._locked():
             self._closed = True
             gone = self._call_off(lambda flight: True)
             threads = list(self._threads)
             self._condition.notify_all()
         _tell(gone, StaleHandle("the engine was closed while the file was read"))
+        until = time.monotonic() + LEAVE_SECONDS
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     # What follows is for EngineFile.
 

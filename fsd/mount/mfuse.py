@@ -19,6 +19,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -159,9 +160,11 @@ class Adapter:
     def end(self) -> None:
         """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
         mfusepy._libfuse.fuse_exit(ctypes.c_void_p(self._fuse))
-        # The loop looks only when a request comes: look up a name that nobody has looked up.
+        # The loop looks only when a request comes: have an unknown name looked up. By another
+        # process: one that asks its own mount, its workers gone, waits for itself and cannot even die.
+        name = f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}"
         with contextlib.suppress(OSError):
-            os.lstat(f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}")
+            subprocess.Popen(["/bin/sh", "-c", 'test -e "$1"', "sh", name], cwd="/", stdin=subprocess.DEVNULL)
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon."""
