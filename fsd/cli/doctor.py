@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from ctypes.util import find_library
@@ -37,6 +38,7 @@ INSTALL_FUSE = "apt install fuse3"
 NEWEST_PYTHON = (3, 15)
 # Plans are small; this much room is for a few hundred models with big vocabularies.
 PLAN_ROOM = 1 << 30
+ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,22 @@ def _allow_other() -> Found:
 
 
 def _dead_mounts() -> Found:
-    dead = [os.fsdecode(mount.point) for mount in points.mounts() if mount.is_ours and mount.is_dead]
+    dead = [os.fsdecode(mount.point) for mount in points.mounts() if mount.is_ours and not _answers(mount)]
     if dead:
         return WARN, f"no daemon answers at {', '.join(dead)}", f"prismfs umount {dead[0]}"
     return OK, "none"
+
+
+def _answers(mount: points.Mount) -> bool:
+    """Whether a mount answers soon. Another process asks: who asks a stalled one may wait beyond SIGKILL."""
+    asking = subprocess.Popen(
+        ["stat", "--file-system", "--", mount.point], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        return asking.wait(ANSWER_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        asking.kill()
+        return False
 
 
 def _kernels() -> Found:

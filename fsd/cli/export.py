@@ -17,6 +17,7 @@ from fsd.cli.terminal import human, printable, progress, say
 from fsd.config import count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import export, stream
+from fsd.memory import keep_freed
 from translators import Plan, Refusal, open_model, plans
 
 GGUF = "model.gguf-"
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
+    keep_freed()
     workers = _workers(arguments.workers)
     source = Path(model_path(arguments.model, resolve({}, os.environ)))
     plan = chosen(plans(open_model(source)), arguments.name, source)

@@ -16,6 +16,7 @@ from fsd.cli.terminal import human, printable, say, told
 from fsd.config import OPTIONS, Options, resolve
 from fsd.engine import ChunkStore, MemoryStore
 from fsd.errors import StoreRefused
+from fsd.memory import keep_freed
 from fsd.mount import adapters, background, lifecycle, points
 from fsd.mount.points import MountError
 from fsd.store import DiskStore, Tiered
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 def serve(source: Path, mountpoint: Path, options: Options, on_ready: Callable[[], None]) -> int:
     """The daemon: returns when the mount is gone."""
     form = "%(asctime)s %(levelname)s %(message)s"
+    keep_freed()
     logging.basicConfig(level=options.log_level.upper(), format=form, stream=sys.stderr)
     logging.info("%s serves %s at %s", f"prismfs {version('prismfs')}", source, mountpoint)
     excluded = (str(mountpoint),)
