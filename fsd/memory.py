@@ -1,8 +1,8 @@
 """Memory: freed buffers are kept for the next ones.
 
-Translation makes and drops buffers of about a megabyte, a few for each chunk. By default the C library gives such
-memory back to the system and asks for it again: a thousand page faults for each megabyte translated, up to half
-of the time. Kept instead, it costs as much as is in use at the busiest moment, no more.
+Translation makes and drops buffers of about a megabyte, a few for each chunk. By default the C library gives
+such memory back to the system and asks for it again: up to a thousand page faults for each megabyte, and up to
+half of the time. Kept instead, it costs as much as is in use at the busiest moment, no more.
 Knows nothing of what the buffers hold.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import ctypes
 
-# mallopt(3), malloc.h. Only what is above the first is given back; buffers below the second come from the heap
-# (32 MiB is the most that may be asked for).
+# mallopt(3), malloc.h. Only what is above the first is given back; buffers below the second come from the
+# heap (32 MiB is the most that may be asked for).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT, _FROM_HEAP = 256 << 20, 32 << 20
 

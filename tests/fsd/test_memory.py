@@ -14,7 +14,7 @@ from fsd.memory import keep_freed
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def use():
-    # Filled, so that every page is touched; released from the last to the first, as the heap shrinks from its end.
+    # Filled, so that every page is touched; released from the last on, as the heap shrinks from its end.
     buffers = [bytearray(b"x") * (1 << 20) for _ in range(40)]
     while buffers:
         buffers.pop()
