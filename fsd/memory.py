@@ -1,7 +1,7 @@
 """Memory: freed buffers are kept for the next ones.
 
 Translation makes and drops buffers of about a megabyte, a few for each chunk. By default the C library gives
-such memory back to the system and asks for it again: up to a thousand page faults for each megabyte, and up to
+such memory back to the system and asks for it again: up to a thousand page faults for each megabyte, up to
 half of the time. Kept instead, it costs as much as is in use at the busiest moment, no more.
 Knows nothing of what the buffers hold.
 """

@@ -196,7 +196,12 @@ def test_ctrl_c(daemon: Daemon, warm: Warm, monkeypatch: pytest.MonkeyPatch) -> 
         return 1
 
     monkeypatch.setattr("fsd.cli.warm.os.preadv", endless)
-    done = warm(form)
+    # A shell's background job ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = warm(form)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (done.returncode, done.stdout) == (130, "")
     assert "Traceback" not in done.stderr
 
