@@ -1,4 +1,4 @@
-"""The FUSE adapter that works everywhere: a tree's inodes behind mfusepy's paths.
+"""mfusepy's operations over a tree: inodes behind paths.
 
 It promises what clients need (read-only, and yet O_RDWR and shared writable maps are accepted; the kernel's
 pages kept across opens), one errno for every fault, and a mount that survives any exception of a handler.
@@ -26,17 +26,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
-# mfusepy prefers libfuse 2 where both are installed, and decides while it is imported.
-os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
-import mfusepy
-
 from fsd.mount.faults import Answer, Faults
-from fsd.mount.names import Name, Names
+from fsd.mount.mfuse.binding import Binding, mfusepy
+from fsd.mount.mfuse.names import Name, Names
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
 
 log = logging.getLogger(__name__)
+
+_DIRECTORIES_KEPT = 1 << 14
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,39 +67,6 @@ def _operation(method: Callable[Concatenate[Adapter, P], R]) -> Callable[Concate
             raise OSError(code, os.strerror(code)) from None
 
     return guarded
-
-
-_FILL_PLUS = 2  # the attributes of an entry are whole: FUSE_FILL_DIR_PLUS
-_DIRECTORIES_KEPT = 1 << 14
-
-_memory = ctypes.pythonapi.PyMemoryView_FromMemory
-_memory.argtypes, _memory.restype = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int), ctypes.py_object
-_FOR_WRITING = 0x200  # PyBUF_WRITE
-
-
-class _Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
-    """mfusepy's, but that bytes are read straight into libfuse's memory, where it would have copied them, and
-    that a listing brings all that stat tells of each entry, where the kernel asks for it.
-    """
-
-    def read(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:
-        """libfuse's memory is good until the return: the view ends with it."""
-        with _memory(buffer, size, _FOR_WRITING) as into:
-            found: int = self.operations.read(info.contents.fh, offset, into)
-            return found
-
-    def readdir_fuse_3(  # noqa: PLR0917  # the binding's own order
-        self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any, flags: int
-    ) -> int:
-        """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
-        status = mfusepy.c_stat()
-        entries = self.operations.readdir(path, info.contents.fh, offset=offset, plus=bool(flags))
-        for name, attributes, following in entries:
-            mfusepy.set_st_attrs(status, attributes, use_ns=True)
-            plus = _FILL_PLUS if "st_size" in attributes else 0
-            if fill(buffer, os.fsencode(name), status, following, plus):
-                break
-        return 0
 
 
 class Adapter:
@@ -153,7 +119,7 @@ class Adapter:
             options |= {"max_threads": THREADS, "max_idle_threads": IDLE}
         # Not `ro` (clients open read-write), not `kernel_cache` (it keeps pages that `open` means to drop).
         try:
-            _Binding(self, mountpoint, raw_fi=True, foreground=True, **options)
+            Binding(self, mountpoint, raw_fi=True, foreground=True, **options)
         except RuntimeError as error:  # its exit code; signals give one as well
             log.debug("libfuse ended with %s", error)
 
