@@ -1,4 +1,4 @@
-"""The binding: mfusepy over libfuse 3, where its own way costs a copy of each byte or a request for each name.
+"""mfusepy over libfuse 3, where its own way costs a copy of each byte or a request for each name.
 
 Knows mfusepy's and libfuse's conventions; nothing of trees.
 """
