@@ -341,7 +341,8 @@ def stalled(world: World, target: str, operation: str = "read") -> Iterator[list
         before = world.source.befallen("stall")
         world.source.befall(Fault("hurt/*", "stall", operation))
         readers = [begun(lambda at=at: os.pread(descriptor, PAGE, at)) for at in offsets]
-        until(lambda: world.source.befallen("stall") >= before + 2, "readers are stalled")
+        several = 1 if operation == "open" else 2  # a source file is opened once, whoever waits for it
+        until(lambda: world.source.befallen("stall") >= before + several, "readers are stalled")
         yield readers
         assert not any(reader.done() for reader in readers)
         world.source.lift()

@@ -68,12 +68,11 @@ def test_reading_after_close_opens_again(path: Path) -> None:
 
 def test_a_descriptor_is_read_only_and_not_inherited(path: Path) -> None:
     sources = _sources(path)
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     sources.read(0, 0, 1)
     (descriptor,) = [
-        int(number)
-        for number in set(os.listdir("/proc/self/fd")) - before  # noqa: PTH208
-        if Path(f"/proc/self/fd/{number}").exists()
+        int(entry.name)
+        for entry in Path("/proc/self/fd").iterdir()
+        if entry.is_symlink() and entry.resolve() == path
     ]
     assert not os.get_inheritable(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
