@@ -42,6 +42,7 @@ class EngineFile:
         self._sequences = 0
         self._lock = threading.Lock()
         self._lent: Lent | None = None
+        self._wanted_lent = False
         self._closed = False
 
     @property
@@ -83,6 +84,7 @@ class EngineFile:
             if self._closed:
                 return None
             if self._lent is None:
+                self._wanted_lent = True
                 self._lent = self._engine.store.lend(self.identity, self.size)
             return self._lent.descriptor if self._lent is not None else None
 
@@ -94,8 +96,8 @@ class EngineFile:
             self._closed = True
         if self._lent is not None:
             self._lent.close()
-        elif self._opened.kept_whole:
-            # Whoever opens it next may then have all of it at once.
+        elif self._wanted_lent:
+            # Who opens it next may then have it. Nobody who cannot read it by himself asks for it.
             self._engine.store.prove(self.identity, self.size)
         self._engine.release(self._opened, self._pattern.runs, self._sequences)
 
