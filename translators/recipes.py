@@ -30,7 +30,7 @@ Bytes = npt.NDArray[np.uint8]
 class Source(Protocol):
     """Where extents are read from: `translators.reading.SourceFiles`, or a test's own."""
 
-    def read(self, file: int, offset: int, length: int) -> bytearray:
+    def read(self, file: int, offset: int, length: int) -> memoryview | bytearray:
         """`length` bytes from `offset` of file number `file`."""
 
 

@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from fsd.engine.chunks import CHUNK, ChunkKey, ChunkStore
 from fsd.engine.counters import Counters
 from fsd.engine.files import EngineFile
@@ -279,9 +281,9 @@ class Engine:
 
 def _translated(flight: Flight) -> memoryview:
     where = flight.opened.chunk(flight.key.number)
-    buffer = bytearray(where.length)
-    flight.opened.layout.read_into(where.offset, memoryview(buffer))
-    return memoryview(buffer).toreadonly()
+    buffer = np.empty(where.length, np.uint8).data  # filled below: no zeros first
+    flight.opened.layout.read_into(where.offset, buffer)
+    return buffer.toreadonly()
 
 
 def _tell(waiters: Iterable[Waiter], error: Exception) -> None:
