@@ -1,6 +1,6 @@
 """Translation alone: no FUSE, no engine, no store. Usage: FOLDER NAME WORKERS; prints seconds as JSON.
 
-Threads take the next MiB of the layout and fill a buffer of their own, as often as there is one. It is what a
+Freed memory is kept, as the daemon does. Threads take the next MiB of the layout and fill a buffer of their own, as often as there is one. It is what a
 mount cannot be faster than with as many threads.
 """
 
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import translators
+from fsd.memory import keep_freed
 
 _CHUNK = 1 << 20
 
@@ -37,6 +38,7 @@ def seconds(layout: translators.Layout, workers: int) -> float:
 
 def main() -> None:
     """Plan, translate, tell."""
+    keep_freed()
     folder, name, workers = sys.argv[1:]
     plan = translators.plans(translators.open_model(Path(folder)))[name]
     assert isinstance(plan, translators.Plan), plan

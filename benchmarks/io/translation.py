@@ -1,8 +1,7 @@
 """Item 1: cold translation, against the kernels alone: what do FUSE, engine and store add?
 
 The same layout is translated by as many threads without any of these (`bare.py`), in turns with readings
-through a fresh mount, the source in the page cache; with the store on disk and without it. A second
-baseline keeps freed memory: the page faults of fresh buffers are no small part of translation.
+through a fresh mount, the source in the page cache; with the store on disk and without it.
 Target: the difference is at most 15 % of the wall time. A sampling profile says where the rest goes.
 """
 
@@ -31,9 +30,7 @@ _WAYS = {
     "kernel": ("--fuse", "kernel"),
     "kernel, no store": ("--fuse", "kernel", "--no-cache"),
 }
-_BARE, _KEPT = "translation alone", "alone, memory kept"
-# glibc then gives no freed memory back to the kernel: what the page faults of fresh buffers cost is the rest.
-_KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 29), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
+_BARE = "translation alone"
 _WANTED = 15.0
 
 
@@ -50,7 +47,7 @@ def run(setting: Setting) -> Findings:
     """Both types in all four ways, and a profile of each type."""
     found = Findings()
     for name in TARGETS:
-        ways = [_BARE, _KEPT, *_WAYS]
+        ways = [_BARE, *_WAYS]
         samples: dict[str, list[Sample]] = {way: [] for way in ways}
         for _ in range(setting.repeat):
             for way in ways:
@@ -96,15 +93,13 @@ def _medians(samples: Sequence[Sample]) -> Sample:
 def _sample(setting: Setting, name: str, way: str) -> Sample:
     if way in _WAYS:
         return _mounted(setting, name, way)
-    return _bare(setting, name, {} if way == _BARE else _KEEP)
+    return _bare(setting, name)
 
 
-def _bare(setting: Setting, name: str, environment: dict[str, str]) -> Sample:
+def _bare(setting: Setting, name: str) -> Sample:
     warm(setting.sources)
     command = [sys.executable, "-m", "benchmarks.io.bare", str(setting.model), name, str(setting.workers)]
-    told = json.loads(
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | environment).stdout
-    )
+    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return Sample(told["wall"], told["cpu"])
 
 
