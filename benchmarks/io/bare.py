@@ -1,7 +1,7 @@
 """Translation alone: no FUSE, no engine, no store. Usage: FOLDER NAME WORKERS; prints seconds as JSON.
 
-Freed memory is kept, as the daemon keeps it. Threads take the next MiB of the layout and fill a buffer of their
-own, as often as there is one. It is what a mount cannot be faster than with as many threads.
+Freed memory is kept, as the daemon keeps it. Threads take the next MiB of the layout and fill a buffer of
+their own, as often as there is one. It is what a mount cannot be faster than with as many threads.
 """
 
 from __future__ import annotations
