@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fsd.mount.kernel.adapter import TIMEOUT_SECONDS
+from fsd.mount.answers import TIMEOUT_SECONDS
 from tests.fsd.mounting import ADAPTERS, Daemon, counters, fake_daemon, running
 
 CONTENT = random.Random(9).randbytes((3 << 20) + 77)

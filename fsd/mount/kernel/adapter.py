@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from fsd.engine.interrupt import Interrupt
+from fsd.mount.answers import TIMEOUT_SECONDS, may_write, mode_of, xattr
 from fsd.mount.faults import Answer
 from fsd.mount.kernel import protocol, watcher
 from fsd.mount.kernel.opens import Opens, inode_of
@@ -34,10 +35,6 @@ from fsd.mount.kernel.workers import Handler, Request, Workers
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
-
-# How long the kernel answers stat and look-up by itself; as the other adapter.
-TIMEOUT_SECONDS = 2.0
-XATTR_PREFIX = "user.prismfs."
 
 Listing = list[tuple[bytes, "Attributes | None"]]
 
@@ -125,11 +122,9 @@ class Adapter:
         return self._getattr(request)
 
     def _open(self, request: Request) -> bytes:
-        """Refuses what means to write; read-write is accepted, as clients open so and never write."""
+        """A handle, and who reads by it."""
         flags = WORD.unpack_from(request.body)[0]
-        access = flags & os.O_ACCMODE
-        if access == os.O_WRONLY or flags & os.O_TRUNC or (access == os.O_RDWR and flags & os.O_APPEND):
-            raise Answer(errno.EROFS)
+        writable = may_write(flags)
         attributes = self._tree.attributes(inode_of(request.node))
         if attributes.kind != "file":
             raise Answer(errno.EISDIR)
@@ -139,7 +134,7 @@ class Adapter:
                 request.node,
                 (attributes.size, attributes.mtime_ns),
                 handle,
-                writable=access != os.O_RDONLY,
+                writable=writable,
                 opener=request.asker,
                 stacked=bool(flags & os.O_NOATIME),
             )
@@ -173,12 +168,8 @@ class Adapter:
         )
 
     def _getxattr(self, request: Request) -> bytes:
-        """Ours only: the kernel asks for many others with every `ls -l`."""
         name = os.fsdecode(_text(request.body[2 * WORD.size :]))
-        value = self._tree.xattrs(inode_of(request.node)).get(name) if name.startswith(XATTR_PREFIX) else None
-        if value is None:
-            # Whoever is told that there are none of a kind, as access control lists, need not ask for each.
-            raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
+        value = xattr(name, lambda: self._tree.xattrs(inode_of(request.node)))
         return _fitting(value, WORD.unpack_from(request.body)[0])
 
     def _listxattr(self, request: Request) -> bytes:
@@ -212,7 +203,7 @@ class Adapter:
             # The kernel has its own idea of "." and ".."; without a node it is not told of them.
             ino, kind = request.node, stat.S_IFDIR
             if attributes:
-                ino, kind = attributes.ino, protocol.kind_of(attributes)
+                ino, kind = attributes.ino, mode_of(attributes)
             entry = protocol.directory_entry(ino, at, name, kind)
             if plus:
                 entry = (self._entry(attributes) if attributes else NO_ENTRY) + entry

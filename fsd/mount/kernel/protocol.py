@@ -6,17 +6,16 @@ machine that the wheels we need exist for. Knows no device and no tree.
 
 from __future__ import annotations
 
-import stat
 import struct
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
+
+from fsd.mount.answers import BLOCK_SIZE, SECTOR, mode_of
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes
 
 MAJOR, NEWEST_MINOR = 7, 45
-BLOCK_SIZE = 1 << 20  # st_blksize: the size of cp's and cat's reads
-SECTOR = 512  # the unit of st_blocks, whatever st_blksize says
 PAGES = BLOCK_SIZE // 4096  # a request's most
 MAX_WRITE = 1 << 16  # nothing is written; this also bounds what a setxattr sends
 NO_FLAGS = 0
@@ -120,18 +119,13 @@ _XATTR_SIZE = struct.Struct("<II")
 NO_ENTRY = bytes(_ENTRY_OUT.size + _ATTRIBUTES.size)
 
 
-def kind_of(attributes: Attributes) -> int:
-    """The file type bits of st_mode."""
-    return stat.S_IFDIR if attributes.kind == "directory" else stat.S_IFREG
-
-
 def attributes_of(attributes: Attributes, uid: int, gid: int) -> bytes:
     """stat's figures; all three times are the one that the tree has."""
     seconds, nanoseconds = divmod(attributes.mtime_ns, 10**9)
     return _ATTRIBUTES.pack(
         attributes.ino, attributes.size, -(-attributes.allocated // SECTOR),
         seconds, seconds, seconds, nanoseconds, nanoseconds, nanoseconds,
-        kind_of(attributes) | attributes.mode, attributes.nlink, uid, gid, 0, BLOCK_SIZE, NO_FLAGS,
+        mode_of(attributes), attributes.nlink, uid, gid, 0, BLOCK_SIZE, NO_FLAGS,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import select
 from contextlib import suppress
 from pathlib import Path
 
+from fsd.mount.answers import BACKGROUND, BLOCK_SIZE
 from fsd.mount.kernel import protocol
 from fsd.mount.kernel.protocol import BACKING_MAP, HEADER_IN, HEADER_OUT, WORD, Feature, Operation
 from fsd.mount.kernel.workers import BUFFER
@@ -22,8 +23,6 @@ from fsd.mount.points import FILE_SYSTEM, MountError
 log = logging.getLogger(__name__)
 
 DEVICE = Path("/dev/fuse")
-# Read-ahead requests under way, of all readers together: more would wait in the kernel, behind slow ones.
-BACKGROUND = 192
 _CLONE, _BACKING_OPEN, _BACKING_CLOSE = 0x8004E500, 0x4010E501, 0x4004E502
 _NOSUID, _NODEV = 2, 4  # mount(2)
 _FORCE, _DETACH = 1, 2  # umount(2)
@@ -79,7 +78,7 @@ class Session:
         buffer = bytearray(BUFFER)
         os.readv(self._device, [buffer])
         unique, readahead, minor, features = _first(buffer)
-        body = protocol.init_out(minor, min(readahead, protocol.BLOCK_SIZE), features, BACKGROUND)
+        body = protocol.init_out(minor, min(readahead, BLOCK_SIZE), features, BACKGROUND)
         os.writev(self._device, [HEADER_OUT.pack(HEADER_OUT.size + len(body), 0, unique), body])
         return features
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from fsd.engine.interrupt import Interrupt
+from fsd.mount.answers import BLOCK_SIZE, THREADS
 from fsd.mount.faults import Faults
 from fsd.mount.kernel import protocol
 from fsd.mount.kernel.interrupts import Reads
@@ -27,8 +28,8 @@ from fsd.mount.kernel.protocol import HANDLE, HEADER_IN, HEADER_OUT, Operation
 
 log = logging.getLogger(__name__)
 
-# A reader that waits for a computation holds a worker: more of them than readers wait at a time.
-THREADS, RESERVED = 256, 4
+# Workers that reads leave to everything else.
+RESERVED = 4
 # Descriptors of the device, which the workers share: the kernel keeps a list and a lock for each.
 DEVICES = 8
 # The kernel refuses a read into less than max_write and the headers.
@@ -102,7 +103,7 @@ class Workers:
 
     def _work(self, device: int) -> None:
         request = memoryview(bytearray(BUFFER))
-        answer = memoryview(mmap.mmap(-1, protocol.BLOCK_SIZE))  # whole pages: the kernel copies page by page
+        answer = memoryview(mmap.mmap(-1, BLOCK_SIZE))  # whole pages: the kernel copies page by page
         into = (request,)
         while True:
             try:

@@ -26,6 +26,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
+from fsd.mount.answers import (
+    BACKGROUND,
+    BLOCK_SIZE,
+    SECTOR,
+    THREADS,
+    TIMEOUT_SECONDS,
+    may_write,
+    mode_of,
+    xattr,
+)
 from fsd.mount.faults import Answer, Faults
 from fsd.mount.mfuse.binding import Binding, mfusepy
 from fsd.mount.mfuse.names import Name, Names
@@ -40,15 +50,8 @@ _DIRECTORIES_KEPT = 1 << 14
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BLOCK_SIZE = 1 << 20  # st_blksize: the size of cp's and cat's reads
-SECTOR = 512  # the unit of st_blocks, whatever st_blksize says
-# How long the kernel answers stat and look-up by itself: long enough that one `ls -l` or one loader asks
-# once, short enough that a person sees a changed source at once. An open never relies on it (`Adapter.open`).
-TIMEOUT_SECONDS = 2.0
-# A reader that waits for a computation holds a thread: more of them than readers wait at a time, and more
-# than read-ahead requests are sent. libfuse starts them as they are needed, and ends idle ones above `IDLE`.
-THREADS, BACKGROUND, IDLE = 256, 192, 32
-XATTR_PREFIX = "user.prismfs."
+# libfuse starts threads as they are needed, and ends idle ones above this.
+IDLE = 32
 _STATFS = (
     "f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_favail", "f_namemax",
 )  # fmt: skip
@@ -195,7 +198,7 @@ class Adapter:
                     self._believe(path, entry.ino)
             else:
                 whole = plus and self._names.may_tell(path, entry.ino)
-            yield name, self._stat(entry) if whole else {"st_mode": _mode(entry), "st_ino": entry.ino}, at
+            yield name, self._stat(entry) if whole else {"st_mode": mode_of(entry), "st_ino": entry.ino}, at
 
     @_operation
     def releasedir(self, path: str | None, number: int) -> int:
@@ -205,14 +208,12 @@ class Adapter:
 
     @_operation
     def open(self, path: str, fi: Any) -> int:
-        """Refuses what means to write; read-write is accepted, as clients open so and never write.
+        """A handle, and whether the kernel may keep its pages.
 
         ESTALE makes the kernel look the path up anew and try again: the answer where it was told of another
         inode, so that size and pages are those of the file that is opened.
         """
-        access = fi.flags & os.O_ACCMODE
-        if access == os.O_WRONLY or fi.flags & os.O_TRUNC or (access == os.O_RDWR and fi.flags & os.O_APPEND):
-            raise Answer(errno.EROFS)
+        may_write(fi.flags)
         attributes = self._resolve(path)
         if attributes.kind != "file":
             raise Answer(errno.EISDIR)
@@ -253,13 +254,8 @@ class Adapter:
 
     @_operation
     def getxattr(self, path: str, name: str, position: int = 0) -> bytes:
-        """Ours only: the kernel asks for many others with every `ls -l`."""
-        if name.startswith(XATTR_PREFIX):
-            value = self._tree.xattrs(self._resolve(path).ino).get(name)
-            if value is not None:
-                return value
-        # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
-        raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
+        """An extended attribute's value."""
+        return xattr(name, lambda: self._tree.xattrs(self._resolve(path).ino))
 
     @_operation
     def listxattr(self, path: str) -> list[str]:
@@ -321,7 +317,7 @@ class Adapter:
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), attributes.mtime_ns)
         return times | {
             "st_ino": attributes.ino,
-            "st_mode": _mode(attributes),
+            "st_mode": mode_of(attributes),
             "st_nlink": attributes.nlink,
             "st_uid": self._uid,
             "st_gid": self._gid,
@@ -338,7 +334,3 @@ class _Listing:
     ino: int
     path: str
     entries: list[tuple[str, Attributes]] | None = None
-
-
-def _mode(attributes: Attributes) -> int:
-    return (stat.S_IFDIR if attributes.kind == "directory" else stat.S_IFREG) | attributes.mode
