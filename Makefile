@@ -70,8 +70,7 @@ kills: $(VENV)/.installed
 	$(RUN) -m tests.heavy.kills --kills 500 $(KILLS)
 
 stress: $(VENV)/.installed
-	{ command -v fio && command -v stress-ng; } >/dev/null || \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends fio stress-ng; }
+	{ command -v fio && command -v stress-ng; } >/dev/null || .ci/install.sh fio stress-ng
 	$(RUN) -m tests.heavy.stress --seconds 60 $(STRESS)
 
 clean:

@@ -8,17 +8,7 @@ missing=()
 for tool in fio rclone; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
-if [ ${#missing[@]} -gt 0 ]; then
-    if ! command -v apt-get >/dev/null; then
-        echo "Please install with your package manager: ${missing[*]}" >&2
-        exit 1
-    fi
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    echo "Installing ${missing[*]}" >&2
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+.ci/install.sh ${missing[@]+"${missing[@]}"}
 
 if [ ! -x .benchmarks/profiler/bin/py-spy ]; then
     "${PYTHON:-python3}" -m venv .benchmarks/profiler
