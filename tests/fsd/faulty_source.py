@@ -22,7 +22,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import count
@@ -35,7 +35,6 @@ from tests.fsd.mounting import ROOT, running
 
 # More requests in hand than any test has stalled readers: a stall of one is not to hold up the others here.
 THREADS = 128
-SECONDS = 60.0  # longer than any condition takes that a test waits for
 _ATTRIBUTES = "ino mode nlink uid gid size blocks blksize"
 _FIGURES = "bsize frsize blocks bfree bavail files ffree favail namemax"
 
@@ -99,14 +98,6 @@ def faulty(behind: Path, mountpoint: Path, home: Path, *, direct: str = "*") -> 
 def control(home: Path) -> tuple[Path, Path]:
     """The files through which both sides speak: faults in force, and whom they befell."""
     return home / "faults.json", home / "befallen"
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until `condition` holds; `what` is told where it never does."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.005)
 
 
 class Faults:

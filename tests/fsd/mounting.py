@@ -130,12 +130,22 @@ def counters(daemon: Daemon) -> dict[str, int]:
     return dict(json.loads((daemon.mountpoint / "counters").read_bytes()))
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+def until(condition: Callable[[], bool], what: str = "it has come", timeout: float = 60) -> None:
     """Wait for a condition, looking often; an assertion that fails says `what` did not come."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.02)
+        time.sleep(0.005)
+
+
+@contextmanager
+def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """A descriptor, closed with the block."""
+    descriptor = os.open(path, flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def mounting(source: Path, mountpoint: Path, fuse: str) -> list[str]:

@@ -10,14 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fsd.cli import main
+from tests.fsd.command_line import Run, in_process
 from tests.fsd.mounting import (
     PRISMFS,
     ROOT,
@@ -74,31 +73,9 @@ def daemon(models: Path, base: Path, home: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process: what needs no process of its own is ten times as fast."""
-    for name, value in environment(home).items():
-        monkeypatch.setenv(name, value)
-
-    def run(*words: str | Path) -> Done:
-        capfd.readouterr()
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Done(code, *capfd.readouterr())
-
-    return run
+    return in_process(home, monkeypatch, capfd)
 
 
 def names(directory: Path) -> list[str]:

@@ -8,13 +8,13 @@ import pty
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fsd.cli import main
+from tests.fsd.command_line import Done, in_process
 from tests.fsd.mounting import PRISMFS, Daemon, environment, running
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
@@ -56,17 +56,10 @@ def daemon(base: Path, home: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def states(self) -> dict[str, str]:
-        """What is told of each file, by its name."""
-        rows = (line.split("\t") for line in self.stdout.splitlines())
-        return {Path(path).name: state for state, _, path in rows}
+def states(done: Done) -> dict[str, str]:
+    """What is told of each file, by its name."""
+    rows = (line.split("\t") for line in done.stdout.splitlines())
+    return {Path(path).name: state for state, _, path in rows}
 
 
 Warm = Callable[..., Done]
@@ -74,15 +67,7 @@ Warm = Callable[..., Done]
 
 @pytest.fixture
 def warm(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Warm:
-    for name, value in environment(home).items():
-        monkeypatch.setenv(name, value)
-
-    def warm(*words: str | Path) -> Done:
-        capfd.readouterr()
-        code = main(["warm", *map(str, words)])
-        return Done(code, *capfd.readouterr())
-
-    return warm
+    return partial(in_process(home, monkeypatch, capfd), "warm")
 
 
 def kept(path: Path) -> int:
@@ -104,12 +89,12 @@ def test_a_form_is_read_and_kept_and_whole_the_next_time(daemon: Daemon, warm: W
     form = daemon.mountpoint / MODEL / "model.gguf-q8_0"
     assert kept(form) == 0
     first = warm(form)
-    assert (first.returncode, first.states) == (0, {"model.gguf-q8_0": "read"})
+    assert (first.returncode, states(first)) == (0, {"model.gguf-q8_0": "read"})
     assert first.stdout == f"read\t{form.stat().st_size}\t{form}\n"
     assert kept(form) >= form.stat().st_size
     before = translations(daemon.mountpoint)
     second = warm(form)
-    assert (second.returncode, second.states) == (0, {"model.gguf-q8_0": "whole"})
+    assert (second.returncode, states(second)) == (0, {"model.gguf-q8_0": "whole"})
     assert translations(daemon.mountpoint) == before
 
 
@@ -137,7 +122,7 @@ def test_one_error_does_not_stop_the_others(daemon: Daemon, warm: Warm, tmp_path
     outside.write_bytes(b"x")
     done = warm(daemon.mountpoint / MODEL / "model.gguf-q9_9", outside, form)
     assert done.returncode == 3
-    assert done.states == {"model.gguf-q4_0": "read"}
+    assert states(done) == {"model.gguf-q4_0": "read"}
     assert "model.gguf-q9_9: No such file" in done.stderr
     assert f"{outside}: this is not in a mount of prismfs" in done.stderr
     assert "Traceback" not in done.stderr

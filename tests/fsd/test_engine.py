@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from fsd.engine import CHUNK, ChunkKey, Engine, Interrupt, MemoryStore, files, flights
 from fsd.errors import Interrupted, StaleHandle
+from tests.fsd import mounting
 from translators.errors import BadValues, SourceChanged
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import Extent, FileIdentity
@@ -78,12 +79,9 @@ def expected(segments: list[Segment], data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool]) -> None:
     """Wait for something that is about to come true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    mounting.until(condition, timeout=20)
 
 
 def translated_layout(source: FileIdentity, megabytes: int = 5, name: bytes = b"head") -> Layout:

@@ -23,8 +23,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.fsd.faulty_source import Fault, FaultySource, faulty, until
-from tests.fsd.mounting import ADAPTERS, Daemon, is_mounted, mounting, running
+from tests.fsd.faulty_source import Fault, FaultySource, faulty
+from tests.fsd.mounting import ADAPTERS, Daemon, is_mounted, mounting, opened, running, until
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 from translators import Plan, open_model, plans
@@ -112,15 +112,6 @@ def world(mounted: World) -> Iterator[World]:
     mounted.source.lift()
     assert mounted.daemon.process.poll() is None, mounted.daemon.log
     assert "Traceback" not in mounted.daemon.log
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def whole(descriptor: int) -> bytes:

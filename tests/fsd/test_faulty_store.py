@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fsd.faulty_source import Fault, faulty, until
-from tests.fsd.mounting import ADAPTERS, Daemon, mounting, running
+from tests.fsd.faulty_source import Fault, faulty
+from tests.fsd.mounting import ADAPTERS, Daemon, mounting, running, until
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 from translators import Plan, open_model, plans

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fsd.mounting import ADAPTERS, Daemon, fake_daemon, running
+from tests.fsd.mounting import ADAPTERS, Daemon, fake_daemon, opened, running
 
 SIZE = 5_000_003
 PAGE = 4096
@@ -50,15 +50,10 @@ def model(daemon: Daemon) -> Path:
     return daemon.mountpoint / "model.bin"
 
 
-def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    descriptor = os.open(path, flags)
-    yield descriptor
-    os.close(descriptor)
-
-
 @pytest.fixture
 def descriptor(model: Path) -> Iterator[int]:
-    yield from opened(model)
+    with opened(model) as descriptor:
+        yield descriptor
 
 
 def ranges(count: int, seed: int = 7) -> list[tuple[int, int]]:
@@ -96,7 +91,7 @@ def test_private_map_may_be_written_and_changes_nothing(model: Path, descriptor:
 
 
 def test_open_read_write_with_a_shared_writable_map(model: Path) -> None:
-    for descriptor in opened(model, os.O_RDWR):
+    with opened(model, os.O_RDWR) as descriptor:
         assert os.pread(descriptor, 100, 17) == content(1)[17:117]
         with mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
             assert mapped[:] == content(1)
@@ -108,11 +103,13 @@ def test_open_read_write_with_a_shared_writable_map(model: Path) -> None:
 def test_what_is_written_to_a_shared_map_is_gone_with_the_next_open(daemon: Daemon) -> None:
     path = daemon.mountpoint / "sub" / "deep" / "other.bin"
     whole = path.read_bytes()
-    for descriptor in opened(path, os.O_RDWR):
-        with mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
-            mapped[:4] = b"mine"
-            with pytest.raises(OSError):
-                mapped.flush()
+    with (
+        opened(path, os.O_RDWR) as descriptor,
+        mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped,
+    ):
+        mapped[:4] = b"mine"
+        with pytest.raises(OSError):
+            mapped.flush()
     assert path.read_bytes() == whole
     assert (daemon.source / "sub" / "deep" / "other.bin").read_bytes() == whole
 
@@ -141,24 +138,23 @@ def test_splice(descriptor: int) -> None:
 
 def test_direct_reads(model: Path) -> None:
     whole = content(1)
-    for descriptor in opened(model, os.O_RDONLY | os.O_DIRECT):
-        with mmap.mmap(-1, 1 << 20) as buffer:  # aligned, as O_DIRECT wants it
-            for offset in (0, PAGE, 1 << 20, (SIZE // PAGE) * PAGE):
-                count = os.preadv(descriptor, [buffer], offset)
-                assert buffer[:count] == whole[offset : offset + (1 << 20)]
+    # The buffer is aligned, as O_DIRECT wants it.
+    with opened(model, os.O_RDONLY | os.O_DIRECT) as descriptor, mmap.mmap(-1, 1 << 20) as buffer:
+        for offset in (0, PAGE, 1 << 20, (SIZE // PAGE) * PAGE):
+            count = os.preadv(descriptor, [buffer], offset)
+            assert buffer[:count] == whole[offset : offset + (1 << 20)]
 
 
 def test_locks(model: Path) -> None:
-    for first in opened(model):
-        for second in opened(model):
-            fcntl.flock(first, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with opened(model) as first, opened(model) as second:
+        fcntl.flock(first, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(second, fcntl.LOCK_UN)
+        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(BlockingIOError):
             fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(second, fcntl.LOCK_UN)
-            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with pytest.raises(BlockingIOError):
-                fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(first, fcntl.LOCK_UN)
-            fcntl.lockf(first, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(first, fcntl.LOCK_UN)
+        fcntl.lockf(first, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def test_extended_attributes(model: Path) -> None:
@@ -314,7 +310,7 @@ def test_two_versions_never_mix(daemon: Daemon) -> None:
     source, path = daemon.source / "version", daemon.mountpoint / "version"
     old, new = b"o" * (8 << 20), b"n" * ((8 << 20) - 5)
     replace(source, old)
-    for first in opened(path):
+    with opened(path) as first:
         assert os.pread(first, 10, 0) == b"o" * 10
         mapped = mmap.mmap(first, 0, prot=mmap.PROT_READ)
         assert mapped[5] == ord("o")
@@ -335,12 +331,12 @@ def test_pages_are_kept_across_opens(daemon: Daemon) -> None:
     """The second open of an unchanged file finds its pages in memory (mincore says so before any read)."""
     path = daemon.mountpoint / "sub" / "deep" / "other.bin"
     data = path.read_bytes()
-    for descriptor in opened(path):
-        with mmap.mmap(
-            descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
-        ) as mapped:
-            pages = (ctypes.c_ubyte * (-(-len(data) // PAGE)))()
-            address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
-            libc = ctypes.CDLL(None, use_errno=True)
-            assert libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(data)), pages) == 0
-            assert all(page & 1 for page in pages)
+    with (
+        opened(path) as descriptor,
+        mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped,
+    ):
+        pages = (ctypes.c_ubyte * (-(-len(data) // PAGE)))()
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(data)), pages) == 0
+        assert all(page & 1 for page in pages)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from tests.fsd.mounting import (
     fake_daemon,
     is_mounted,
     mounting,
+    opened,
     prismfs,
     running,
     unmount,
@@ -59,15 +60,6 @@ def daemon(models: Path) -> Iterator[Daemon]:
 def file(daemon: Daemon) -> Path:
     """A source file, seen through the mount."""
     return daemon.mountpoint / MODEL / "extra.bin"
-
-
-@contextmanager
-def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    descriptor = os.open(path, flags)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def told(mountpoint: Path) -> dict[str, int]:

@@ -12,14 +12,12 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.fsd.faulty_source import until
-from tests.fsd.mounting import ADAPTERS, Daemon, mounting, running
+from tests.fsd.mounting import ADAPTERS, Daemon, mounting, opened, running, until
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 from translators import Plan, open_model, plans
@@ -96,15 +94,6 @@ def world(mounted: World) -> Iterator[World]:
     yield mounted
     assert mounted.daemon.process.poll() is None, mounted.daemon.log
     assert "Traceback" not in mounted.daemon.log
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def pieces(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from fsd.engine import CHUNK, ChunkKey, Lent, MemoryStore
 from fsd.store import DiskStore, Tiered
 from fsd.store.datafiles import DataFiles
-from tests.fsd.mounting import ROOT
+from tests.fsd.mounting import ROOT, until
 from tests.fsd.test_store import Opened, content, fill, got, name, opened, present
 
 __all__ = ["opened"]
@@ -36,13 +36,6 @@ def complete(store: DiskStore, file: int = 0) -> None:
         key = ChunkKey(name(file), number)
         store.put(key, content(key, min(CHUNK, SIZE - number * CHUNK)))
     assert store.flush()
-
-
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def lent(store: DiskStore | Tiered, file: int = 0) -> Lent:
