@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -87,7 +87,7 @@ class Engine:
         """
         with self._locked():
             self._closed = True
-            gone = self._call_off(lambda flight: True)
+            gone = self._call_off(self._flights.queued())
             threads = list(self._threads)
             self._condition.notify_all()
         _tell(gone, StaleHandle("the engine was closed while the file was read"))
@@ -137,13 +137,11 @@ class Engine:
     def call_off(self, runs: Iterable[Run]) -> None:
         """Drop the chunks that only `runs` wanted ahead and that nobody has begun."""
         runs = set(runs)
-
-        def unwanted(flight: Flight) -> bool:
-            flight.wanted -= runs
-            return not flight.wanted and not flight.waiters
-
         with self._locked():
-            self._call_off(unwanted)
+            queued = self._flights.queued()
+            for flight in queued:
+                flight.wanted -= runs
+            self._call_off(flight for flight in queued if flight.is_unwanted)
 
     def abandon(self, opened: OpenLayout, number: int, waiter: Waiter) -> None:
         """A read that waits for a chunk is interrupted: it is told, the chunk dropped if nobody waits."""
@@ -152,7 +150,8 @@ class Engine:
             if flight is None or waiter not in flight.waiters:
                 return
             flight.waiters.remove(waiter)
-            self._call_off(lambda one: one is flight and not flight.waiters and not flight.wanted)
+            if flight.is_queued and flight.is_unwanted:
+                self._call_off([flight])
         waiter.set_exception(Interrupted("nobody waits for the read any more"))
 
     def relieve(self) -> None:
@@ -225,12 +224,15 @@ class Engine:
         self._threads.add(thread)
         thread.start()
 
-    def _call_off(self, unwanted: Callable[[Flight], bool]) -> list[Waiter]:
-        gone = self._flights.queued(unwanted)
-        self._counters.called_off += len(gone)
-        for flight in gone:
+    def _call_off(self, queued: Iterable[Flight]) -> list[Waiter]:
+        """Drop flights; returns who waited for them."""
+        waiters: list[Waiter] = []
+        for flight in queued:
+            self._flights.drop(flight)
+            self._counters.called_off += 1
             self._release(flight.opened)
-        return [waiter for flight in gone for waiter in flight.waiters]
+            waiters += flight.waiters
+        return waiters
 
     # A worker's thread.
 

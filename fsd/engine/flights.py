@@ -41,6 +41,16 @@ class Flight:
     waited: bool = False
 
     @property
+    def is_queued(self) -> bool:
+        """Whether no worker has taken it up."""
+        return self.began is None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for it, nor will come to it."""
+        return not self.wanted and not self.waiters
+
+    @property
     def is_stuck(self) -> bool:
         """Whether it takes so long that its worker does not count."""
         return self.began is not None and time.monotonic() - self.began > STUCK_SECONDS
@@ -73,7 +83,7 @@ class Flights:
 
     def hurry(self, flight: Flight, urgency: Urgency) -> None:
         """Have a flight that is queued go as early as that."""
-        if flight.began is None and urgency < flight.urgency:
+        if flight.is_queued and urgency < flight.urgency:
             self._queue.remove(flight.urgency, flight.key.identity, flight)
             flight.urgency = urgency
             self._queue.add(urgency, flight.key.identity, flight)
@@ -105,13 +115,14 @@ class Flights:
         """It is in the store, or failed: later requests begin anew."""
         del self._flights[flight.key]
 
-    def queued(self, unwanted: Callable[[Flight], bool]) -> list[Flight]:
-        """Take those out that nobody has taken up and that are `unwanted`; returns them."""
-        gone = [flight for flight in self._flights.values() if unwanted(flight) and flight.began is None]
-        for flight in gone:
-            self._queue.remove(flight.urgency, flight.key.identity, flight)
-            self.leave(flight)
-        return gone
+    def queued(self) -> list[Flight]:
+        """Those that nobody has taken up."""
+        return [flight for flight in self._flights.values() if flight.is_queued]
+
+    def drop(self, flight: Flight) -> None:
+        """A flight that is queued is not to be."""
+        self._queue.remove(flight.urgency, flight.key.identity, flight)
+        self.leave(flight)
 
     def _may_go(self) -> Callable[[str], bool]:
         """A file whose source keeps a whole crew waiting gets no more workers until one is back."""
