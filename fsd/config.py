@@ -22,6 +22,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _LISTED = "f16,bf16,q8_0,q6_k,q5_k_m,q4_k_m,q4_0,q3_k_m,q2_k,iq4_xs"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
 ADAPTERS = ("auto", "mfusepy", "kernel")
 
 
@@ -89,6 +90,15 @@ def _one_of(words: tuple[str, ...], text: str) -> str:
     if word not in words:
         raise ValueError(f"it must be one of {', '.join(words)}")
     return word
+
+
+def log_format(text: str) -> str:
+    """One of LOG_FORMATS. Raises ValueError."""
+    return _one_of(LOG_FORMATS, text)
+
+
+def _path_if_any(text: str) -> Path | None:
+    return _path(text) if text else None
 
 
 def _path(text: str) -> Path:
@@ -175,6 +185,28 @@ class Options:
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
     fuse: Annotated[
         str, Option("auto", adapter, "ADAPTER", f"how the kernel is spoken to: {', '.join(ADAPTERS)}")
+    ]
+    settle: Annotated[
+        float, Option("1s", seconds, "TIME", "how long a new model must be unchanged before it is listed")
+    ]
+    poll: Annotated[
+        float, Option("2s", seconds, "TIME", "how often sources are looked at for what raises no events")
+    ]
+    api_socket: Annotated[
+        str, Option("auto", str, "PATH", "the control API's Unix socket; none: no API over a socket")
+    ]
+    api_group: Annotated[str, Option("", str, "GROUP", "a group whose members may use the API's socket")]
+    api_listen: Annotated[
+        str, Option("", str, "HOST:PORT", "loopback address of the API and its page, as 127.0.0.1:8777")
+    ]
+    api_token_file: Annotated[
+        Path | None, Option("", _path_if_any, "FILE", "a file with the token for changes over --api-listen")
+    ]
+    export_dir: Annotated[
+        Path | None, Option("", _path_if_any, "DIR", "where exports that the API is asked for are written")
+    ]
+    log_format: Annotated[
+        str, Option("auto", log_format, "FORMAT", f"how log lines look: {', '.join(LOG_FORMATS)}")
     ]
     log_level: Annotated[str, Option("info", level, "LEVEL", f"how much is logged: {', '.join(LOG_LEVELS)}")]
 

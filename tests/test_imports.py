@@ -16,7 +16,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BINDINGS = {"mfusepy", "fuse", "fusepy", "pyfuse3", "llfuse"}
 # From the bottom; parts of one row may not import each other either.
-LAYERS = [{"errors"}, {"config"}, {"engine", "planner"}, {"store", "tree"}, {"mount"}, {"cli"}]
+LAYERS = [
+    {"errors"},
+    {"config"},
+    {"engine", "planner"},
+    {"store", "tree"},
+    {"mount"},
+    {"control"},
+    {"daemon"},
+    {"cli"},
+]
 SURFACE = {
     "translators",
     "translators.errors",

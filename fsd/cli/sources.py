@@ -14,29 +14,17 @@ from pathlib import Path
 
 from fsd.cli.mounts import mount_above, status_of
 from fsd.config import Options
-from fsd.engine import ChunkStore, Engine, MemoryStore
+from fsd.daemon import parts
 from fsd.errors import BadOption
 from fsd.mount import points
-from fsd.planner import Planner
 from fsd.tree import Tree
 
 
 @contextmanager
-def opened_tree(
-    source: str, options: Options, excluded: tuple[str, ...] = (), store: ChunkStore | None = None
-) -> Iterator[Tree]:
-    """The tree of `source`, with an engine and a planner by `options` that end with the block.
-
-    Translated bytes are kept in `store`; if there is none, in memory.
-    """
-    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
-    store = store or MemoryStore(options.cache_memory)
-    engine = Engine(store, options.workers, read_ahead=options.read_ahead)
-    try:
-        yield Tree(source, planner, engine, types=options.types, excluded=excluded)
-    finally:
-        engine.close()
-        planner.close()
+def opened_tree(source: str, options: Options) -> Iterator[Tree]:
+    """The tree of `source`, by `options`; it ends with the block. Nothing is kept on disk but plans."""
+    with parts.opened(options, on_disk=False) as shared:
+        yield Tree(source, shared.planner, shared.engine, types=options.types)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""The life of a mount: mount, serve, and leave nothing behind.
+"""The life of a daemon's mounts: mount, serve, and leave nothing behind.
 
-`run` returns when the mount is gone: unmounted by someone, or by us on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
-The adapter runs in a thread of its own; the main thread only acts on what happens to it.
+`run` returns when they are gone: unmounted by someone, or by us on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+Each adapter runs in a thread of its own; the main thread only acts on what happens to them.
 Open files do not keep a daemon that was told to stop: the mount is detached, and their next read fails.
-Knows nothing of models; the adapter comes ready made.
+Knows nothing of models; the adapters come ready made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fsd.mount import points
@@ -33,74 +34,120 @@ LEAVE_SECONDS = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def run(
-    adapter: Adapter, mountpoint: Path, *, allow_other: bool = False, on_ready: Callable[[], None]
-) -> bool:
-    """Mount at `mountpoint` (see `points.prepare`) and have `adapter` serve it. For the main thread.
+@dataclass(frozen=True)
+class Served:
+    """What is mounted where: `mountpoint` is as `points.prepare` left it."""
 
-    `on_ready` is called once, when the mount answers. Raises MountError if it cannot be mounted.
-    Returns False if a handler still runs: the process then has to end without waiting for its threads.
+    adapter: Adapter
+    mountpoint: Path
+    allow_other: bool = False
+
+
+def run(mounts: Sequence[Served], on_ready: Callable[[], None]) -> bool:
+    """Mount each and have its adapter serve it, until the last one is gone. For the main thread.
+
+    `on_ready` is called once, when every mount answers. Raises MountError if one of them cannot be mounted;
+    the others are unmounted again. Returns False if a handler still runs: the process then has to end without
+    waiting for its threads.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    events: queue.SimpleQueue[str] = queue.SimpleQueue()
-    reason = MountError(
-        "libfuse could not mount; its own message says why",
-        path=str(mountpoint),
-        remedy="prismfs doctor checks what a mount needs",
-    )
+    events: Events = queue.SimpleQueue()
+    own = [_Mount(served, events) for served in mounts]
+    with _signals(lambda name: events.put((None, name))):
+        for mount in own:
+            mount.start()
+        _follow(events, own, on_ready)
+    for mount in own:
+        if mount.failure is not None:
+            raise mount.failure
+    return not any(mount.state == "stuck" for mount in own)
 
-    def serve() -> None:
-        nonlocal reason
+
+Events = queue.SimpleQueue["tuple[_Mount | None, str]"]
+
+
+class _Mount:
+    """A mount and the thread that serves it. `state` is starting, ready, ended or stuck, in this order.
+
+    What happens is put into `events` as (this, state); the main thread takes it from there.
+    """
+
+    def __init__(self, served: Served, events: Events) -> None:
+        self.served = served
+        self.state = "starting"
+        self.failure: MountError | None = None
+        self._events = events
+        self._leaving = False
+        name = f"prismfs-fuse {served.mountpoint.name}"
+        self._server = threading.Thread(target=self._serve, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Have it mounted."""
+        self._server.start()
+
+    def leave(self) -> None:
+        """Have it unmounted, in a thread of its own. Once is enough."""
+        if not self._leaving:
+            self._leaving = True
+            threading.Thread(target=self._leave, name="prismfs-leave", daemon=True).start()
+
+    def _serve(self) -> None:
+        served = self.served
         try:
-            adapter.serve(str(mountpoint), allow_other=allow_other, on_ready=lambda: events.put("ready"))
+            served.adapter.serve(
+                str(served.mountpoint), allow_other=served.allow_other, on_ready=lambda: self._tell("ready")
+            )
         except MountError as error:
-            reason = error
+            self.failure = error
         finally:
-            events.put("ended")
+            self._tell("ended")
 
-    server = threading.Thread(target=serve, name="prismfs-fuse", daemon=True)
-    with _signals(events.put):
-        server.start()
+    def _leave(self) -> None:
+        """Unmount, or end the server and detach; waits for the server, but not for ever."""
+        mountpoint = self.served.mountpoint
+        try:
+            points.unmount(mountpoint, patience=0.5)
+        except MountError:  # files are open
+            self.served.adapter.end()
+        self._server.join(LEAVE_SECONDS)
+        if points.mount_at(mountpoint) is not None:
+            with contextlib.suppress(MountError):
+                points.unmount(mountpoint, lazy=True, patience=0)
+        self._tell("stuck")
 
-        def leave() -> None:
-            _leave(mountpoint, server, adapter.end)
-            events.put("stuck")
-
-        last = _follow(events, mountpoint, on_ready, leave)
-    if last is None:
-        raise reason
-    return last == "ended"
+    def _tell(self, state: str) -> None:
+        self._events.put((self, state))
 
 
-def _follow(
-    events: queue.SimpleQueue[str], mountpoint: Path, on_ready: Callable[[], None], leave: Callable[[], None]
-) -> str | None:
-    """Act on what happens, in order, until the server ended or is given up; None if it was never ready."""
-    ready = stopping = leaving = False
-    while (event := events.get()) not in ("ended", "stuck"):
-        if event == "ready":
-            ready = True
-            _raise_read_ahead(mountpoint)
-            on_ready()
-        else:
-            log.info("%s: unmounting %s", event, mountpoint)
+def _follow(events: Events, mounts: Sequence[_Mount], on_ready: Callable[[], None]) -> None:
+    """Act on what happens, in order, until every server ended or is given up."""
+    told = stopping = False
+    while any(mount.state in ("starting", "ready") for mount in mounts):
+        mount, event = events.get()
+        if mount is None:
+            log.info("%s: unmounting %s", event, ", ".join(str(mount.served.mountpoint) for mount in mounts))
             stopping = True
-        if stopping and ready and not leaving:  # a signal may come before there is a mount to leave
-            leaving = True
-            threading.Thread(target=leave, name="prismfs-leave", daemon=True).start()
-    return event if ready else None
+        elif mount.state in ("starting", "ready"):
+            if event == "ready":
+                _raise_read_ahead(mount.served.mountpoint)
+            elif mount.state == "starting":
+                mount.failure = mount.failure or _unmounted(mount.served.mountpoint)
+                stopping = True
+            mount.state = event
+        if not told and all(mount.state == "ready" for mount in mounts):
+            told = True
+            on_ready()
+        if stopping:  # a signal may come before there is a mount to leave
+            for mount in mounts:
+                if mount.state == "ready":
+                    mount.leave()
 
 
-def _leave(mountpoint: Path, server: threading.Thread, end: Callable[[], None]) -> None:
-    """Unmount, or end the server and detach; waits for the server, but not for ever."""
-    try:
-        points.unmount(mountpoint, patience=0.5)
-    except MountError:  # files are open
-        end()
-    server.join(LEAVE_SECONDS)
-    if points.mount_at(mountpoint) is not None:
-        with contextlib.suppress(MountError):
-            points.unmount(mountpoint, lazy=True, patience=0)
+def _unmounted(mountpoint: Path) -> MountError:
+    remedy = "prismfs doctor checks what a mount needs"
+    return MountError(
+        "libfuse could not mount; its own message says why", path=str(mountpoint), remedy=remedy
+    )
 
 
 @contextlib.contextmanager

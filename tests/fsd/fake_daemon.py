@@ -229,7 +229,7 @@ def main(source: str, mountpoint: str, fuse: str, threads: str = "") -> int:
     tree = FakeTree(Path(source).resolve())
     adapter = adapters.made(fuse, tree)
     tree.counters = adapter.counters
-    done = lifecycle.run(adapter, point, on_ready=lambda: print("ready", flush=True))
+    done = lifecycle.run([lifecycle.Served(adapter, point)], lambda: print("ready", flush=True))
     return 0 if done else 9
 
 

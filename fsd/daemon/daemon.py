@@ -1,0 +1,63 @@
+"""The daemon: its parts, its mounts, and whatever else runs while they are served.
+
+`serve` returns when every mount is gone. What it is composed of is all here; what each part does is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+
+from fsd.config import Options
+from fsd.control import Mounted, Place
+from fsd.daemon import parts
+from fsd.daemon.parts import Parts
+from fsd.memory import keep_freed
+from fsd.mount import adapters, lifecycle
+from fsd.mount.lifecycle import Served
+from fsd.tree import Tree
+
+log = logging.getLogger(__name__)
+
+
+def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None]) -> int:
+    """Mount all of `places` and serve them; `on_ready` is called once they answer. Returns the exit code.
+
+    For the main thread of a process that does nothing else: it takes the signals, and may end the process.
+    """
+    keep_freed()
+    name, reason = adapters.chosen(options.fuse)
+    log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
+    with ExitStack() as stack:
+        shared = stack.enter_context(parts.opened(options))
+        if shared.disk is not None:
+            log.info(
+                "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
+            )
+        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        # Root's mounts are for everybody, as any other file system that root mounts.
+        others = options.allow_other or os.geteuid() == 0
+        ended = lifecycle.run(
+            [Served(mount.adapter, mount.place.mountpoint, others) for mount in mounted], on_ready
+        )
+    log.info("unmounted")
+    if not ended:
+        log.warning("a read is still computed; leaving it")
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+def _mounted(
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
+) -> Mounted:
+    log.info("%s is served at %s", place.source, place.mountpoint)
+    # No mount of ours is looked into: who asks itself waits for itself.
+    excluded = tuple(str(other.mountpoint) for other in places)
+    tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
+    adapter = adapters.made(adapter_name, tree)
+    tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
+    return Mounted(place, tree, adapter)
