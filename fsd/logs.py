@@ -4,8 +4,8 @@
     with bound(request_id="f3a1"):
         log.info("planned", extra={"seconds": 1.5})     # ... INFO planned seconds=1.5 request_id=f3a1
 
-What went wrong by somebody's mistake (an error of `fsd.errors`' table) is told in its line; only a bug brings a
-traceback, in lines of its own or in JSON's field. Knows nothing of what is logged.
+What went wrong by somebody's mistake (an error of `fsd.errors`' table) is told in its line; only a bug brings
+a traceback, in lines of its own or in JSON's field. Knows nothing of what is logged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def bound(**fields: object) -> Iterator[None]:
 
 
 def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
-    """Log to `stream` (stderr) from `level` on, in the `format` of `fsd.config`; replaces what was set up before.
+    """Log to `stream` (stderr) from `level` on, in the `format` of `fsd.config`; what was set up before ends.
 
     auto: text; with priorities instead of times where systemd says that the stream is its journal.
     """
@@ -77,7 +77,7 @@ class Journal(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """An object on one line: time (UTC), level, logger, event, whatever the event brought along, traceback."""
+    """An object on one line: time (UTC), level, logger, event, what the event brought along, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -133,7 +133,7 @@ def _printable(text: str) -> str:
 
 
 def _is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether systemd connected `stream` to its journal: JOURNAL_STREAM names device and inode (systemd.exec(5))."""
+    """Whether `stream` is systemd's journal: JOURNAL_STREAM has its device and inode (systemd.exec(5))."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """`prismfs completion bash|zsh|fish`: a script by which the shell completes prismfs's words.
 
 Each script finds the place on the line (the verb, and its action), and then looks into tables: which flags
-there are, what comes after one, and whether a word by itself is a path. Values of flags are to stand behind them.
+there are, what comes after one, and whether a word by itself is a path.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterator
 
-from fsd.cli import command
+from fsd.cli.command import whole_parser
 from fsd.cli.outline import Argument, Command, Kind, outline
 
 _BASH = """\
@@ -99,38 +99,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    print(SCRIPTS[arguments.shell](outline(command.whole_parser())), end="")
+    print(SCRIPTS[arguments.shell](outline(whole_parser())), end="")
     return 0
 
 
 def bash(prismfs: Command) -> str:
     """For bash 4 and newer; needs no bash-completion."""
-    places, values = [], []
+    places: list[str] = []
+    values: dict[str, list[str]] = {}  # what to do -> after which flags
     for command in prismfs.all():
         names = " ".join(name for flag in command.flags for name in flag.names)
         words = " ".join([below.words[-1] for below in command.commands] or _words(command))
         kind = _kind(command).value
         places.append(f'"{_place(command)}") flags="{names}" words="{words}" kind={kind} ;;')
         for flag, name in _with_value(command):
-            pattern = f'"{_place(command)} {name}"'
-            values.append(f'{pattern}) words="{" ".join(flag.words)}" kind={_shell_kind(flag)} flags="" ;;')
+            does = f'words="{" ".join(flag.words)}" kind={_shell_kind(flag)} flags="" ;;'
+            values.setdefault(does, []).append(f'"{_place(command)} {name}"')
     entered = " | ".join(f'"{word}"' for word in _entered(prismfs))
-    return _BASH.format(entered=entered, places=_block(places), values=_block(values))
+    return _BASH.format(entered=entered, places=_block(places), values=_cases(values, ""))
 
 
 def zsh(prismfs: Command) -> str:
     """For zsh, with what each word is for."""
-    places, values = [], []
+    places: list[str] = []
+    values: dict[str, list[str]] = {}  # what to do -> after which flags
     for command in prismfs.all():
         flags = " ".join(_zsh_word(name, flag.help) for flag in command.flags for name in flag.names)
         words = [_zsh_word(below.words[-1], below.about) for below in command.commands] or _words(command)
         kind = _kind(command).value
         places.append(f'("{_place(command)}") flags=({flags}) choices=({" ".join(words)}) kind={kind} ;;')
         for flag, name in _with_value(command):
-            pattern = f'("{_place(command)} {name}")'
-            values.append(f"{pattern} choices=({' '.join(flag.words)}) kind={_shell_kind(flag)} flags=() ;;")
+            does = f"choices=({' '.join(flag.words)}) kind={_shell_kind(flag)} flags=() ;;"
+            values.setdefault(does, []).append(f'"{_place(command)} {name}"')
     entered = " | ".join(f'"{word}"' for word in _entered(prismfs))
-    return _ZSH.format(entered=entered, places=_block(places), values=_block(values))
+    return _ZSH.format(entered=entered, places=_block(places), values=_cases(values, "("))
 
 
 def fish(prismfs: Command) -> str:
@@ -208,6 +210,10 @@ def _zsh_word(word: str, help: str) -> str:
 def _quoted(text: str) -> str:
     """In single quotes, as fish reads them."""
     return "'" + re.sub(r"([\\'])", r"\\\1", text) + "'"
+
+
+def _cases(values: dict[str, list[str]], bracket: str) -> str:
+    return _block([f"{bracket}{' | '.join(patterns)}) {does}" for does, patterns in values.items()])
 
 
 def _block(lines: list[str]) -> str:

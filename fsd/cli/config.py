@@ -1,6 +1,6 @@
 """`prismfs config show|check`: what is in force and why, and what is wrong with a file.
 
-`check` finds errors, with which no daemon would start, and warns of what may be otherwise when one is started.
+`check` finds errors, with which no daemon would start, and warns of what may be otherwise when one does.
 """
 
 from __future__ import annotations

@@ -18,14 +18,10 @@ from fsd.cli import main as prismfs
 # mount(8): exit codes of a helper.
 USAGE, FAILED = 1, 32
 # Said for any file system, or to whoever reads fstab. The mount is read-only whatever is said.
-_PASSED_OVER = frozenset(
-    """
-    rw ro defaults auto noauto user nouser users owner noowner group nogroup exec noexec suid nosuid dev nodev
-    sync async dirsync atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime lazytime
-    nolazytime mand nomand silent loud iversion noiversion _netdev nofail
-    """.split()
+_PASSED_OVER = re.compile(
+    r"(?:rw|ro|defaults|users?|nousers?|(?:no)?(?:auto|owner|group|exec|suid|dev|mand|lazytime|iversion|fail)"
+    r"|(?:no)?(?:dir|rel|strict)?atime|(?:a|dir)?sync|silent|loud|_netdev|(?:x-|X-|comment=|user=|uhelper=).*)"
 )
-_PREFIXES = ("x-", "X-", "comment=", "user=", "uhelper=", "helper=")
 _OPTION = re.compile(r'(?:[^,"]|"[^"]*")+')  # a value with commas in it stands in double quotes
 
 
@@ -55,7 +51,7 @@ def flags(options: str) -> tuple[list[str], list[str]]:
         name, equals, value = text.partition("=")
         name, value = name.replace("-", "_"), value.replace('"', "")
         option = known.get(name)
-        if text in _PASSED_OVER or text.startswith(_PREFIXES):
+        if _PASSED_OVER.fullmatch(text):
             continue
         if name == "config" and value:
             words.append(f"--config={value}")
@@ -72,7 +68,7 @@ def flags(options: str) -> tuple[list[str], list[str]]:
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace | None:
-    """As mount(8) calls a helper: SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]; None if it cannot be."""
+    """The words with which mount(8) calls a helper: SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE]; or None."""
     parser = argparse.ArgumentParser(prog="mount.prismfs", description="Mount for mount(8); see prismfs(1).")
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("mountpoint", metavar="MOUNTPOINT")

@@ -19,7 +19,7 @@ from fsd.mount.points import MountError
 
 
 def wanted(source: str | None, mountpoint: str | None, options: Options) -> list[WantedMount]:
-    """The two paths of the command line, or else the mounts of the file. Raises BadOption where there are none."""
+    """The two paths of the command line, or else the mounts of the file. Raises BadOption if there are none."""
     if source and mountpoint:
         return [WantedMount(Path(source).absolute(), Path(mountpoint))]
     if source:
@@ -31,7 +31,10 @@ def wanted(source: str | None, mountpoint: str | None, options: Options) -> list
 
 
 def prepared(mounts: Sequence[WantedMount], options: Options) -> list[Place]:
-    """Places that can be mounted on. Raises MountError, OSError; nothing was made if two are in each other's way."""
+    """Places that can be mounted on. Raises MountError, OSError.
+
+    Every source, and whether two mounts are in each other's way, is looked at before anything is made.
+    """
     places = [Place(mount.source, points.resolved(mount.mountpoint)) for mount in mounts]
     for place in places:  # an unreadable source is told now, not by an empty mount
         prove_readable(place.source)
@@ -54,7 +57,7 @@ def prove_readable(source: Path) -> None:
 
 
 def in_each_others_way(places: Sequence[Place]) -> MountError | None:
-    """Why two mounts cannot be of one daemon: a mount point lies where the other has its source or mount point.
+    """Why two mounts cannot be of one daemon: a mount point lies where the other has one, or its source.
 
     A mount point would be made within a source, or a daemon would have to ask itself for what it is to show.
     """

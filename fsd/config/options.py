@@ -45,8 +45,8 @@ def _processors() -> str:
 class Option:
     """One option: `default` is text as a person would type it; `parse` makes its value, or ValueError.
 
-    `name` is that of its field in `Options`. words: all that it can be, where these are few. shown: the default
-    as it is documented, where it depends on the machine.
+    name: that of its field in `Options`. words: all that it can be, where these are few. shown: the default
+    as it is documented, where that depends on the machine.
     """
 
     default: str | Callable[[], str]
@@ -114,7 +114,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an option was set to, as text. `origin` is "default", or the flag, variable or file that set it."""
+    """What an option was set to, as text. `origin`: "default", or the flag, variable or file that set it."""
 
     text: str
     origin: str

@@ -1,4 +1,7 @@
-"""Values of options, from text as a person types it. Every function raises ValueError, which says what it must be."""
+"""Values of options, from text as a person types it.
+
+Every function raises ValueError, which says what the text must be. Knows no options.
+"""
 
 from __future__ import annotations
 
