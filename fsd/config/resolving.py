@@ -103,27 +103,24 @@ def _shown(option: Option, text: str, value: object) -> str:
 
 def _prove_known(environment: Mapping[str, str]) -> None:
     known = {option.variable for option in OPTIONS} | _OTHER_VARIABLES
-    for name, value in environment.items():
-        if name.startswith("PRISMFS_") and value and name not in known:
-            own = [option.variable for option in OPTIONS] + [CONFIG_VARIABLE]
-            raise BadOption(
-                f"{name} is no variable of prismfs", remedy=_nearest(name, own) or f"unset {name}"
-            )
+    names = [option.name for option in OPTIONS] + ["config"]
+    for variable, value in environment.items():
+        if variable.startswith("PRISMFS_") and value and variable not in known:
+            near = _nearest(variable.removeprefix("PRISMFS_").lower(), names)
+            remedy = f"did you mean PRISMFS_{near.upper()}?" if near else f"unset {variable}"
+            raise BadOption(f"{variable} is no variable of prismfs", remedy=remedy)
 
 
 def _prove_keys(file: File) -> None:
     names = [option.name for option in OPTIONS]
     for key in file.values:
         if key not in names:
-            remedy = _nearest(key.replace("-", "_"), [*names, "mount"])
+            near = _nearest(key.replace("-", "_"), [*names, "mount"])
+            remedy = f"did you mean {near}?" if near else "`prismfs config show` lists the options"
             raise BadOption(
-                f"{key!r} is no option",
-                path=str(file.path),
-                place=file.place(key),
-                remedy=remedy or "`prismfs config show` lists the options",
+                f"{key!r} is no option", path=str(file.path), place=file.place(key), remedy=remedy
             )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), 1)
-    return f"did you mean {found[0]}?" if found else ""
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), "")
