@@ -30,7 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parsed(sys.argv[1:] if argv is None else argv)
     if arguments is None:
         return USAGE
-    words, unknown = flags(",".join(arguments.options))
+    try:
+        words, unknown = flags(",".join(arguments.options))
+    except ImportError:  # another distribution hides our packages: the command says so
+        prismfs(["mount"])
+        return FAILED
     if unknown and not arguments.sloppy:
         print(f"mount.prismfs: unknown option: {unknown[0]}", file=sys.stderr)
         return USAGE

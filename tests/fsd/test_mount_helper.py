@@ -37,10 +37,18 @@ def mountpoint(tmp_path: Path) -> Iterator[Path]:
     unmount(path)
 
 
-def helper(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def helper(
+    home: Path, *words: str | Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fsd.cli.fstab", *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment(home), timeout=60, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env=env or environment(home),
+        timeout=60,
+        cwd=home,
+        check=False,
     )
 
 
@@ -82,6 +90,16 @@ def test_exit_codes_are_those_of_mount(
     (tmp_path / "used" / "file").touch()
     assert fstab.main([str(models), str(tmp_path / "used"), "-n", "-v", "-t", "prismfs"]) == fstab.FAILED
     assert not is_mounted(mountpoint)
+
+
+def test_packages_that_another_distribution_hides(models: Path, mountpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "translators").mkdir()
+    (tmp_path / "translators" / "__init__.py").write_text("import requests_of_theirs\n")
+    hidden = environment(tmp_path) | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = helper(tmp_path, models, mountpoint, "-o", "workers=1", env=hidden)
+    assert done.returncode == fstab.FAILED
+    assert "`translators` is found in" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_it_mounts_and_returns(models: Path, mountpoint: Path, tmp_path: Path) -> None:
