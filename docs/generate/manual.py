@@ -56,14 +56,14 @@ def text() -> str:
 
 
 def _synopsis(prismfs: Command) -> Iterator[str]:
-    for number, command in enumerate(command for command in prismfs.all()[1:] if not command.commands):
+    for number, command in enumerate(command for command in prismfs.all()[1:] if command.alone):
         if number:
             yield ".br"
         yield _text(command.usage)
 
 
 def _command(command: Command) -> Iterator[str]:
-    if command.commands:  # what it does is said by its actions
+    if not command.alone:  # what it does is said by its actions
         return
     shared = {option.flag for option in OPTIONS}
     yield f".SS {_text(' '.join(command.words))}"

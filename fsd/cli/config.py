@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.add_argument(CONFIG_FLAG, metavar="FILE", help=CONFIG_HELP)
     about = "say what is wrong with a configuration file, and warn of what is missing here"
     check = actions.add_parser("check", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    check.add_argument("file", metavar="FILE")
+    check.add_argument("file", metavar="FILE", help="what --config would name")
 
 
 def run(arguments: argparse.Namespace) -> int:

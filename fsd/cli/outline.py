@@ -11,7 +11,7 @@ from enum import Enum
 
 from fsd.config import OPTIONS
 
-_DIRECTORIES, _FILES = {"DIR", "MOUNTPOINT"}, {"FILE", "PATH", "SOURCE", "MODEL"}
+_DIRECTORIES, _FILES = {"DIR", "MOUNTPOINT"}, {"FILE", "PATH", "SOURCE", "MODEL", "SOCKET"}
 
 
 class Kind(Enum):
@@ -41,13 +41,14 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """`prismfs WORDS...`. A command with further `commands` takes one of them, and nothing else."""
+    """`prismfs WORDS...`. One with further `commands` takes one of them; `alone`: it also does without."""
 
     words: tuple[str, ...]
     about: str
     flags: tuple[Argument, ...]
     places: tuple[Argument, ...]
     commands: tuple[Command, ...]
+    alone: bool
 
     def all(self) -> tuple[Command, ...]:
         """This command and all below it."""
@@ -57,15 +58,18 @@ class Command:
     def usage(self) -> str:
         """One line, as `prismfs ls [OPTION...] PATH`."""
         words = ["prismfs", *self.words, "[OPTION...]"] if len(self.flags) > 1 else ["prismfs", *self.words]
-        words += ["COMMAND"] if self.commands else [_usage(place) for place in self.places]
+        words += [_usage(place) for place in self.places]
+        if self.commands:
+            words.append("[COMMAND]" if self.alone else "COMMAND")
         return " ".join(words)
 
 
 def outline(parser: argparse.ArgumentParser, words: tuple[str, ...] = (), about: str = "") -> Command:
     """All that `parser` takes."""
-    flags, places, commands = [], [], []
+    flags, places, commands, alone = [], [], [], True
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            alone = not action.required
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             commands += [
                 outline(below, (*words, name), helps.get(name, "")) for name, below in action.choices.items()
@@ -74,7 +78,9 @@ def outline(parser: argparse.ArgumentParser, words: tuple[str, ...] = (), about:
             flags.append(_argument(action))
         else:
             places.append(_argument(action))
-    return Command(words, about or parser.description or "", tuple(flags), tuple(places), tuple(commands))
+    return Command(
+        words, about or parser.description or "", tuple(flags), tuple(places), tuple(commands), alone
+    )
 
 
 def _argument(action: argparse.Action) -> Argument:

@@ -130,3 +130,12 @@ def test_an_outline_of_every_sort_of_argument() -> None:
     assert (place.optional, place.many, place.kind, place.help) == (True, True, Kind.FILE, "100% of FILE")
     assert (directory.kind, word.words, word.help) == (Kind.DIRECTORY, ("a", "b"), "or a")
     assert made.usage == "prismfs [OPTION...] [FILE...]"
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_an_outline_of_actions(required: bool) -> None:
+    parser = argparse.ArgumentParser(prog="prismfs")
+    parser.add_subparsers(required=required).add_parser("go", help="be off")
+    made = outline(parser)
+    assert (made.alone, made.commands[0].about, made.commands[0].words) == (not required, "be off", ("go",))
+    assert made.usage == ("prismfs COMMAND" if required else "prismfs [COMMAND]")
