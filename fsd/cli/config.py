@@ -56,7 +56,8 @@ def _check(file: str) -> int:
     warnings = list(_warnings(options, found))
     for warning in warnings:
         say(f"warning: {printable(warning)}")
-    say(f"{printable(file)}: OK, {len(found)} mounts" + (f", {len(warnings)} warnings" if warnings else ""))
+    counted = [f"mounts: {len(found)}", *([f"warnings: {len(warnings)}"] if warnings else [])]
+    say(f"{printable(file)}: OK ({', '.join(counted)})")
     return 0
 
 

@@ -112,6 +112,17 @@ def test_zsh_completes(prismfs: Command, tmp_path: Path) -> None:
     assert offered("mount", "--config", "") == ["files"]
 
 
+def test_zsh_takes_the_script_by_eval_and_from_its_path(prismfs: Command, tmp_path: Path) -> None:
+    (tmp_path / "_prismfs").write_text(SCRIPTS["zsh"](prismfs))
+    begin = f"autoload -U compinit; compinit -u -d {tmp_path}/dump;"
+    for script in (
+        f"{begin} source {tmp_path}/_prismfs; print $_comps[prismfs]",
+        f"fpath=({tmp_path} $fpath); {begin} print $_comps[prismfs]",
+    ):
+        done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("_prismfs\n", "")
+
+
 def test_every_verb_is_outlined(prismfs: Command) -> None:
     assert [command.words for command in prismfs.commands] == [(verb,) for verb in VERBS]
     for command in prismfs.all()[1:]:

@@ -88,7 +88,7 @@ def test_check_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
 
 def test_check_warns_of_what_is_missing_here(run: Run, file: Path, base: Path, tmp_path: Path) -> None:
     done = run("config", "check", file)
-    assert (done.returncode, done.stderr) == (0, f"prismfs: {file}: OK, 2 mounts\n")
+    assert (done.returncode, done.stderr) == (0, f"prismfs: {file}: OK (mounts: 2)\n")
     assert not (tmp_path / "mnt").exists()  # it only looks
     path = tmp_path / "odd.toml"
     (tmp_path / "used").mkdir()
@@ -107,7 +107,7 @@ def test_check_warns_of_what_is_missing_here(run: Run, file: Path, base: Path, t
         "token:",
     ):
         assert warning in done.stderr
-    assert "OK, 2 mounts, 4 warnings" in done.stderr
+    assert "OK (mounts: 2, warnings: 4)" in done.stderr
     path.write_text("")
     assert "there is no [[mount]]" in run("config", "check", path).stderr
 
