@@ -12,7 +12,7 @@ import threading
 log = logging.getLogger(__name__)
 
 # Who stops a service expects it gone within 5 s.
-END_SECONDS = 4.5
+END_SECONDS = 4.0
 
 
 def in_time() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-# Of coreutils 8.32 and newer (AT_STATX_FORCE_SYNC): for FUSE, a GETATTR each time.
-_STAT = ("stat", "--cached=never", "--format=", "--")
+# Of coreutils 8.32 and newer (AT_STATX_FORCE_SYNC): for FUSE, a GETATTR each time, if anything is asked for.
+_STAT = ("stat", "--cached=never", "--format=%f %s %Y", "--")
 
 
 class Question:

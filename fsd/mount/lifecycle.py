@@ -32,7 +32,7 @@ SWITCH_SECONDS = 5e-5
 READ_AHEAD_KIB = 1024
 # A handler that computes cannot be interrupted; longer than this after it was told to leave nobody waits for
 # it. Service managers and operators expect an end within 5 s: the rest is for what is closed afterwards.
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 2.5
 # Files that are closed at once need no force.
 BUSY_SECONDS = 0.5
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,26 +23,29 @@ READERS = 8
 PROMISED = 5.0
 MEGABYTES = 12
 # Dear to translate, so that a cold reader always finds something to wait for.
-COLD = ("model.gguf-q4_k_m", "model.gguf-q2_k", "model.gguf-q3_k_m", "model.gguf-iq4_xs")
+TARGET = "model.gguf-iq4_xs"
 
-# Reads files over and over past its own pages, each time another piece; tells of the first; ends with an error.
+# Threads that read a file over and over past its own pages, each from another place on, until one fails.
+# Tells once each has read.
 READER = """
-import os, sys
-number, paths = int(sys.argv[1]), sys.argv[2:]
-files = [os.open(path, os.O_RDONLY) for path in paths]
-sizes = [os.fstat(file).st_size for file in files]
-told = False
-while True:
-    for file, size in zip(files, sizes):
-        for at in range((number << 20) % size, size, 8 << 20):
+import os, sys, threading
+path, count = sys.argv[1], int(sys.argv[2])
+begun = threading.Barrier(count, lambda: print("reading", flush=True))
+def read(number):
+    file = os.open(path, os.O_RDONLY)
+    size, told = os.fstat(file).st_size, False
+    while True:
+        for at in range((number << 20) % size, size, 1 << 20):
             try:
                 os.pread(file, 1 << 20, at)
             except OSError:
-                sys.exit(0)
+                return
             if not told:
                 told = True
-                print("reading", flush=True)
+                begun.wait()
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+for number in range(count):
+    threading.Thread(target=read, args=(number,)).start()
 """
 
 
@@ -57,27 +60,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 @contextmanager
-def reading(paths: Sequence[Path]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """READERS processes, which all have read something, or wait for it, when the block begins."""
-    command = [sys.executable, "-c", READER]
-    readers = [
-        subprocess.Popen([*command, str(number), *map(str, paths)], stdout=subprocess.PIPE)
-        for number in range(READERS)
-    ]
+def reading(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """READERS threads that read, or are about to, while the block runs."""
+    command = [sys.executable, "-c", READER, str(path), str(READERS)]
+    readers = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         yield readers
     finally:
-        for reader in readers:
-            reader.kill()
-            assert reader.stdout is not None
-            reader.stdout.close()
-            reader.wait(30)
-
-
-def begun(readers: Sequence[subprocess.Popen[bytes]]) -> None:
-    for reader in readers:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == b"reading\n"
+        readers.kill()
+        readers.communicate(timeout=30)
 
 
 def stopped(daemon: Daemon) -> float:
@@ -97,12 +88,12 @@ def test_sigterm_under_eight_readers(model: Subject, fuse: str, warm: bool, tmp_
     options = ["--no-cache", "--cache-memory", memory, "--api-socket", "none"]
     command = [*PRISMFS, "mount", "--fuse", fuse, *options, str(model.models), str(base / "mnt")]
     with running(command, model.models, base / "mnt", base / "home") as daemon:
-        paths = [daemon.mountpoint / NAME / name for name in (COLD[:1] if warm else COLD)]
+        path = daemon.mountpoint / NAME / TARGET
         if warm:
-            for path in paths:
-                path.read_bytes()
-        with reading(paths) as readers:
-            begun(readers)
+            path.read_bytes()
+        with reading(path) as readers:
+            assert readers.stdout is not None
+            assert readers.stdout.readline() == b"reading\n"
             assert stopped(daemon) < PROMISED
     assert "Traceback" not in daemon.log
 
@@ -112,16 +103,17 @@ def test_sigterm_while_no_read_is_answered(fuse: str, tmp_path: Path) -> None:
     base = tmp_path.resolve()
     (base / "source").mkdir()
     (base / "source" / "slow").write_bytes(bytes(READERS << 20))
-    with running(
-        fake_daemon(base / "source", base / "mnt", fuse), base / "source", base / "mnt", base
-    ) as daemon:
-        with reading([daemon.mountpoint / "slow"]):
-            until(lambda: daemon.log.count("reading slow") >= READERS, "all readers wait")
-            began = time.monotonic()
-            daemon.stop(timeout=30)
-            assert time.monotonic() - began < PROMISED
-            assert not is_mounted(daemon.mountpoint)
-            (base / "source" / "go").touch()
+    command = fake_daemon(base / "source", base / "mnt", fuse)
+    with (
+        running(command, base / "source", base / "mnt", base) as daemon,
+        reading(daemon.mountpoint / "slow"),
+    ):
+        until(lambda: daemon.log.count("reading slow") >= READERS, "all readers wait")
+        began = time.monotonic()
+        daemon.stop(timeout=30)
+        assert time.monotonic() - began < PROMISED
+        assert not is_mounted(daemon.mountpoint)
+        (base / "source" / "go").touch()
 
 
 def test_sigterm_while_the_source_stalls(model: Subject, fuse: str, tmp_path: Path) -> None:
@@ -130,10 +122,10 @@ def test_sigterm_while_the_source_stalls(model: Subject, fuse: str, tmp_path: Pa
     with faulty(model.models, base / "behind", base / "faulty", direct="*.safetensors") as source:
         command = [*PRISMFS, "mount", "--fuse", fuse, *options, str(source.path), str(base / "mnt")]
         with running(command, source.path, base / "mnt", base / "home") as daemon:
-            path = daemon.mountpoint / NAME / COLD[0]
+            path = daemon.mountpoint / NAME / TARGET
             path.stat()
             source.befall(Fault("*.safetensors", "stall"))
-            with reading([path]):
+            with reading(path):
                 until(lambda: source.befallen("stall") > 0, "a read stalls")
                 began = time.monotonic()
                 daemon.process.terminate()
