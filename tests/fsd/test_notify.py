@@ -18,7 +18,17 @@ import pytest
 
 from fsd.daemon import notify
 from fsd.daemon.notify import Service
-from tests.fsd.mounting import ADAPTERS, ROOT, Daemon, children, environment, is_mounted, unmount, until
+from tests.fsd.mounting import (
+    ADAPTERS,
+    PRISMFS,
+    ROOT,
+    Daemon,
+    children,
+    environment,
+    is_mounted,
+    unmount,
+    until,
+)
 
 # A daemon over a plain directory that tells `notify` what `prismfs mount` does. Its mount answers no request
 # while the file `hold` is in its home; watchdog and figures are those of the real thing.
@@ -216,3 +226,30 @@ def test_children_are_not_told_of_the_manager(fuse: str, by_path: Manager, tmp_p
 
 def name_of(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+@pytest.mark.parametrize("fuse", ADAPTERS)
+def test_the_real_daemon_tells_its_figures(fuse: str, by_path: Manager, tmp_path: Path) -> None:
+    base = tmp_path.resolve()
+    (base / "models").mkdir()
+    options = ["--fuse", fuse, "--no-cache", "--api-socket", "none"]
+    command = [*PRISMFS, "mount", *options, str(base / "models"), str(base / "mnt")]
+    env = environment(base / "home") | {"NOTIFY_SOCKET": by_path.address}
+    (base / "home").mkdir()
+    with (base / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=base
+        )
+    try:
+        assert by_path.next() == [
+            "READY=1",
+            "STATUS=1 mount; 0 reads, 0.00 GiB; 0 chunks translated; 0.00 GiB kept; 0 errors",
+        ]
+        process.terminate()
+        assert by_path.next() == ["STOPPING=1", "STATUS=Unmounting"]
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(30)
+        unmount(base / "mnt")
