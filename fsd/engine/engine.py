@@ -28,7 +28,7 @@ from fsd.errors import Interrupted, StaleHandle
 from translators.layout import Layout
 
 # A chunk takes less than a second; what takes longer is a source that does not answer.
-LEAVE_SECONDS = 5.0
+LEAVE_SECONDS = 1.0
 # Workers beyond the usual number, for those that sources keep waiting.
 SPARES = 32
 # Chunks ahead of a reader, for each worker: more make no reader faster, only more work that may be in vain.
@@ -83,17 +83,28 @@ class Engine:
             by_target = dict(self._counters.by_target)
             return replace(self._counters, source_bytes=source_bytes, by_target=by_target)
 
-    def close(self) -> None:
-        """End the threads, after the chunks that they are at. Every other read gets StaleHandle.
+    def pending(self) -> tuple[int, int]:
+        """Chunks that wait for a worker, and those that are translated or on their way to the store."""
+        with self._condition:
+            queued = len(self._flights.queued())
+            return queued, len(self._flights) - queued
 
-        A thread whose source does not answer is left to it: it ends with the process.
-        """
+    def stop(self) -> None:
+        """Translate nothing more: reads get what is kept or under way, every other one StaleHandle."""
         with self._locked():
             self._closed = True
             gone = self._call_off(self._flights.queued())
-            threads = list(self._threads)
             self._condition.notify_all()
         _tell(gone, StaleHandle("the engine was closed while the file was read"))
+
+    def close(self) -> None:
+        """Stop, and end the threads, after the chunks that they are at.
+
+        A thread whose source does not answer is left to it: it ends with the process.
+        """
+        self.stop()
+        with self._condition:
+            threads = list(self._threads)
         until = time.monotonic() + LEAVE_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
