@@ -26,7 +26,7 @@ from fsd.tree.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path under the mount leads to. `inside` is the path in the directory of `model`, if it is in one."""
+    """What a path under the mount leads to; `inside` is the path in the directory of `model`, if any."""
 
     path: str
     ino: int

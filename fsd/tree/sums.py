@@ -1,4 +1,4 @@
-"""`.prismfs/SHA256SUMS`: the digests that are known of virtual files, as `sha256sum -c` reads them at the top.
+"""`.prismfs/SHA256SUMS`: the known digests of virtual files, as `sha256sum -c` reads them at the mount's top.
 
 Its size follows from what it says, and the kernel may keep what stat told for a while. So each version is a
 file of its own, with its own inode number: who opened one goes on to read that one. Knows no inode itself.
@@ -64,7 +64,7 @@ def lines(digests: Iterable[tuple[str, str]]) -> bytes:
 
 
 def _line(path: str, sha256: str) -> bytes:
-    """A line as coreutils write it: one whose name has a backslash or a line's end begins with a backslash."""
+    """A line as coreutils write it: one whose name has a backslash or a line's end begins with one."""
     name = os.fsencode(path)
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     return (b"\\" if escaped != name else b"") + sha256.encode() + b"  " + escaped + b"\n"

@@ -113,7 +113,9 @@ class Tree:
         node = self._node(ino)
         if isinstance(node, SourceFile):
             told = {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
-            return told | (self._digest(source_identity(node.path, os.stat(node.path))) if self._digests else {})
+            return told | (
+                self._digest(source_identity(node.path, os.stat(node.path))) if self._digests else {}
+            )
         if isinstance(node, VirtualFile):
             entry, forms = self._folders.entry(node)
             return self._digest(entry.identity) | {
@@ -210,7 +212,9 @@ class Tree:
             return b""
         known = filter(None, (self.catalogue.known(model) for model in self.models()))
         files = [file for contents in known for file in contents.files if file.entry is not None]
-        return lines((file.path, self._digests[file.identity]) for file in files if file.identity in self._digests)
+        return lines(
+            (file.path, self._digests[file.identity]) for file in files if file.identity in self._digests
+        )
 
     def _sums_of(self, node: SumsFile) -> SumsVersion:
         version = self._sums.of(node.version)
