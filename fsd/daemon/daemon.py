@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 
 from fsd import metrics
 from fsd.config import Options
-from fsd.control import Mounted, Place
+from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
+from fsd.engine import Engine
 from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
@@ -40,7 +41,8 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
-        figures = _figures(name, shared, mounted)
+        control = stack.enter_context(closing(Control(mounted, shared, options)))
+        figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
         )
@@ -69,10 +71,21 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     return 0
 
 
-def _figures(adapter_name: str, shared: Parts, mounted: Sequence[Mounted]) -> metrics.Sources:
+def _figures(
+    adapter_name: str, shared: Parts, mounted: Sequence[Mounted], control: Control
+) -> metrics.Sources:
     mounts = [_metered(mount) for mount in mounted]
     build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": "libggml"}
-    return metrics.Sources(engine=shared.engine, planner=shared.planner, mounts=mounts, build=build)
+    return metrics.Sources(
+        engine=shared.engine, planner=shared.planner, mounts=mounts, build=build,
+        by_type=lambda: _translated(shared.engine),
+        jobs=lambda: [(job.kind, job.state) for job in control.jobs.list()],
+    )  # fmt: skip
+
+
+def _translated(engine: Engine) -> dict[str, metrics.Translated]:
+    measured = engine.counters().by_target
+    return {target: metrics.Translated(seconds, count) for target, (count, seconds) in measured.items()}
 
 
 def _metered(mount: Mounted) -> metrics.Mount:
