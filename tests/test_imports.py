@@ -22,6 +22,7 @@ LAYERS = [
     {"engine", "planner"},
     {"store", "tree"},
     {"mount"},
+    {"watch"},
     {"control"},
     {"daemon"},
     {"cli"},

@@ -19,6 +19,7 @@ from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Tree
+from fsd.watch import watching
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
-        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(
@@ -52,12 +53,14 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
 
 
 def _mounted(
-    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
-) -> Mounted:
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts,
+    stack: ExitStack,
+) -> Mounted:  # fmt: skip
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
     tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
-    return Mounted(place, tree, adapter)
+    watch = stack.enter_context(watching(tree, adapter, settle=options.settle, poll=options.poll))
+    return Mounted(place, tree, adapter, watch)

@@ -23,11 +23,16 @@ has, or when its neighbours are listed in a row (ahead.py). No tensor data is re
     stored.py    its source files                         forms.py     its virtual files
     ahead.py     listings one after another
     status.py    status.json                              reports.py   what `prismfs ls` says
+    news.py      what a changed source makes look different
 """
 
 from fsd.tree.handles import Handle
-from fsd.tree.nodes import Attributes
+from fsd.tree.news import Changes, News, Spot
+from fsd.tree.nodes import Attributes, ModelSource
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.tree import Tree
 
-__all__ = ["Attributes", "EntryReport", "Handle", "ModelNode", "ModelReport", "Tree"]
+__all__ = [
+    "Attributes", "Changes", "EntryReport", "Handle", "ModelNode", "ModelReport", "ModelSource", "News", "Spot",
+    "Tree",
+]  # fmt: skip
