@@ -235,8 +235,13 @@ class Control:
         return self.cache()
 
     def rescan(self) -> RescanReport:
-        """Look at the sources now, rather than when the next event or poll comes."""
-        return RescanReport((), (), ())
+        """Look at the sources now, rather than when the next event or poll comes. What is new has to settle."""
+        found = [mount.watch.rescan() for mount in self._mounts if mount.watch is not None]
+        return RescanReport(
+            tuple(shown(path) for changes in found for path in changes.appeared),
+            tuple(shown(path) for changes in found for path in changes.changed),
+            tuple(shown(path) for changes in found for path in changes.vanished),
+        )
 
     def options(self) -> list[OptionReport]:
         """Every option in force, and what set it."""

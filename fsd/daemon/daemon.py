@@ -21,6 +21,7 @@ from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Tree
+from fsd.watch import watching
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
-        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
         figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
@@ -93,12 +94,14 @@ def _metered(mount: Mounted) -> metrics.Mount:
 
 
 def _mounted(
-    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
-) -> Mounted:
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts,
+    stack: ExitStack,
+) -> Mounted:  # fmt: skip
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
     tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
-    return Mounted(place, tree, adapter)
+    watch = stack.enter_context(watching(tree, adapter, settle=options.settle, poll=options.poll))
+    return Mounted(place, tree, adapter, watch)
