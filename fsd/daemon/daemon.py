@@ -14,13 +14,14 @@ from importlib.metadata import version
 from fsd import metrics
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
+from fsd.control.control import KERNELS
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.engine import Engine
 from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
-from fsd.tree import Tree
+from fsd.tree import Changes, Tree
 from fsd.watch import watching
 
 log = logging.getLogger(__name__)
@@ -76,12 +77,27 @@ def _figures(
     adapter_name: str, shared: Parts, mounted: Sequence[Mounted], control: Control
 ) -> metrics.Sources:
     mounts = [_metered(mount) for mount in mounted]
-    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": "libggml"}
+    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": KERNELS}
     return metrics.Sources(
         engine=shared.engine, planner=shared.planner, mounts=mounts, build=build,
         by_type=lambda: _translated(shared.engine),
+        changes=_noted(mounted).counts,
         jobs=lambda: [(job.kind, job.state) for job in control.jobs.list()],
     )  # fmt: skip
+
+
+def _noted(mounted: Sequence[Mounted]) -> metrics.Noted:
+    noted = metrics.Noted()
+
+    def heard(changes: Changes) -> None:
+        noted.note(
+            appeared=len(changes.appeared), changed=len(changes.changed), vanished=len(changes.vanished)
+        )
+
+    for mount in mounted:
+        if mount.watch is not None:
+            mount.watch.listen(heard)
+    return noted
 
 
 def _translated(engine: Engine) -> dict[str, metrics.Translated]:

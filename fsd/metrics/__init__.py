@@ -11,7 +11,17 @@ Labels are of bounded number: mount points, types, kinds, states, codes; never a
 Nothing runs between scrapes, and nothing is registered for the process at large.
 """
 
-from fsd.metrics.collecting import Mount, Sources, Translated, exposition, registry, sentence
+from fsd.metrics.collecting import Mount, Noted, Sources, Translated, exposition, registry, sentence
 from fsd.metrics.declared import METRICS, Metric
 
-__all__ = ["METRICS", "Metric", "Mount", "Sources", "Translated", "exposition", "registry", "sentence"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Mount",
+    "Noted",
+    "Sources",
+    "Translated",
+    "exposition",
+    "registry",
+    "sentence",
+]

@@ -6,6 +6,7 @@ parts themselves, which start at zero with the daemon. Knows the parts' figures;
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,25 @@ class Sources:
     jobs: Callable[[], Iterable[tuple[str, str]]] = field(default=lambda: ())
 
 
+class Noted:
+    """How many models of sources appeared, changed and vanished. Safe for use by many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(CHANGES, 0)
+
+    def note(self, *, appeared: int, changed: int, vanished: int) -> None:
+        """So many more."""
+        with self._lock:
+            for change, count in zip(CHANGES, (appeared, changed, vanished), strict=True):
+                self._counts[change] += count
+
+    def counts(self) -> dict[str, int]:
+        """Since the start, by CHANGES."""
+        with self._lock:
+            return dict(self._counts)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A value of a metric, for the values of its labels, in their order."""
@@ -102,8 +122,8 @@ def sentence(sources: Sources) -> str:
     failed = sum(sum(mount.adapter.observed.errors().values()) for mount in sources.mounts)
     return (
         f"{len(sources.mounts)} mount{'s' if len(sources.mounts) != 1 else ''};"
-        f" {sum(read.count for read in reads)} reads, {served:.2f} GiB;"
-        f" {counters.translated} chunks translated; {kept:.2f} GiB kept; {failed} errors"
+        f" reads: {sum(read.count for read in reads)}, {served:.2f} GiB;"
+        f" chunks translated: {counters.translated}; kept: {kept:.2f} GiB; errors: {failed}"
     )
 
 

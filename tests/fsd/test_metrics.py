@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import prometheus_client
 import pytest
@@ -19,7 +20,7 @@ from fsd.metrics.declared import METRICS, PROCESS
 from fsd.mount.observed import BOUNDS, Observed
 from fsd.planner import Planner
 from fsd.store import DiskStore, Tiered
-from tests.fsd.mounting import ROOT
+from tests.fsd.mounting import ADAPTERS, ROOT, counters, fake_daemon, running
 
 Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 HERE = Path("/mnt/models")
@@ -53,13 +54,15 @@ def sources(tmp_path: Path, adapter: Silent) -> Iterator[metrics.Sources]:
     disk = DiskStore(tmp_path / "store", 1 << 30, 1 << 20)
     engine = Engine(Tiered(MemoryStore(1 << 20), disk), 1)
     planner = Planner(None, seconds=1, memory=1 << 30)
+    noted = metrics.Noted()
+    noted.note(appeared=2, changed=0, vanished=0)
     yield metrics.Sources(
         engine=engine,
         planner=planner,
         mounts=[metrics.Mount(HERE, adapter, lambda: 7)],
         build={"version": "1", "adapter": "kernel", "kernels": "some"},
         by_type=lambda: {"q4_k_m": metrics.Translated(2.0, 4096)},
-        changes=lambda: {"appeared": 2},
+        changes=noted.counts,
         jobs=lambda: [("warm", "done"), ("warm", "done"), ("verify", "running")],
     )
     engine.close()
@@ -169,7 +172,7 @@ def test_a_read_falls_into_the_bucket_that_holds_it() -> None:
 def test_the_line_for_people(sources: metrics.Sources, adapter: Silent) -> None:
     adapter.observed.read(0.1, 3 << 29)
     said = metrics.sentence(sources)
-    assert said == "1 mount; 1 reads, 1.50 GiB; 0 chunks translated; 0.00 GiB kept; 0 errors"
+    assert said == "1 mount; reads: 1, 1.50 GiB; chunks translated: 0; kept: 0.00 GiB; errors: 0"
 
 
 def test_the_dashboard_shows_what_is_declared() -> None:
@@ -189,3 +192,28 @@ def test_the_dashboard_shows_what_is_declared() -> None:
         assert panel["datasource"]["uid"] == "${datasource}"
         for label in re.findall(r"{{(\w+)}}", json.dumps(panel["targets"])):
             assert label == "instance" or any(label in metric.labels for metric in METRICS)
+
+
+@pytest.mark.parametrize("fuse", ADAPTERS)
+def test_reads_and_faults_of_a_mount_are_observed(fuse: str, tmp_path: Path) -> None:
+    base = tmp_path.resolve()
+    (base / "source").mkdir()
+    (base / "source" / "plain").write_bytes(b"p" * 300_000)
+    (base / "source" / "fault").write_bytes(b"f")
+    command = fake_daemon(base / "source", base / "mnt", fuse)
+    with running(command, base / "source", base / "mnt", base / "home") as daemon:
+        before = counters(daemon)
+        assert (base / "mnt" / "plain").read_bytes() == b"p" * 300_000
+        for _ in range(2):  # logged once, counted each time
+            with pytest.raises(OSError, match="Input/output"):
+                (base / "mnt" / "fault").read_bytes()
+        with pytest.raises(FileNotFoundError):
+            (base / "mnt" / "nothing").read_bytes()
+        after: dict[str, Any] = dict(counters(daemon))
+        read = after["answered_bytes"] - before["answered_bytes"]
+        assert 300_000 <= read < 300_000 + 2 * (1 << 12)  # and the counters themselves
+        assert after["answered"] > before["answered"]
+        assert after["seconds"] > before["seconds"]
+        assert set(after["errors"]) == {"EIO"}
+        assert after["errors"]["EIO"] >= 2
+    assert daemon.log.count("ZeroDivisionError: a bug") == 1

@@ -243,7 +243,7 @@ def test_the_real_daemon_tells_its_figures(fuse: str, by_path: Manager, tmp_path
     try:
         assert by_path.next() == [
             "READY=1",
-            "STATUS=1 mount; 0 reads, 0.00 GiB; 0 chunks translated; 0.00 GiB kept; 0 errors",
+            "STATUS=1 mount; reads: 0, 0.00 GiB; chunks translated: 0; kept: 0.00 GiB; errors: 0",
         ]
         process.terminate()
         assert by_path.next() == ["STOPPING=1", "STATUS=Unmounting"]
