@@ -1,8 +1,8 @@
 """What a mount did for its readers, to be told as metrics: how long reads took, and what failed.
 
-Noted by whoever answers a request, collected by whoever asks: nothing runs in between. One note is a search
-among twenty bounds and four additions under a lock that nobody holds for longer, well under a microsecond;
-not by thread, as libfuse's threads are new to Python with each call. Knows no binding.
+Noted by whoever answers a request, collected by whoever asks: nothing runs in between. A note and two looks
+at the clock take some 0.8 us together, where a read takes 17 and more. One lock for all threads, as libfuse's
+are new to Python with each call. Knows no binding.
 """
 
 from __future__ import annotations

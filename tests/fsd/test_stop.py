@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.fsd.faulty_source import Fault, faulty
-from tests.fsd.mounting import ADAPTERS, PRISMFS, Daemon, fake_daemon, is_mounted, running, until
+from tests.fsd.mounting import ADAPTERS, PRISMFS, ROOT, Daemon, fake_daemon, is_mounted, running, until
 from tests.heavy import subject
 from tests.heavy.subject import NAME, Subject
 
@@ -134,3 +134,18 @@ def test_sigterm_while_the_source_stalls(model: Subject, fuse: str, tmp_path: Pa
                 # A thread that the kernel keeps in a read of the source ends when that is answered.
                 source.lift()
                 assert daemon.process.wait(30) == 0
+
+
+def test_a_process_ends_in_time_whatever_it_waits_for() -> None:
+    script = (
+        "import threading\n"
+        "from fsd.daemon import ending\n"
+        "ending.END_SECONDS = 0.1\n"
+        "ending.in_time()\n"
+        "threading.Event().wait()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert "not everything let go within 0.1 s" in done.stderr
