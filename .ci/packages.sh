@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that prismfs, its demo and its tests need, those that are missing: FUSE's
 # library and mount program, Python's venv, OpenMP's library (for llama.cpp), and what the tests try: rsync, the
-# shells zsh and fish, and groff.
+# shells zsh and fish, groff, and systemd's own checks of units.
 set -euo pipefail
 
 missing=()
@@ -13,4 +13,5 @@ command -v rsync >/dev/null || missing+=(rsync)
 command -v zsh >/dev/null || missing+=(zsh)
 command -v fish >/dev/null || missing+=(fish)
 command -v groff >/dev/null || missing+=(groff-base)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
 "$(dirname "$0")/install.sh" ${missing[@]+"${missing[@]}"}

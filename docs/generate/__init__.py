@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docs.generate import command_line, configuration, manual
+from fsd.metrics import document
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/CLI.md": command_line.text,
     "docs/CONFIGURATION.md": configuration.text,
+    "docs/METRICS.md": document.text,
     "docs/prismfs.1": manual.text,
 }
