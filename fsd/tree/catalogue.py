@@ -87,6 +87,8 @@ class Catalogue:
         ino, is_directory, model, inside = ROOT, True, None, ""
         below = ""
         for part in path.split("/") if path else ():
+            if not is_directory:
+                raise NoSuchEntry("a file has nothing in it", path=shown(path))
             attributes = self._lookup(ino, part)
             ino, is_directory = attributes.ino, attributes.kind == "directory"
             below = f"{below}/{part}" if below else part
