@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -13,7 +14,7 @@ import pytest
 import fsd.engine.engine
 from fsd.engine import Engine
 from fsd.engine.flights import Flight
-from fsd.errors import Ambiguous, BadOption, ExportRefused, NoSuchEntry, NoStore, Pinned, PlanRefused
+from fsd.errors import Ambiguous, BadOption, ExportRefused, NoStore, NoSuchEntry, Pinned, PlanRefused
 from tests.fsd.controlled import Controlled, controlled
 from tests.fsd.mounting import until
 from tests.tiny_models import build
@@ -277,6 +278,27 @@ def test_a_job_is_called_off_midway(over: Controlled, monkeypatch: pytest.Monkey
     last = over.ended(job)  # without waiting for what is translated
     assert (last.state, last.results, last.problem) == ("cancelled", (), None)
     brake.go.set()
+
+
+def test_a_source_that_changes_ends_its_own_file_alone(
+    tmp_path: Path, plans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(MODELS[NAME], tmp_path / "models")
+    build(MODELS[SHARDED], tmp_path / "models")
+    other = f"{SHARDED}/model.gguf-q8_0"
+    with controlled(tmp_path, tmp_path / "models", plan_cache=str(plans)) as over:
+        over.control.files(SHARDED)
+        brake = Brake(monkeypatch, free=4)
+        job = over.control.warm([Q8, other])
+        assert brake.waiting.wait(60)
+        os.utime(folder / "model.safetensors", ns=(1, 1))
+        brake.go.set()
+        last = over.ended(job)
+        assert [line["state"] for line in last.results] == ["failed", "read"]
+        assert last.state == "failed" and last.done == last.total
+        assert last.problem is not None and last.problem.kind == "SourceChanged"
+        assert over.control.file(Q8).cached == 0  # of the version that is there now
+        assert over.ended(over.control.verify([other])).state == "done"
 
 
 def test_warming_gives_way_to_readers(over: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
