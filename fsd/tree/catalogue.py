@@ -131,7 +131,7 @@ class Catalogue:
         names: dict[str, list[str]] = {}
         listed: set[str] = set()
         for form in forms.all:
-            if form.path not in taken and self._stored.find(folder, form.path) is None:
+            if form.path not in taken:
                 names.setdefault(form.entry.name, []).append(form.path)
                 listed |= {form.entry.name} if form.listed else set()
         for entry in forms.listing.entries:
