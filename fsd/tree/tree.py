@@ -281,8 +281,7 @@ class Tree:
         if isinstance(node, StatusFile):
             return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
         changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
-        lasting = not isinstance(node, StatusFolder)
-        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting)
+        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting=True)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""

@@ -79,8 +79,10 @@ class Settling:
         held_up: Callable[[ModelSource], str],
     ) -> Changes:  # fmt: skip
         """What a look found, of the paths that it `covers`. `held_up` tells what a settled model waits for."""
-        appeared, changed, vanished = [], [], []
-        models = {}
+        appeared: list[str] = []
+        changed: list[str] = []
+        vanished: list[str] = []
+        models: dict[str, ModelSource] = {}
         for path, seen in found.items():
             before = self._listed.get(path)
             if before is not None and before.model == seen.model:
