@@ -112,17 +112,26 @@ class Tree:
         folders: dict[Spot, None] = {}
         entries: dict[tuple[Spot, str], None] = {}
         paths = {model: path for path, model in changes.models.items()}
+        appeared = frozenset(changes.appeared)
+        found: dict[str, Place | None] = {}
         for path in (*changes.appeared, *changes.changed, *changes.vanished):
             node: Root | Folder = Root()
             below = ""
-            for part in path.split("/"):
+            parts = path.split("/")
+            for number, part in enumerate(parts):
                 spot = Spot(self._inodes.number(node), below)
                 folders[spot] = None
-                entries[spot, part] = None
-                found = self._places.child(node, part)
-                if not isinstance(found, Folder):
+                if path not in appeared:  # of what was not there, nobody was told
+                    entries[spot, part] = None
+                if number + 1 == len(parts):
                     break
-                node, below = found, f"{below}/{part}"
+                below = f"{below}/{part}"
+                if below not in found:
+                    found[below] = self._places.child(node, part)
+                place = found[below]
+                if not isinstance(place, Folder):
+                    break
+                node = place
         inside = [
             Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
             for number, folder in self._inodes.inside(paths.keys())

@@ -48,11 +48,10 @@ class Census:
             for path, model in self._below(Root(), ""):
                 found[path] = self._seen(model)
             return found
-        for name in only:
-            place = self.places.child(Root(), name)
+        for name, place in self.places.children(Root(), frozenset(only)).items():
             if isinstance(place, ModelSource):
                 found[name] = self._seen(place)
-            elif place is not None:
+            else:
                 found.update((path, self._seen(model)) for path, model in self._below(place, name))
         return found
 

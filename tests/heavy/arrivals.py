@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def read(path: str, done: Event, into: multiprocessing.SimpleQueue[list[float]]) -> None:
+def read(path: str, done: Event, into: SimpleQueue[list[float]]) -> None:
     """Read until `done`; then give the seconds that each read took."""
     descriptor = os.open(path, os.O_RDWR | os.O_DIRECT)
     pages = os.fstat(descriptor).st_size // PAGE
@@ -57,7 +58,8 @@ def read(path: str, done: Event, into: multiprocessing.SimpleQueue[list[float]])
 def reading(path: Path) -> Iterator[list[float]]:
     """Has the latencies of reads during the block, once that is over."""
     took: list[float] = []
-    done, results = multiprocessing.Event(), multiprocessing.SimpleQueue[list[float]]()
+    done = multiprocessing.Event()
+    results: SimpleQueue[list[float]] = multiprocessing.SimpleQueue()
     reader = multiprocessing.Process(target=read, args=(str(path), done, results))
     reader.start()
     try:
