@@ -90,7 +90,7 @@ class Watch:
         self._settling = Settling(settle)
         self._events = Events(self._happened) if events else None
         self._listeners: list[Listener] = []
-        self._missing: dict[bytes, str] = {}
+        self._missing: dict[int | None, str] = {}
         self._told: dict[str, str] = {}
         self._seen = 0
         self._outside: set[str] = set()

@@ -127,7 +127,7 @@ def test_a_rescan_tells_what_it_found(tree: Tree, adapter: Silent) -> None:
         assert names(tree) == ["there"]
 
 
-def seen(path: str, print_: bytes) -> Seen:
+def seen(path: str, print_: int) -> Seen:
     return Seen(ModelSource(path, path.rpartition("/")[2]), print_, 0)
 
 
@@ -139,10 +139,10 @@ def taken(settling: Settling, now: float, *found: Seen, reason: str = "") -> Cha
 
 def test_settling_by_a_clock() -> None:
     settling = Settling(1.0)
-    settling.begin({"a": seen("/s/a", b"1")}, {"a": seen("/s/a", b"1")}, 0.0)
+    settling.begin({"a": seen("/s/a", 1)}, {"a": seen("/s/a", 1)}, 0.0)
     assert settling.admits("/s/a")
     assert settling.due(0.0) is None
-    here, first, second = seen("/s/a", b"1"), seen("/s/b", b"1-"), seen("/s/b", b"2")
+    here, first, second = seen("/s/a", 1), seen("/s/b", 101), seen("/s/b", 2)
     assert not taken(settling, 10.0, here, first)
     assert settling.due(10.0) == 0.25
     assert not taken(settling, 10.9, here, second)
@@ -155,24 +155,34 @@ def test_settling_by_a_clock() -> None:
     assert settling.admits("/s/b")
     assert taken(settling, 12.2, here).vanished == ("b",)
     assert not settling.admits("/s/b")
-    assert taken(settling, 12.3, here, seen("/s/c", b"2")).appeared == ("c",)
+    assert taken(settling, 12.3, here, seen("/s/c", 2)).appeared == ("c",)
 
 
 def test_what_changes_between_the_first_two_looks_has_to_settle() -> None:
     settling = Settling(1.0)
-    settling.begin({"a": seen("/s/a", b"2")}, {"a": seen("/s/a", b"1")}, 0.0)
+    settling.begin({"a": seen("/s/a", 2)}, {"a": seen("/s/a", 1)}, 0.0)
     assert not settling.admits("/s/a")
+
+
+def test_a_disk_that_gives_errors_tells_of_no_change() -> None:
+    settling = Settling(1.0)
+    here, unknown = seen("/s/a", 1), Seen(ModelSource("/s/a", "a"), None, 0)
+    settling.begin({"a": here}, {"a": here}, 0.0)
+    assert not taken(settling, 1.0, unknown)
+    assert not taken(settling, 2.0, here)
+    assert not taken(settling, 3.0, here, Seen(ModelSource("/s/b", "b"), None, 0))
+    assert not settling.admits("/s/b")
 
 
 def test_another_revision_takes_the_place_of_the_first_when_it_has_settled() -> None:
     settling = Settling(1.0)
-    old, new = (Seen(ModelSource(f"/s/{rev}", "m"), rev.encode(), 0) for rev in ("old", "new"))
+    old, new = (Seen(ModelSource(f"/s/{rev}", "m"), len(rev), 0) for rev in ("old", "newer"))
     settling.begin({"m": old}, {"m": old}, 0.0)
     assert not taken(settling, 1.0, new)
     assert settling.admits("/s/old")
-    assert not settling.admits("/s/new")
+    assert not settling.admits("/s/newer")
     assert taken(settling, 2.0, new).changed == ("m",)
-    assert settling.admits("/s/new")
+    assert settling.admits("/s/newer")
 
 
 def test_what_is_missing(tmp_path: Path) -> None:
