@@ -64,9 +64,7 @@ class Places:
     def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
         """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
         candidates = self._candidates(folder, only)
-        found = {
-            name: place() for name, place in sorted(candidates.items()) if only is None or name in only
-        }
+        found = {name: place() for name, place in sorted(candidates.items()) if only is None or name in only}
         return {name: place for name, place in found.items() if place is not None}
 
     def child(self, folder: Root | Folder, name: str) -> Place | None:
@@ -185,7 +183,11 @@ class Places:
         whole = [model for model in found if not model.name]
         if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents.directories)):
             return ModelSource(path, name) if self.admits(path) else None
-        return Folder(path) if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True) else None
+        return (
+            Folder(path)
+            if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True)
+            else None
+        )
 
     def _holds_model(self, path: str, directories: Iterable[str], *, in_doubt: bool = False) -> bool:
         """Whether there is a model below `path`, breadth first; `in_doubt` where it takes too long to say."""
@@ -203,7 +205,9 @@ class Places:
 
     def _shows(self, path: str, found: Iterable[Found]) -> bool:
         """Whether of the models that lie in a directory any is there yet."""
-        return any(self.admits(path) or self.admits(os.path.join(path, _first_weight(each))) for each in found)
+        return any(
+            self.admits(path) or self.admits(os.path.join(path, _first_weight(each))) for each in found
+        )
 
     def _reason(self, path: str) -> str:
         """Why a directory is not shown."""

@@ -148,7 +148,9 @@ class Tree:
 
     def grown(self) -> list[int]:
         """Inode numbers of the files of which another part is cached than `attributes` has told."""
-        return [ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held]
+        return [
+            ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held
+        ]
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""

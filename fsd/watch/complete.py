@@ -42,7 +42,9 @@ def missing(places: Places, model: ModelSource) -> str:
     else:
         names = places.look(folder).files
         files = set_of(own, names).files if own in names else ()
-    wanted = {shard for name in files if name.endswith(INDEX) for shard in _shards(os.path.join(folder, name))}
+    wanted = {
+        shard for name in files if name.endswith(INDEX) for shard in _shards(os.path.join(folder, name))
+    }
     absent = sorted(shard for shard in wanted - names if "/" not in shard)
     if absent:
         return f"the index names {absent[0]}, which is not there"

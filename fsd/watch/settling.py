@@ -105,9 +105,7 @@ class Settling:
             self._forget()
         return Changes(tuple(appeared), tuple(changed), tuple(vanished), models)
 
-    def _has_settled(
-        self, path: str, seen: Seen, now: float, held_up: Callable[[ModelSource], str]
-    ) -> bool:
+    def _has_settled(self, path: str, seen: Seen, now: float, held_up: Callable[[ModelSource], str]) -> bool:
         if seen.print is None:
             return False
         if seen.print in self._prints or self.admits(seen.model.path):
@@ -132,7 +130,9 @@ class Settling:
     def _forget(self) -> None:
         """Nobody is admitted for what is gone. A path that cannot be asked, as on a broken disk, stays."""
         listed = {seen.model.path for seen in self._listed.values()}
-        self._admitted = dict.fromkeys(path for path in self._admitted if path in listed or not _is_gone(path))
+        self._admitted = dict.fromkeys(
+            path for path in self._admitted if path in listed or not _is_gone(path)
+        )
 
 
 def _is_told(path: str) -> bool:

@@ -137,7 +137,10 @@ def test_a_copy_is_never_seen_half(world: World) -> None:
 def test_a_checkpoint_waits_for_the_shards_of_its_index(world: World) -> None:
     folder = world.copy("sharded")
     (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
-    index = {"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "later.safetensors"}}
+    index = {
+        "metadata": {},
+        "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "later.safetensors"},
+    }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     until(lambda: "names later.safetensors" in world.daemon.log, "the log says what is missing")
     assert not world.at("sharded").exists()

@@ -190,7 +190,9 @@ def test_what_is_missing(tmp_path: Path) -> None:
     folder.mkdir()
     places = Places(str(tmp_path))
     own = ModelSource(str(folder), "m")
-    header = json.dumps({"__metadata__": {"a": "b"}, "t": {"dtype": "I8", "shape": [4], "data_offsets": [0, 4]}})
+    header = json.dumps(
+        {"__metadata__": {"a": "b"}, "t": {"dtype": "I8", "shape": [4], "data_offsets": [0, 4]}}
+    )
     whole = len(header).to_bytes(8, "little") + header.encode() + b"1234"
     shard = folder / "model-00001-of-00002.safetensors"
     for content, told in (

@@ -98,7 +98,9 @@ def measure(fuse: str, models: int, seconds: float, scratch: Path) -> float:
     ratio = percentile(during, 0.99) / percentile(before, 0.99)
     print(f"{fuse}: {models} models made in {copied:.1f} s, all listed {listed:.1f} s later")
     for name, took in (("before", before), ("during", during)):
-        shares = ", ".join(f"p{share * 100:g} {percentile(took, share) * 1e6:,.0f} us" for share in (0.5, 0.99))
+        shares = ", ".join(
+            f"p{share * 100:g} {percentile(took, share) * 1e6:,.0f} us" for share in (0.5, 0.99)
+        )
         print(f"  {name}: {len(took):,} reads, {shares}, worst {max(took) * 1e3:.1f} ms")
     print(f"  p99 during / before: {ratio:.1f}")
     return ratio
