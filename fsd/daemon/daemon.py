@@ -38,7 +38,8 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
-        mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
+        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [stack.enter_context(_watched(mount, options)) for mount in mounted]
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(

@@ -53,6 +53,7 @@ def xattr(name: str, values: Callable[[], Mapping[str, bytes]]) -> bytes:
     """
     value = values().get(name) if name.startswith(_XATTR_PREFIX) else None
     if value is None:
-        # Whoever is told that there are none of a kind, as access control lists or labels, need not ask for each file.
+        # Whoever is told that there are none of a kind, as access control lists or labels, need not ask for
+        # each file.
         raise Answer(errno.EOPNOTSUPP if name.startswith(_OTHERS) else errno.ENODATA)
     return value

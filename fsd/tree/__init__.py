@@ -33,6 +33,6 @@ from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.tree import Tree
 
 __all__ = [
-    "Attributes", "Changes", "EntryReport", "Handle", "ModelNode", "ModelReport", "ModelSource", "News", "Spot",
-    "Tree",
+    "Attributes", "Changes", "EntryReport", "Handle", "ModelNode", "ModelReport", "ModelSource", "News",
+    "Spot", "Tree",
 ]  # fmt: skip

@@ -106,7 +106,7 @@ class Places:
     def _candidates(
         self, folder: Root | Folder, only: Collection[str] | None = None
     ) -> dict[str, Callable[[], Place | None]]:
-        """What may be in a folder, each to be looked at when called; of its directories perhaps some alone."""
+        """What may be in a folder, each looked at when called; of its directories perhaps some alone."""
         if isinstance(folder, Root):
             top = self._top()
             if isinstance(top, ModelSource):

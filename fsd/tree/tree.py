@@ -139,7 +139,7 @@ class Tree:
         return News(tuple(folders), tuple(entries), tuple(inside))
 
     def lasts(self, ino: int) -> bool | None:
-        """Whether a directory's listing changes only as models do, and is told by `news`; None: not known yet.
+        """Whether a directory's listing changes only as models do, which `news` tells; None: not known yet.
 
         Directories of models that can be planned do; of others, for reasons that may pass at any moment, not.
         """

@@ -1,7 +1,8 @@
 """What is missing of a model, by what its own names say: shards of an index, parts of a split.
 
 An index and the headers of safetensors are all that is opened here, and nothing in them is trusted: reads are
-bounded, and what makes no sense counts as nothing, as planning tells what is wrong with it. Knows nothing of when this is asked.
+bounded, and what makes no sense counts as nothing, as planning tells what is wrong with it.
+Knows nothing of when this is asked.
 """
 
 from __future__ import annotations

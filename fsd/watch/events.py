@@ -47,7 +47,7 @@ class Events(FileSystemEventHandler):
         self._started = False
 
     def follow(self, directory: str, *, recursive: bool = True) -> None:
-        """Have what happens in a directory told; where another one has taken its place, what happens there."""
+        """Have what happens in a directory told; where another has taken its place, what happens there."""
         if self._silent or (
             not recursive and directory not in self._watches and len(self._watches) >= _OUTSIDE
         ):

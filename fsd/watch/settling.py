@@ -7,7 +7,8 @@
 A new model is pending until it was seen unchanged for `settle` seconds and nothing holds it up. One that is
 shown stays so while its files change. Files that had settled once, and come back or come under another name
 as they were, need not settle again. Another revision of a shown model takes its place when it has settled.
-A disk that gives errors tells of no change. Knows a clock only as a number that is given to it, and no disk but for whether a path is gone.
+A disk that gives errors tells of no change.
+Knows a clock only as a number that is given to it, and no disk but for whether a path is gone.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Settling:
     def due(self, now: float) -> float | None:
         """In how many seconds another look may find something settled; None if nothing is pending."""
         waits = [each.since + self._settle - now for each in list(self._pending.values()) if not each.reason]
-        return max(0.0, min(min(waits), self._settle / 4)) if waits else None
+        return max(0.0, min(*waits, self._settle / 4)) if waits else None
 
     @property
     def unsettled(self) -> list[str]:
@@ -78,7 +79,7 @@ class Settling:
         self, found: Mapping[str, Seen], now: float, *, covers: Callable[[str], bool],
         held_up: Callable[[ModelSource], str],
     ) -> Changes:  # fmt: skip
-        """What a look found, of the paths that it `covers`. `held_up` tells what a settled model waits for."""
+        """What a look found, of the paths that it `covers`. `held_up`: what a settled model waits for."""
         appeared: list[str] = []
         changed: list[str] = []
         vanished: list[str] = []

@@ -150,7 +150,7 @@ class Watch:
             self._condition.notify_all()
 
     def _is_directory(self, name: str) -> bool:
-        return os.path.isdir(os.path.join(self._tree.source, name))  # noqa: PTH112, PTH118  (bytes of any kind)
+        return os.path.isdir(os.path.join(self._tree.source, name))  # noqa: PTH112
 
     def _run(self) -> None:
         self._follow()
