@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 
 from fsd.config import Options
@@ -54,14 +55,19 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
 
 
 def _mounted(
-    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts,
-    stack: ExitStack,
-) -> Mounted:  # fmt: skip
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
+) -> Mounted:
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
     tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
-    watch = stack.enter_context(watching(tree, adapter, settle=options.settle, poll=options.poll))
-    return Mounted(place, tree, adapter, watch)
+    return Mounted(place, tree, adapter)
+
+
+@contextmanager
+def _watched(mount: Mounted, options: Options) -> Iterator[Mounted]:
+    """The mount, with its source watched while the block runs."""
+    with watching(mount.tree, mount.adapter, settle=options.settle, poll=options.poll) as watch:
+        yield replace(mount, watch=watch)
