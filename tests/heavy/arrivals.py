@@ -1,12 +1,11 @@
-"""A thousand models come at once while others read: `make arrivals` (`python -m tests.heavy.arrivals --help`).
+"""A thousand models come at once while others read: `make arrivals` (`python -m tests.heavy.arrivals -h`).
 
 Reads are of 4 KiB at random places of a file that is complete in the store, by O_DIRECT and opened for
-writing as well, so that each of them reaches the daemon, by either adapter. Their latency is measured in a process of
-its own for some seconds before, and then from the first model's coming until the last one is listed.
+writing as well, so that each of them reaches the daemon, by either adapter. Their latency is measured in a
+process of its own for some seconds before, and then from the first model's coming until the last is listed.
 
 Prints the latencies and the ratio of the two 99th percentiles, which must stay within `--limit` (else it ends
-with 1).
-The processors must be idle otherwise: making the models is itself work.
+with 1). The processors must be idle otherwise: making the models is itself work.
 """
 
 from __future__ import annotations
