@@ -77,7 +77,7 @@ class Settling:
 
     def take(
         self, found: Mapping[str, Seen], now: float, *, covers: Callable[[str], bool],
-        held_up: Callable[[ModelSource], str],
+        held_up: Callable[[Seen], str],
     ) -> Changes:  # fmt: skip
         """What a look found, of the paths that it `covers`. `held_up`: what a settled model waits for."""
         appeared: list[str] = []
@@ -106,7 +106,7 @@ class Settling:
             self._forget()
         return Changes(tuple(appeared), tuple(changed), tuple(vanished), models)
 
-    def _has_settled(self, path: str, seen: Seen, now: float, held_up: Callable[[ModelSource], str]) -> bool:
+    def _has_settled(self, path: str, seen: Seen, now: float, held_up: Callable[[Seen], str]) -> bool:
         if seen.print is None:
             return False
         if seen.print in self._prints or self.admits(seen.model.path):
@@ -117,7 +117,7 @@ class Settling:
             return False
         if now - pending.since < self._settle:
             return False
-        pending.reason = held_up(seen.model)
+        pending.reason = held_up(seen)
         return not pending.reason
 
     def _list(self, path: str, seen: Seen) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from fsd.mount.adapters import Adapter
 from fsd.planner.messages import shown
-from fsd.tree import Changes, ModelSource, Tree
+from fsd.tree import Changes, Tree
 from fsd.tree.hub import blobs_of, repository
 from fsd.tree.places import Places
 from fsd.watch.census import Census, Seen
@@ -40,6 +40,7 @@ _FRESH_SECONDS = 1.0
 _BREATH, _BREATH_SECONDS = 4, 0.0005
 
 _LONG = 3600.0
+_REMEMBERED = 1 << 14
 
 Listener = Callable[[Changes], None]
 
@@ -206,7 +207,7 @@ class Watch:
                 found,
                 time.monotonic(),
                 covers=lambda path: only is None or path.partition("/")[0] in only,
-                held_up=lambda model: self._held_up(model, found),
+                held_up=self._held_up,
             )
             if changes:
                 self.changes += changes.count
@@ -217,16 +218,17 @@ class Watch:
                 listener(changes)
         return changes
 
-    def _held_up(self, model: ModelSource, found: dict[str, Seen]) -> str:
+    def _held_up(self, seen: Seen) -> str:
         """What a model lacks, looked for once in each of its states."""
-        print_ = next(seen.print for seen in found.values() if seen.model == model)
-        if print_ not in self._missing:
-            if len(self._missing) > 1024:
+        reason = self._missing.get(seen.print)
+        if reason is None:
+            if len(self._missing) >= _REMEMBERED:
                 self._missing.clear()
-            reason = self._missing[print_] = missing(self._places, model)
+            self._breathe()
+            reason = self._missing[seen.print] = missing(self._places, seen.model)
             if reason:
-                log.info("%s: not shown yet: %s", shown(model.path), reason)
-        return self._missing[print_]
+                log.info("%s: not shown yet: %s", shown(seen.model.path), reason)
+        return reason
 
     def _say(self, changes: Changes) -> None:
         for word, paths in (
@@ -247,11 +249,12 @@ class Watch:
             self._events.follow(os.path.dirname(source), recursive=False)  # noqa: PTH120
             return
         self._events.follow(source)
+        inside = os.path.realpath(source) + "/"
         for path in self._settling.sources:
             if path not in self._outside:
                 self._outside.add(path)
                 for directory in {os.path.realpath(path), os.path.realpath(blobs_of(path) or path)}:
-                    if os.path.isdir(directory) and not directory.startswith(source + "/"):  # noqa: PTH112
+                    if os.path.isdir(directory) and not directory.startswith(inside):  # noqa: PTH112
                         self._events.follow(directory, recursive=False)
 
     def _breathe(self) -> None:

@@ -133,7 +133,7 @@ def seen(path: str, print_: int) -> Seen:
 
 def taken(settling: Settling, now: float, *found: Seen, reason: str = "") -> Changes:
     return settling.take(
-        {each.model.name: each for each in found}, now, covers=lambda path: True, held_up=lambda model: reason
+        {each.model.name: each for each in found}, now, covers=lambda path: True, held_up=lambda seen: reason
     )
 
 
