@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fsd.cli.terminal import human, print_json, print_table, say
-from fsd.config import OPTIONS, Options, resolve
+from fsd.config import CONFIG_FLAG, CONFIG_HELP, OPTIONS, Options, resolve
 from fsd.errors import NoSuchEntry
 from fsd.store import DiskStore, ListedFile, is_current, listed
 
@@ -32,8 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         for option in OPTIONS:
             if option.name in ("cache_dir", "cache_size", "cache_min_free"):
-                help = f"{option.help} [{option.variable}] (default: {option.default_text})"
-                action.add_argument(option.flag, metavar=option.metavar, help=help.replace("%", "%%"))
+                help = option.help_text.replace("%", "%%")
+                action.add_argument(option.flag, metavar=option.metavar, help=help)
+        action.add_argument(CONFIG_FLAG, metavar="FILE", help=CONFIG_HELP)
         if name == "ls":
             action.add_argument("--json", action="store_true", help="print what is found as JSON")
         if name == "clear":
