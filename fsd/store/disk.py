@@ -19,7 +19,6 @@ from fsd.store.reading import Reading, checksum
 from fsd.store.shelf import Shelf
 from fsd.store.writer import Writer
 
-
 # How long (seconds) to wait for what is on its way to the disk.
 _PATIENCE = 5.0
 
@@ -113,7 +112,7 @@ class DiskStore:
                 self._holdings.pin(identity, pinned)
 
     def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
-        """Whether the chunk on disk is `data`, read anew; one that is not is dropped. None if it is not held."""
+        """Whether the chunk on disk is `data`; one that is not is dropped. None if it is not held."""
         return self._reading.compare(key, data)
 
     def evict(self, identity: str) -> int:
@@ -125,9 +124,10 @@ class DiskStore:
         with self._wake:
             return self._holdings.evict(identity)
 
-    def digest(self, identity: str) -> str | None:
-        """The sha256 of the layout of this identity, if it was noted, whether or not anything is held."""
-        return self._holdings.digests.get(identity)
+    def digests(self) -> dict[str, str]:
+        """The sha256 of every layout of which it was noted, by identity."""
+        with self._wake:
+            return dict(self._holdings.digests)
 
     def note_digest(self, identity: str, sha256: str) -> None:
         """Have the index keep the sha256 of all of a layout."""
