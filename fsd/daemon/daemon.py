@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from importlib.metadata import version
 
 from fsd import metrics
+from fsd.api import serving
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
@@ -47,6 +48,12 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
         )
+        registry = metrics.registry(figures)
+        offered = stack.enter_context(
+            serving(control, options, lambda accept: metrics.exposition(registry, accept))
+        )
+        for mount in mounted:
+            mount.tree.tell("api", offered.told)
 
         def ready() -> None:
             told.mounted()
