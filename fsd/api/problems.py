@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from fsd.errors import FAULTS, PrismError, fault_of, hint_of, status_of
 from translators.errors import TranslationError
@@ -134,8 +135,10 @@ def handle(app: FastAPI) -> None:
 
     async def framework(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        kind = _ROUTING.get(error.status_code, OTHER)
-        return Refused(kind, str(error.detail), headers=error.headers).response()
+        kind, headers = _ROUTING.get(error.status_code, OTHER), dict(error.headers or {})
+        if kind is NO_METHOD:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request)))
+        return Refused(kind, str(error.detail), headers=headers).response()
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -146,6 +149,12 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """What the request's path knows: a path may have several routes, each with a method of its own."""
+    routes = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 def unexpected(error: BaseException) -> JSONResponse:

@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 
+from tests.fsd.mounting import ROOT
 from tests.fsd.served_api import daemon_with_api
 
 PROGRAM = "import sys; from schemathesis.cli import schemathesis; sys.exit(schemathesis())"
@@ -25,7 +26,14 @@ def main() -> int:
     with daemon_with_api() as api:
         headers = [word for name, value in api.headers.items() for word in ("--header", f"{name}:{value}")]
         command = [
-            *(sys.executable, "-c", PROGRAM, "run", f"{api.address}/openapi.json", "--checks", "all"),
+            *(
+                sys.executable,
+                "-c",
+                PROGRAM,
+                "--config-file",
+                str(ROOT / "tests" / "fsd" / "schemathesis.toml"),
+            ),
+            *("run", f"{api.address}/openapi.json", "--checks", "all"),
             *("--exclude-operation-id", "stream_events", "--max-examples", str(arguments.examples)),
             *("--seed", str(arguments.seed), *headers),
         ]
