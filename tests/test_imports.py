@@ -24,6 +24,7 @@ LAYERS = [
     {"mount"},
     {"metrics", "watch"},
     {"control"},
+    {"api"},
     {"daemon"},
     {"cli"},
 ]

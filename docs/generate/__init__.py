@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docs.generate import command_line, configuration, manual
+from fsd.api import reference
 from fsd.metrics import document
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/API.md": reference.page,
+    "docs/openapi.json": reference.schema,
     "docs/CLI.md": command_line.text,
     "docs/CONFIGURATION.md": configuration.text,
     "docs/METRICS.md": document.text,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from fsd import metrics
+from fsd.api import serving
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.control.control import KERNELS
@@ -50,6 +51,12 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
         )
+        registry = metrics.registry(figures)
+        offered = stack.enter_context(
+            serving(control, options, lambda accept: metrics.exposition(registry, accept))
+        )
+        for mount in mounted:
+            mount.tree.tell("api", offered.told)
 
         def ready() -> None:
             told.mounted()
