@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from fsd.cli.terminal import human, print_json, print_table, say
+from fsd.cli.terminal import print_json, print_table, say
 from fsd.config import OPTIONS, Options, resolve
 from fsd.errors import NoSuchEntry
+from fsd.figures import human
 from fsd.store import DiskStore, ListedFile, is_current, listed
 
 COLUMNS = ("file", "layout", ">chunks", ">bytes", ">size", "last used", "pinned")

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fsd.cli.sources import model_path
-from fsd.cli.terminal import human, printable, progress, say
+from fsd.cli.terminal import printable, progress, say
 from fsd.config import count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import export, stream
+from fsd.figures import human
 from fsd.memory import keep_freed
 from translators import Plan, Refusal, open_model, plans
 

@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import Any
 
 from fsd.cli.sources import located, opened_tree
-from fsd.cli.terminal import human, print_json, print_table
+from fsd.cli.terminal import print_json, print_table
 from fsd.config import resolve
 from fsd.errors import NoSuchEntry
+from fsd.figures import human
 from fsd.planner import RefusedEntry
 from fsd.tree import ModelReport
 

@@ -17,8 +17,6 @@ from fsd.errors import hint_of
 # To be called with the count of each run of bytes that is done.
 Progress = Callable[[int], object]
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
 
 def say(message: str) -> None:
     """A message for the person at the terminal."""
@@ -47,14 +45,6 @@ def sentence(error: BaseException) -> str:
 def printable(text: str) -> str:
     """`text` on one line, with control characters and bytes that are not UTF-8 as escapes."""
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def human(size: int) -> str:
-    """`size` bytes to three digits, in powers of 1024."""
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.3g} {_UNITS[unit]}" if unit else f"{size} B"
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fsd.cli.mounts import mount_above, status_of
-from fsd.cli.terminal import Progress, human, print_json, printable, progress, say, sentence, tell
+from fsd.cli.terminal import Progress, print_json, printable, progress, say, sentence, tell
 from fsd.config import count
 from fsd.errors import BadOption, exit_code_of
+from fsd.figures import human
 from fsd.mount.points import MountError
 
 PIECE = 4 << 20
