@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -50,8 +51,23 @@ def printable(text: str) -> str:
 @contextmanager
 def progress(what: str, size: int) -> Iterator[Progress]:
     """A bar on stderr, if that is a terminal: bytes, rate and time left. To be told of each run of bytes."""
+    lock, done = threading.Lock(), 0
+    with advancing(what, size) as advance:
+
+        def add(count: int) -> None:
+            nonlocal done
+            with lock:
+                done += count
+                advance(done, size)
+
+        yield add
+
+
+@contextmanager
+def advancing(what: str, size: int = 0) -> Iterator[Callable[[int, int], bool]]:
+    """As `progress`; to be told how many bytes are done, of how many. False where there is no bar."""
     if not sys.stderr.isatty():
-        yield lambda count: None
+        yield lambda done, size: False
         return
     from rich import console, progress  # noqa: PLC0415  (a tenth of a second, only for terminals)
 
@@ -67,7 +83,12 @@ def progress(what: str, size: int) -> Iterator[Progress]:
     errors = console.Console(stderr=True)
     with progress.Progress(*columns, console=errors, transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task(printable(what), total=size)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(done: int, size: int) -> bool:
+            bar.update(task, completed=done, total=size)
+            return True
+
+        yield advance
 
 
 def print_json(data: object) -> None:
