@@ -119,6 +119,11 @@
     if (busy && !document.hidden) timer = setTimeout(refresh, REFRESH_MS);
   }
 
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, 50); // events come in bunches
+  }
+
   // --- progress, as it comes -----------------------------------------------------------------------------
 
   const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -141,22 +146,19 @@
     return `${percent(job)} % of ${human(job.total)}${rate}${left}`;
   }
 
-  function showJobs(jobs) {
-    let changed = false;
-    for (const job of jobs) {
-      const item = find(`[data-job="${CSS.escape(job.id)}"]`);
-      const over = job.state !== "queued" && job.state !== "running";
-      if (!item || item.dataset.state !== job.state) {
-        changed = changed || !over || Boolean(item);
-        if (item && over) say(`${job.kind} ${job.state}: ${job.paths.join(", ")}`);
-      } else if (job.state === "running") {
-        find("progress", item).max = Math.max(job.total, 1);
-        find("progress", item).value = job.done;
-        find(".job-figures", item).textContent = figures(job);
-        announce(job);
-      }
+  function showJob(job) {
+    const item = find(`[data-job="${CSS.escape(job.id)}"]`);
+    const over = job.state !== "queued" && job.state !== "running";
+    if (!item && over) return; // an old one, that the page leaves out
+    if (!item || item.dataset.state !== job.state) {
+      if (over) say(`${job.kind} ${job.state}: ${job.paths.join(", ")}`);
+      soon();
+    } else if (job.state === "running") {
+      find("progress", item).max = Math.max(job.total, 1);
+      find("progress", item).value = job.done;
+      find(".job-figures", item).textContent = figures(job);
+      announce(job);
     }
-    if (changed) refresh();
   }
 
   function announce(job) {
@@ -168,7 +170,7 @@
   function listen() {
     const events = new EventSource("/v1/events");
     let lost = false;
-    events.addEventListener("jobs", (event) => showJobs(JSON.parse(event.data)));
+    events.addEventListener("job", (event) => showJob(JSON.parse(event.data)));
     events.addEventListener("open", () => {
       if (lost) say("The daemon is back.");
       if (lost) refresh();
