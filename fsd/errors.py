@@ -7,7 +7,7 @@
     ├── ReadOnly                nothing under the mount can be changed
     ├── StaleHandle             the inode or handle belongs to an earlier version, or was closed
     ├── Interrupted             nobody waits for the read any more
-    ├── BadOption               a flag or variable that cannot be understood
+    ├── BadOption               a flag, variable or key that cannot be understood
     ├── StoreRefused            the store's directory is another process's, version's or program's
     ├── PlanRefused             a form that would not be right, with its reason
     └── PlanningFailed          planning was stopped
@@ -79,7 +79,7 @@ class Interrupted(PrismError):
 
 
 class BadOption(PrismError):
-    """A flag or variable that cannot be understood."""
+    """A flag, variable or key of a configuration file that cannot be understood."""
 
 
 class StoreRefused(PrismError):

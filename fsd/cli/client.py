@@ -117,13 +117,22 @@ def found(socket: str | None = None, path: Path | None = None) -> Path:
     usual = usual_socket()
     if usual is not None and usual.exists():
         return usual
-    served = {told for mount in own_mounts() if (told := socket_of(mount)) is not None}
+    served = set(_of_mounts())
     if len(served) == 1:
         return served.pop()
     if served:
         remedy = f"name one: --socket {min(served)}"
         raise NoDaemon(f"there are {len(served)} daemons", remedy=remedy)
     raise no_daemon(usual)
+
+
+def sockets() -> list[Path]:
+    """Every socket at which a daemon may listen: the one that is named, the usual one, those of all mounts."""
+    try:
+        first = [found()]
+    except NoDaemon:
+        first = []
+    return list(dict.fromkeys([*first, *_of_mounts()]))
 
 
 def no_daemon(socket: Path | None) -> NoDaemon:
@@ -140,6 +149,10 @@ def error_of(kind: str, reason: str, path: str = "", place: str = "", hint: str 
     if issubclass(known, PrismError | TranslationError):
         return known(reason, path=path, place=place, remedy=hint)
     return PrismError(reason, path=path, place=place, remedy=hint)
+
+
+def _of_mounts() -> list[Path]:
+    return [told for mount in own_mounts() if (told := socket_of(mount)) is not None]
 
 
 def _error(answer: httpx.Response) -> Exception:

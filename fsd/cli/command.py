@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 
 from fsd.cli.terminal import tell
@@ -25,6 +25,8 @@ VERBS = {
     "export": "write one form of a model to a file, without a mount",
     "warm": "read forms under a mount, so that they are translated and kept",
     "cache": "list, trim, clear or verify the translated bytes that are kept on disk",
+    "config": "show every option in force and what set it, or check a configuration file",
+    "completion": "print a script by which a shell completes prismfs's words",
     "doctor": "check what this machine has, and say what it lacks",
 }
 EPILOG = "`prismfs VERB --help` lists a verb's options. Start with: prismfs mount ~/models /mnt/models"
@@ -62,15 +64,25 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser, complete for every verb: for who describes the command line."""
+    return _built(VERBS)
+
+
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, str]:
     """The parser, complete for the verb that `words` name."""
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    return _built({chosen}), chosen
+
+
+def _built(complete: Collection[str]) -> argparse.ArgumentParser:
+    """The parser; verbs that are not to be `complete` have no arguments, and are not imported."""
     about = "One model in, every format out."
     parser = argparse.ArgumentParser(prog="prismfs", description=about, epilog=EPILOG)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    chosen = next((word for word in words if not word.startswith("-")), "")
     for name, help in VERBS.items():
         verb = verbs.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-        if name == chosen:
+        if name in complete:
             import_module(f"fsd.cli.{name}").configure(verb)
-    return parser, chosen
+    return parser
