@@ -70,7 +70,9 @@ class Client:
             answer = self._http.request(method, route, **rest)
         except httpx.TimeoutException as error:
             remedy = "its log says what it is at; `prismfs jobs` lists its work"
-            raise NoDaemon("the daemon does not answer in time", path=str(self.socket), remedy=remedy) from error
+            raise NoDaemon(
+                "the daemon does not answer in time", path=str(self.socket), remedy=remedy
+            ) from error
         except httpx.HTTPError as error:
             raise no_daemon(self.socket) from error
         if answer.is_success:
@@ -159,7 +161,11 @@ def _error(answer: httpx.Response) -> Exception:
     try:
         told = answer.json()
         return error_of(
-            str(told["kind"]), str(told["detail"]), told.get("path", ""), told.get("place", ""), told.get("hint", "")
+            str(told["kind"]),
+            str(told["detail"]),
+            told.get("path", ""),
+            told.get("place", ""),
+            told.get("hint", ""),
         )
     except (ValueError, KeyError, TypeError):
         return PrismError(f"the daemon answered {answer.status_code} {answer.reason_phrase}")

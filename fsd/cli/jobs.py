@@ -40,7 +40,10 @@ def _ls(daemon: Client, arguments: argparse.Namespace) -> int:
         return 0
     print_table("", COLUMNS, [row(job) for job in jobs])
     running = sum(job["state"] not in OVER for job in jobs)
-    say(f"{len(jobs)} jobs, {running} not over" + ("; prismfs jobs cancel ID calls one off" if running else ""))
+    say(
+        f"{len(jobs)} jobs, {running} not over"
+        + ("; prismfs jobs cancel ID calls one off" if running else "")
+    )
     return 0
 
 
@@ -76,7 +79,16 @@ def row(job: Job) -> tuple[str, ...]:
     done = share(job["done"], job["total"]) if job["total"] else "-"
     rate = f"{human(job['rate'])}/s" if job["rate"] else "-"
     began = time.strftime("%H:%M:%S", time.localtime(job["started"])) if job["started"] else "-"
-    return job["id"], job["kind"], job["state"], done, human(job["total"]), rate, began, ", ".join(job["paths"])
+    return (
+        job["id"],
+        job["kind"],
+        job["state"],
+        done,
+        human(job["total"]),
+        rate,
+        began,
+        ", ".join(job["paths"]),
+    )
 
 
 def _print(job: dict[str, Any]) -> None:

@@ -98,7 +98,9 @@ def _of_mounts(mounts: Sequence[Path], as_json: bool) -> int:
     told = {mount: status_soon(mount) for mount in mounts}
     code = int(not all(told.values()))
     if as_json:
-        print_json({"mounts": [{"mountpoint": str(mount), "status": status} for mount, status in told.items()]})
+        print_json(
+            {"mounts": [{"mountpoint": str(mount), "status": status} for mount, status in told.items()]}
+        )
         return code
     print_table("", ("", ""), [row for mount, status in told.items() for row in _shown(mount, status)])
     say("there is no API, so there are no jobs to tell of")
@@ -110,7 +112,10 @@ def _shown(mount: Path, status: Mapping[str, Any] | None) -> Rows:
         yield "mount", f"{mount}: does not answer; `prismfs umount {mount}` detaches it"
         return
     adapter = (status.get("adapter") or {}).get("name", "unknown")
-    yield "mount", f"{mount}: {_counted(status['models_known'], 'model')} of {status['source']}, {adapter} adapter"
+    yield (
+        "mount",
+        f"{mount}: {_counted(status['models_known'], 'model')} of {status['source']}, {adapter} adapter",
+    )
     store = status.get("store", {})
     if "disk_bytes" in store:
         held, limit = store["disk_bytes"], store["disk_limit"]
@@ -123,4 +128,3 @@ def _shown(mount: Path, status: Mapping[str, Any] | None) -> Rows:
 
 def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}" + ("" if count == 1 else "s")
-

@@ -83,5 +83,5 @@ def _environment() -> Environment:
 
 
 def _visible(text: str) -> str:
-    """Text with whatever cannot be seen as an escape: a name may hold control and bidirectional characters."""
+    """Text with escapes for what cannot be seen: a name may hold control and bidirectional characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
