@@ -5,8 +5,8 @@
 
 Which daemon: the one that --socket names; else the one that serves the mount above the path, as its
 status.json tells; else PRISMFS_API_SOCKET, the usual socket, and the socket of the one mount there is.
-A problem document becomes the error that it was in the daemon, so that a verb ends with the same words and the
-same exit code as if it had done the work itself. Knows nothing of what is asked.
+A problem document becomes the error that it was in the daemon, so that a verb ends with the same words and
+the same exit code as if it had done the work itself. Knows nothing of what is asked.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def found(socket: str | None = None, path: Path | None = None) -> Path:
             raise NoDaemon("the daemon of this mount has no API", path=str(mount), remedy=remedy)
         return told
     named = os.environ.get(VARIABLE, "")
+    usual = usual_socket()
     if named not in ("", "auto", "none"):
         return Path(named).absolute()
-    usual = usual_socket()
     if usual is not None and usual.exists():
         return usual
     served = set(_of_mounts())
@@ -129,7 +129,7 @@ def found(socket: str | None = None, path: Path | None = None) -> Path:
 
 
 def sockets() -> list[Path]:
-    """Every socket at which a daemon may listen: the one that is named, the usual one, those of all mounts."""
+    """Every socket at which a daemon may listen: the named one, the usual one, those of all mounts."""
     try:
         first = [found()]
     except NoDaemon:

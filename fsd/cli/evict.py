@@ -1,4 +1,4 @@
-"""`prismfs evict PATH...`: give back the disk that these files' translated bytes take; they can be read as before."""
+"""`prismfs evict PATH...`: give back the disk that files' translated bytes take; they are read as before."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def started(daemon: Client, kind: str, **fields: object) -> Job:
 def followed(daemon: Client, job: Job, tell: Callable[[Job], object] = lambda job: None) -> Job:
     """The job once it is over; `tell` is called with what is known of it from time to time.
 
-    Raises NoDaemon where the daemon ends before the job. KeyboardInterrupt goes on after the job is called off.
+    Raises NoDaemon where the daemon ends before the job. Ctrl-C calls the job off, and goes on.
     """
     name = str(job["id"])
     with _cancelling(daemon, name), advancing(str(job["kind"])) as advance:

@@ -1,4 +1,4 @@
-"""`prismfs jobs [ls|show|cancel]`: a daemon's long work: what waits, runs and has ended; and calling it off."""
+"""`prismfs jobs [ls|show|cancel]`: a daemon's long work, what waits, runs and has ended; calling it off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fsd.cli.client import Client, add_socket, connected
 from fsd.cli.following import OVER, Job
-from fsd.cli.terminal import print_json, print_table, printable, say
+from fsd.cli.terminal import print_json, print_table, say
 from fsd.figures import duration, human, share
 
 COLUMNS = ("id", "kind", "state", ">done", ">of", "rate", "started", "what")

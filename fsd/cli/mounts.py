@@ -12,6 +12,8 @@ from fsd.mount import points
 
 STATUS = ".prismfs/status.json"
 ANSWER_SECONDS = 3.0
+SECTOR = 512  # the unit of st_blocks
+TRANSLATED = "user.prismfs.translated"
 
 
 def own_mounts() -> list[Path]:

@@ -1,4 +1,4 @@
-"""`prismfs pin PATH...`: keep what is translated of these files, whatever else has to go, also over a restart."""
+"""`prismfs pin PATH...`: what is translated of these files stays, whatever has to go; also over a restart."""
 
 from __future__ import annotations
 

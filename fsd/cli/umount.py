@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fsd.cli.terminal import say
+from fsd.cli.terminal import print_json, printable, say
 from fsd.mount import points
 from fsd.mount.points import MountError
 
@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lazy", action="store_true", help="detach a mount that is in use; open files live on until closed"
     )
+    parser.add_argument("--json", action="store_true", help="print what was unmounted as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,6 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not mount.is_ours:
         remedy = f"umount {mountpoint}"
         raise MountError(f"this is a mount of {mount.file_system}", path=str(mountpoint), remedy=remedy)
-    points.unmount(mountpoint, lazy=arguments.lazy or mount.is_dead)
-    say(f"unmounted {mountpoint}")
+    dead = mount.is_dead
+    points.unmount(mountpoint, lazy=arguments.lazy or dead)
+    if arguments.json:
+        print_json({"mountpoint": str(mountpoint), "was_dead": dead})
+    else:
+        say(f"unmounted {printable(str(mountpoint))}")
     return 0
