@@ -3,6 +3,7 @@
 #   demo     install, mount a small real model, list it, ask llama.cpp a question through the mount, unmount
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
+#   docs     make the reference pages anew: docs/CLI.md, CONFIGURATION.md, METRICS.md, API.md, prismfs.1
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
 #   store-pressure  the store on a disk of 256 MiB against a working set of 2 GiB (as root)
 #   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
@@ -18,7 +19,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
+.PHONY: demo test check style types docs bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -35,6 +36,9 @@ style: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(RUN) -m mypy
+
+docs: $(VENV)/.installed
+	$(RUN) -m docs.generate
 
 bench: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -22,6 +22,7 @@ LAYERS = [
     {"engine", "planner"},
     {"store", "tree"},
     {"mount"},
+    {"metrics"},
     {"control"},
     {"daemon"},
     {"cli"},

@@ -19,7 +19,7 @@ from fsd.mount.points import MountError
 
 
 def wanted(source: str | None, mountpoint: str | None, options: Options) -> list[WantedMount]:
-    """The two paths of the command line, or else the mounts of the file. Raises BadOption if there are none."""
+    """The two paths of the command line, or else the mounts of the file. Raises BadOption without any."""
     if source and mountpoint:
         return [WantedMount(Path(source).absolute(), Path(mountpoint))]
     if source:

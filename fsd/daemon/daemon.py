@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 
+from fsd import metrics
 from fsd.config import Options
 from fsd.control import Mounted, Place
-from fsd.daemon import parts
+from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
@@ -29,6 +30,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     For the main thread of a process that does nothing else: it takes the signals, and may end the process.
     """
     keep_freed()
+    service = notify.Service.taken(os.environ)  # before any child is started
     name, reason = adapters.chosen(options.fuse)
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
@@ -38,10 +40,26 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
+        figures = _figures(name, shared, mounted)
+        told = stack.enter_context(
+            notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
+        )
+
+        def ready() -> None:
+            told.mounted()
+            on_ready()
+
+        def stop() -> None:
+            told.stopping()
+            ending.in_time()
+
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(
-            [Served(mount.adapter, mount.place.mountpoint, others) for mount in mounted], on_ready
+            [Served(mount.adapter, mount.place.mountpoint, others) for mount in mounted],
+            ready,
+            on_stop=stop,
+            on_cut_off=shared.engine.stop,
         )
     log.info("unmounted")
     if not ended:
@@ -49,6 +67,16 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _figures(adapter_name: str, shared: Parts, mounted: Sequence[Mounted]) -> metrics.Sources:
+    mounts = [_metered(mount) for mount in mounted]
+    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": "libggml"}
+    return metrics.Sources(engine=shared.engine, planner=shared.planner, mounts=mounts, build=build)
+
+
+def _metered(mount: Mounted) -> metrics.Mount:
+    return metrics.Mount(mount.place.mountpoint, mount.adapter, lambda: mount.tree.models_known)
 
 
 def _mounted(

@@ -29,6 +29,7 @@ class Flight:
     """A chunk on its way: `waiters` are reads, `wanted` the runs that may come to it.
 
     began: when a worker took it up, in monotonic seconds.    data: its bytes, once it has landed.
+    keep: whether the store is to have them.
     """
 
     key: ChunkKey
@@ -39,6 +40,7 @@ class Flight:
     began: float | None = None
     data: memoryview | None = None
     waited: bool = False
+    keep: bool = True
 
     @property
     def is_queued(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fsd.mount.kernel import session
 from fsd.mount.kernel.adapter import Adapter as KernelAdapter
+from fsd.mount.observed import Observed
 from fsd.mount.points import MountError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Adapter(Protocol):
     """A tree behind FUSE; serves once."""
 
     name: str
+    observed: Observed
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount at an absolute path, call `on_ready`, and serve until the mount is gone.

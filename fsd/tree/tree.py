@@ -122,6 +122,11 @@ class Tree:
         """Have status.json tell what `value` gives then, as `name`: facts of who serves the tree."""
         self._told[name] = value
 
+    @property
+    def models_known(self) -> int:
+        """How many models were looked up or listed so far."""
+        return self._inodes.models()
+
     def status(self) -> bytes:
         """The content of `.prismfs/status.json`."""
         facts: dict[str, object] = {

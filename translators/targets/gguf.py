@@ -24,6 +24,8 @@ from translators.quants.policy import Choices, QuantTensor, carried_key_values, 
 from translators.recipes import Cast, Recipe, Stored, stored
 
 PREFIX = "model.gguf-"
+# The build of upstream's tools whose files these are.
+UPSTREAM = "llama.cpp b11434"
 _GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
 
 
@@ -38,16 +40,17 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
         if own is not None and file_type.name == own.name:
-            yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base), own=True)
+            make = partial(_own_layout, model, base)
+            yield Plan(name, _describe_own(model, own), make, own=True, equals=_equals_own(model, own))
             continue
         try:
             file = quantised.of(file_type)
         except TranslationError as error:
             yield Refusal(name, error.stated, error.remedy)
             continue
-        yield Plan(
-            name, f"{file_type.dtype.name} as llama-quantize makes it", partial(file.layout, model.files)
-        )
+        describe = f"{file_type.dtype.name} as llama-quantize makes it"
+        equals = _equals(model, own, file_type)
+        yield Plan(name, describe, partial(file.layout, model.files), equals=equals)
 
 
 def _base(model: Model) -> tuple[GgufFile, FileType | None]:
@@ -68,6 +71,20 @@ def _describe_own(model: Model, own: FileType) -> str:
         if model.key_values is not None
         else f"{own.dtype.name}, the source's own precision"
     )
+
+
+def _equals_own(model: Model, own: FileType) -> str:
+    if model.key_values is None:
+        return f"convert_hf_to_gguf.py --outtype {own.name} ({UPSTREAM}) of the source"
+    return "the source file" if model.weights == 1 else "the source's parts, merged into one file"
+
+
+def _equals(model: Model, own: FileType | None, file_type: FileType) -> str:
+    tool = f"llama-quantize{'' if model.key_values is None else ' --allow-requantize'}"
+    made = f"{tool} {file_type.name.upper()} ({UPSTREAM})"
+    if model.key_values is None and own is not None:
+        return f"{made} of convert_hf_to_gguf.py --outtype {own.name}"
+    return f"{made} of {'the source file' if model.weights == 1 else 'the source'}"
 
 
 def _own_layout(model: Model, base: GgufFile) -> Layout:

@@ -13,12 +13,13 @@ import errno
 import itertools
 import os
 import stat
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from fsd.engine.interrupt import Interrupt
 from fsd.mount.answers import TIMEOUT_SECONDS, may_write, mode_of, xattr
-from fsd.mount.faults import Answer
+from fsd.mount.faults import Answer, Faults
 from fsd.mount.kernel import protocol, watcher
 from fsd.mount.kernel.opens import Opens, inode_of
 from fsd.mount.kernel.protocol import (
@@ -32,6 +33,7 @@ from fsd.mount.kernel.protocol import (
 )
 from fsd.mount.kernel.session import Session
 from fsd.mount.kernel.workers import Handler, Request, Workers
+from fsd.mount.observed import Observed
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
@@ -45,6 +47,7 @@ class Adapter:
     name = "kernel"
 
     def __init__(self, tree: Tree) -> None:
+        self.observed = Observed()
         self._tree = tree
         self._numbers = itertools.count(1)
         self._opened: dict[int, Handle] = {}
@@ -61,7 +64,7 @@ class Adapter:
         self._passthrough = Feature.PASSTHROUGH in session.features
         if self._passthrough:
             self._opens = Opens(session.register, session.unregister)
-        self._workers = Workers(session.clone, self._handlers(), self._read)
+        self._workers = Workers(session.clone, self._handlers(), self._read, Faults(self.observed))
         with watcher.watching(mountpoint):
             on_ready()
             self._workers.run()
@@ -146,8 +149,11 @@ class Adapter:
         return protocol.open_out(number, answer, backing)
 
     def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
+        began = time.perf_counter()
         number, offset, size, *_ = READ_IN.unpack_from(body)
-        return self._opened[number].read_into(offset, into[:size], interrupt)
+        count = self._opened[number].read_into(offset, into[:size], interrupt)
+        self.observed.read(time.perf_counter() - began, count)
+        return count
 
     def _write(self, request: Request) -> NoReturn:
         """Refused; that the kernel asks means that a shared map was written to."""

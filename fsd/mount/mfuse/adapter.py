@@ -39,6 +39,7 @@ from fsd.mount.answers import (
 from fsd.mount.faults import Answer, Faults
 from fsd.mount.mfuse.binding import Binding, mfusepy
 from fsd.mount.mfuse.names import Name, Names
+from fsd.mount.observed import Observed
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, Tree
@@ -86,9 +87,10 @@ class Adapter:
     name = "mfusepy"  # what `--fuse` calls it
 
     def __init__(self, tree: Tree) -> None:
+        self.observed = Observed()
         self._tree = tree
         self._on_ready: Callable[[], None] | None = None
-        self._faults = Faults()
+        self._faults = Faults(self.observed)
         self._names = Names(lambda: int(mfusepy.fuse_get_context()[2]))
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
@@ -234,9 +236,12 @@ class Adapter:
     @_operation
     def read(self, number: int, offset: int, into: memoryview) -> int:
         """Fills `into`, less at the end of the file; returns how many bytes."""
+        began = time.perf_counter()
         with self._lock:
             self._reads += 1
-        return self._opened[number][0].read_into(offset, into)
+        count = self._opened[number][0].read_into(offset, into)
+        self.observed.read(time.perf_counter() - began, count)
+        return count
 
     @_operation
     def release(self, path: str | None, fi: Any) -> int:
