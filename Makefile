@@ -11,6 +11,7 @@
 #   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
+#   screenshots     docs/images: the page of a mount of tiny models, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -19,7 +20,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types docs bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
+.PHONY: demo test check style types docs bench bench-io bench-memory bench-listing screenshots oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -53,6 +54,9 @@ bench-memory: $(VENV)/.installed
 
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
+
+screenshots: $(VENV)/.installed
+	$(RUN) -m tests.heavy.screenshots $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
