@@ -125,9 +125,10 @@ class DiskStore:
         with self._wake:
             return self._holdings.evict(identity)
 
-    def digest(self, identity: str) -> str | None:
-        """The sha256 of the layout of this identity, if it was noted, whether or not anything is held."""
-        return self._holdings.digests.get(identity)
+    def digests(self) -> dict[str, str]:
+        """The sha256 of every layout of which it was noted, by identity."""
+        with self._wake:
+            return dict(self._holdings.digests)
 
     def note_digest(self, identity: str, sha256: str) -> None:
         """Have the index keep the sha256 of all of a layout."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fsd.engine import ChunkKey
 from fsd.store.datafiles import DataFiles
-from fsd.store.index import Content, is_damage, opened
+from fsd.store.index import is_damage, opened
 from fsd.store.ledger import Chunks, KeptFile
 from fsd.store.place import Place
 

@@ -93,7 +93,14 @@ class StatusFile:
     """`.prismfs/status.json`."""
 
 
-Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile
+@dataclass(frozen=True, slots=True)
+class SumsFile:
+    """A version of `.prismfs/SHA256SUMS`."""
+
+    version: int
+
+
+Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile | SumsFile
 
 
 class Inodes:
