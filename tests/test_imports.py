@@ -24,6 +24,7 @@ LAYERS = [
     {"mount"},
     {"metrics"},
     {"control"},
+    {"api"},
     {"daemon"},
     {"cli"},
 ]

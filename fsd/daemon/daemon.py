@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 
-from fsd import metrics
+from fsd import api, metrics
 from fsd.config import Options
-from fsd.control import Mounted, Place
+from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.memory import keep_freed
@@ -40,6 +40,10 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
+        control = stack.enter_context(closing(Control(mounted, shared, options)))
+        offered = stack.enter_context(api.serving(control, options))
+        for mount in mounted:
+            mount.tree.tell("api", offered.told)
         figures = _figures(name, shared, mounted)
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
