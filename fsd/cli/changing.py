@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fsd.cli.client import Client, add_socket, connected, found
-from fsd.cli.terminal import print_json, printable, tell
+from fsd.cli.terminal import print_json, printable, say, tell
 from fsd.errors import PrismError, exit_code_of
 from fsd.mount import points
 from translators.errors import TranslationError
@@ -64,6 +64,8 @@ def show(done: Changed, word: str, as_json: bool) -> None:
         return
     for file in done.files:
         print(f"{word}\t{file['cached']}\t{printable(file['path'])}")
+        if file.get("note"):
+            say(f"{printable(file['path'])}: {printable(file['note'])}")
 
 
 def files_of(answer: Any) -> Sequence[File]:

@@ -45,7 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_daemon(daemon: Client, as_json: bool) -> int:
-    status, cache, jobs = (daemon.get(f"/v1/{name}") for name in ("status", "cache", "jobs"))
+    status, cache, jobs, models = (
+        daemon.get(f"/v1/{name}") for name in ("status", "cache", "jobs", "models")
+    )
+    for mount in status["mounts"]:  # the daemon's own figure has those alone that were looked at
+        mount["models"] = sum(model["mountpoint"] == mount["mountpoint"] for model in models)
     code = 0 if status["ready"] else 1
     if as_json:
         print_json({"socket": str(daemon.socket), "status": status, "cache": cache, "jobs": jobs})

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(results)
     else:
         took = duration((job["ended"] or 0) - (job["started"] or 0)) if job["started"] else "no time"
-        say(f"{human(job['done'])} in {len(results)} files verified in {took}")
+        say(f"{human(job['done'])} verified in {took}, {len(results)} file(s)")
     problem = problem_of(job)
     if problem is None and job["state"] == "cancelled":
         problem = error_of("Interrupted", "the job was called off", hint="start it again")

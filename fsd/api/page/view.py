@@ -7,7 +7,8 @@ Knows nothing of HTML.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,7 +55,10 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The whole page. `models` are those of page `number` (from 1) of `pages`; `found` match `query`."""
+    """The whole page. `models` are those of page `number` (from 1) of `pages`; `found` match `query`.
+
+    counts: of models, by mount point.
+    """
 
     status: StatusReport
     cache: CacheReport
@@ -64,6 +68,7 @@ class View:
     number: int
     pages: int
     found: int
+    counts: Mapping[str, int]
 
     @property
     def waiting(self) -> bool:
@@ -95,6 +100,7 @@ class Views:
             number=number,
             pages=pages,
             found=len(found),
+            counts=Counter(model.mountpoint for model in every),
         )
 
     def _models(self, reports: Sequence[ModelReport]) -> tuple[ModelView, ...]:
