@@ -38,18 +38,23 @@ class Steered:
         return self.mountpoint / model / f"model.gguf-{kind}"
 
 
-@contextmanager
-def serving(base: Path, *flags: str) -> Iterator[Steered]:
-    """The daemon, until the block ends. A socket's path has at most 107 bytes: it has a directory of its own."""
-    source, home = base / "models", base / "home"
+def models(source: Path) -> Path:
+    """Two models, one that cannot be translated, and one that is broken and has a hostile name."""
     for name in (MODEL, OTHER):
         build(MODELS[name], source)
-    strange = build(MODELS[MODEL], base / "built").rename(source / STRANGE)
+    strange = build(MODELS[MODEL], source.parent / "built").rename(source / STRANGE)
     config = json.loads((strange / "config.json").read_text())
     (strange / "config.json").write_text(json.dumps(config | {"architectures": [REFUSED]}))
     broken = source / "bro<b>ken"
     broken.mkdir()
     (broken / "model.safetensors").write_bytes(b"\xff" * 100)
+    return source
+
+
+@contextmanager
+def serving(base: Path, *flags: str, source: Path | None = None) -> Iterator[Steered]:
+    """The daemon, until the block ends. A socket's path is short by nature: it has a directory of its own."""
+    source, home = source or models(base / "models"), base / "home"
     token = base / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
