@@ -22,7 +22,7 @@ LAYERS = [
     {"engine", "planner"},
     {"store", "tree"},
     {"mount"},
-    {"metrics"},
+    {"metrics", "watch"},
     {"control"},
     {"api"},
     {"daemon"},

@@ -14,24 +14,19 @@ FastAPI takes half a second to import; so only a daemon that serves the API impo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from fsd.api.offers import Offered
+from fsd.api.offers import Exposition, Offered
 from fsd.config import Options
 
 if TYPE_CHECKING:
     from fsd.control.control import Control
 
-__all__ = ["Offered", "serving"]
-
-Exposition = Callable[[], tuple[bytes, str]]
+__all__ = ["Exposition", "Offered", "serving"]
 
 
-def serving(
-    control: Control, options: Options, exposition: Exposition = lambda: (b"", "text/plain")
-) -> AbstractContextManager[Offered]:
+def serving(control: Control, options: Options, exposition: Exposition) -> AbstractContextManager[Offered]:
     """Serve the API, by `options`, until the block ends; gives where. `exposition` is that of /metrics.
 
     It answers at once, whether or not the mounts do. Signals are left alone. Raises BadOption where an

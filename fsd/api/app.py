@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from fsd.api import events, jobs, probes, routes
 from fsd.api.events import Feed
+from fsd.api.offers import Exposition
 from fsd.api.problems import ProblemDocument, handle
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ TAGS = {
 def application(
     control: Control,
     feed: Feed,
-    exposition: Callable[[], tuple[bytes, str]],
+    exposition: Exposition,
     pages: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The application over `control`; `pages` are for people, and no part of the OpenAPI document."""

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fsd.api.problems import TOO_LONG, Refused, unexpected
-from fsd.api.requests import request_id
+from fsd.logs import bound
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Identified:
     """Each request has an id: its own X-Request-Id where that is a plain word, else a new one.
 
-    The id is in the answer and, by a context variable, in what is logged meanwhile. An error that nobody
+    The id is in the answer, and in what is logged meanwhile. An error that nobody
     turned into an answer becomes one here.
     """
 
@@ -50,19 +50,18 @@ class Identified:
             await send(message)
             whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-        token = request_id.set(name)
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:
-            if not status:
-                log.exception("%s %r failed", scope["method"], scope["path"])
-                await unexpected(error)(scope, receive, sending)
-            elif not whole:  # the server breaks the connection off, so that half an answer looks like one
-                raise
-        finally:
-            took = time.monotonic() - began
-            log.debug("%s %r: %d in %.3f s", scope["method"], scope["path"], status, took)
-            request_id.reset(token)
+        with bound(request_id=name):
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:
+                if not status:
+                    log.exception("%s %s failed", scope["method"], scope["path"])
+                    await unexpected(error)(scope, receive, sending)
+                elif not whole:  # the server breaks the connection off: half an answer must look like one
+                    raise
+            finally:
+                told = {"status": status, "seconds": round(time.monotonic() - began, 6)}
+                log.debug("%s %s", scope["method"], scope["path"], extra=told)
 
 
 class Bounded:

@@ -44,7 +44,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[str, JobReport] = {}
         self._status: StatusReport | None = None
-        self._sent: dict[str, JobReport] = {}
+        self._sent: dict[str, int] = {}
         self._ended = False
         self._woken = asyncio.Event()
 
@@ -73,8 +73,8 @@ class Listener:
                 yield _event("status", "", _STATUS.dump_json(status))
 
     def _take(self, jobs: list[JobReport], status: StatusReport | None) -> None:
-        changed = {job.id: job for job in jobs if self._sent.get(job.id) != job}
-        self._sent = {job.id: job for job in jobs}
+        changed = {job.id: job for job in jobs if self._sent.get(job.id) != job.version}
+        self._sent = {job.id: job.version for job in jobs}
         self._jobs |= changed
         self._status = status or self._status
         if changed or status is not None:

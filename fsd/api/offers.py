@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+# What /metrics answers: the text and its media type, for a header Accept.
+Exposition = Callable[[str], tuple[bytes, str]]
 
 
 @dataclass(frozen=True, slots=True)

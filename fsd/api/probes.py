@@ -5,16 +5,16 @@ They have workers of their own: an operator's requests that wait for planning ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from fsd.api import examples
+from fsd.api.offers import Exposition
 from fsd.api.operations import Operation
 from fsd.api.problems import NOT_READY, Refused
 
@@ -43,7 +43,7 @@ class Readiness:
 class Probes:
     """The operations."""
 
-    def __init__(self, control: Control, exposition: Callable[[], tuple[bytes, str]]) -> None:
+    def __init__(self, control: Control, exposition: Exposition) -> None:
         self._control = control
         self._exposition = exposition
         self._limiter: CapacityLimiter | None = None
@@ -58,10 +58,11 @@ class Probes:
             raise Refused(NOT_READY, "a mount does not answer, or not yet")
         return Readiness(ready=True)
 
-    async def get_metrics(self) -> Response:
+    async def get_metrics(self, request: Request) -> Response:
         """The daemon's counters, as Prometheus reads them. docs/METRICS.md has what each means."""
-        text, media_type = await to_thread.run_sync(self._exposition, limiter=self._workers())
-        return Response(text, media_type=media_type)
+        accept = request.headers.get("accept", "")
+        text, media_type = await to_thread.run_sync(self._exposition, accept, limiter=self._workers())
+        return Response(text, headers={"Content-Type": media_type})
 
     def operations(self) -> tuple[Operation, ...]:
         """All of these."""
@@ -78,7 +79,7 @@ class Probes:
         return self._limiter
 
 
-def router(control: Control, exposition: Callable[[], tuple[bytes, str]]) -> APIRouter:
+def router(control: Control, exposition: Exposition) -> APIRouter:
     """The routes, which ask `control` and `exposition`."""
     routes = APIRouter()
     for operation in Probes(control, exposition).operations():

@@ -108,7 +108,9 @@ def document_of(error: BaseException) -> ProblemDocument:
         detail, path, place = error.strerror or "the system refused it", str(error.filename or ""), ""
     else:
         detail, path, place = "the daemon failed over this request", "", ""
-    return _document(Kind(_name(listed), status_of(error), _title(listed), hint_of(error)), detail, path, place)
+    return _document(
+        Kind(_name(listed), status_of(error), _title(listed), hint_of(error)), detail, path, place
+    )
 
 
 def statuses(*kinds: type[BaseException]) -> dict[int, list[str]]:
@@ -176,7 +178,9 @@ def _name(kind: type[BaseException]) -> str:
 
 def _title(kind: type[BaseException]) -> str:
     """The first sentence of what the class says about itself; the built-in ones say too little."""
-    return _BUILT_IN.get(kind) or (inspect.getdoc(kind) or "").partition("\n")[0].partition(". ")[0].rstrip(".")
+    return _BUILT_IN.get(kind) or (inspect.getdoc(kind) or "").partition("\n")[0].partition(". ")[0].rstrip(
+        "."
+    )
 
 
 def _complaint(error: Mapping[str, Any]) -> str:

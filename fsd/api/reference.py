@@ -35,7 +35,7 @@ where it is.
 def document() -> dict[str, Any]:
     """The OpenAPI document. No daemon is needed: the routes are described, not asked."""
     nobody = cast("Control", None)
-    return described(application(nobody, Feed(nobody), lambda: (b"", "")))
+    return described(application(nobody, Feed(nobody), lambda accept: (b"", "")))
 
 
 def schema() -> str:
@@ -52,7 +52,13 @@ def page() -> str:
         for path, method, operation in _operations(told):
             if tag["name"] in operation["tags"]:
                 lines += ["", *_section(path, method, operation)]
-    lines += ["", "## Data", "", "What the answers and bodies are made of. In an answer every field is there; in a body,", "those with a default may be left out."]
+    lines += [
+        "",
+        "## Data",
+        "",
+        "What the answers and bodies are made of. In an answer every field is there; in a body,",
+        "those with a default may be left out.",
+    ]
     for name, kind in sorted(told["components"]["schemas"].items()):
         lines += ["", *_fields(name, kind)]
     return _HEAD + "\n".join(lines) + "\n"
@@ -91,7 +97,9 @@ def _section(path: str, method: str, operation: Mapping[str, Any]) -> list[str]:
             answer = _type(content["schema"])
             lines += ["", f"Answers {status} ({media_type}): {answer}. {response['description']}."]
             for name, header in response.get("headers", {}).items():
-                lines.append(f"Header `{name}`: {header['description'][0].lower()}{header['description'][1:]}.")
+                lines.append(
+                    f"Header `{name}`: {header['description'][0].lower()}{header['description'][1:]}."
+                )
             lines += ["", *_example(content["example"])]
     lines += ["", "| fails with | |", "| --- | --- |"]
     lines += [
@@ -109,7 +117,14 @@ def _example(example: object) -> list[str]:
 
 
 def _fields(name: str, kind: Mapping[str, Any]) -> list[str]:
-    lines = [f"### {name}", "", kind.get("description", ""), "", "| field | type | default |", "| --- | --- | --- |"]
+    lines = [
+        f"### {name}",
+        "",
+        kind.get("description", ""),
+        "",
+        "| field | type | default |",
+        "| --- | --- | --- |",
+    ]
     for field, schema in kind["properties"].items():
         default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
         lines.append(f"| `{field}` | {_type(schema)} | {default} |")

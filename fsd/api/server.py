@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ import uvicorn
 from anyio import to_thread
 from starlette.types import ASGIApp
 
-from fsd.api import sockets
+from fsd.api import page, sockets
 from fsd.api.app import application
 from fsd.api.bounds import Bounded, Identified
 from fsd.api.events import Feed
 from fsd.api.guard import Guard, Token, hosts_of
-from fsd.api.offers import Offered
+from fsd.api.offers import Exposition, Offered
 from fsd.config import Options
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ END_SECONDS = 3.0
 
 
 @contextlib.contextmanager
-def served(
-    control: Control, options: Options, exposition: Callable[[], tuple[bytes, str]]
-) -> Iterator[Offered]:
+def served(control: Control, options: Options, exposition: Exposition) -> Iterator[Offered]:
     """As `fsd.api.serving` has it."""
     with contextlib.ExitStack() as stack:
         unix = stack.enter_context(sockets.unix(options))
@@ -51,7 +49,7 @@ def served(
             return
         token = Token(options.api_token_file) if tcp is not None and options.api_token_file else None
         feed = Feed(control)
-        app = Bounded(application(control, feed, exposition))
+        app = Bounded(application(control, feed, exposition, [page.router(control)]))
         servers: list[_Server] = []
         offered = Offered(unix.path if unix else None, tcp.address if tcp else None)
         if unix is not None:

@@ -42,7 +42,7 @@ from fsd.control.reports import (
 from fsd.control.tasks import Task
 from fsd.control.work import Outcome, Work
 from fsd.engine import Engine, MemoryStore
-from fsd.errors import BadOption, ExportRefused, NoSuchEntry, NoStore, Pinned, PrismError
+from fsd.errors import BadOption, ExportRefused, NoStore, NoSuchEntry, Pinned, PrismError
 from fsd.planner import Planner
 from fsd.planner.messages import shown
 from fsd.store import DiskStore, Tiered
@@ -115,8 +115,8 @@ class Control:
         """The mounts of this daemon."""
         return [
             MountReport(
-                shown(str(mount.place.mountpoint)), shown(str(mount.place.source)), mount.adapter.name, answers,
-                mount.tree.models_known,
+                shown(str(mount.place.mountpoint)), shown(str(mount.place.source)),
+                mount.adapter.name, answers, mount.tree.models_known,
             )
             for mount, answers in zip(self._mounts, self._readiness.answers(), strict=True)
         ]  # fmt: skip
@@ -235,8 +235,13 @@ class Control:
         return self.cache()
 
     def rescan(self) -> RescanReport:
-        """Look at the sources now, rather than when the next event or poll comes."""
-        return RescanReport((), (), ())
+        """Look at the sources now, rather than when the next event or poll comes. What is new has to settle."""
+        found = [mount.watch.rescan() for mount in self._mounts if mount.watch is not None]
+        return RescanReport(
+            tuple(shown(path) for changes in found for path in changes.appeared),
+            tuple(shown(path) for changes in found for path in changes.changed),
+            tuple(shown(path) for changes in found for path in changes.vanished),
+        )
 
     def options(self) -> list[OptionReport]:
         """Every option in force, and what set it."""

@@ -139,7 +139,7 @@ class Jobs:
         return self.get(id)
 
     def wait(self, version: int, timeout: float) -> int:
-        """Wait until anything is newer than `version`, `timeout` seconds at most; returns the version then."""
+        """Wait until anything is newer than `version`, or `timeout` seconds; the version then."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while self._version <= version and not self._closing:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fsd.mount.adapters import Adapter
 from fsd.tree import Tree
+from fsd.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Mounted:
-    """A mount of this daemon: its tree, and the adapter that serves it."""
+    """A mount of this daemon: its tree, the adapter that serves it, and who watches its source."""
 
     place: Place
     tree: Tree
     adapter: Adapter
+    watch: Watch | None = None

@@ -1,8 +1,9 @@
 """Digests that whoever published a model gave with it: what its files ought to be.
 
-    SHA256SUMS                                  in the model's directory: of source files, and of forms by name
-    blobs/<sha256>                              a hub cache names what a snapshot links to by its digest
-    .cache/huggingface/download/<file>.metadata what huggingface_hub notes of a download to a directory
+    SHA256SUMS         in the model's directory: of source files, and of forms by any of their names
+    blobs/<sha256>     a hub cache names what a snapshot links to by its digest
+    .cache/huggingface/download/<file>.metadata
+                       what huggingface_hub notes of a download to a directory
 
 The latter two hold a sha256 for big files alone (of others it is git's own hash), and are of source files.
 All of it comes from strangers: read with bounds, followed nowhere. Knows nothing of how bytes are had.
@@ -16,6 +17,7 @@ import stat
 from pathlib import Path
 
 from fsd.tree import FileNode
+from fsd.tree.forms import ALIASES
 
 SUMS = "SHA256SUMS"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -30,7 +32,9 @@ def published(file: FileNode) -> tuple[str, str] | None:
     """The sha256 that a file ought to have, and where that is said; None where nothing says it."""
     directory = _directory(file.model.source)
     sums = sums_in(os.path.join(directory, SUMS))
-    for name in (*file.names, *(os.path.basename(name) for name in file.names)):
+    # A GGUF's second name stands alone where it was published; in our tree it has a directory of its own.
+    alone = [name.removeprefix(f"{ALIASES}/") for name in file.names if file.entry is not None]
+    for name in (*file.names, *alone):
         if name in sums:
             return sums[name], SUMS
     return _of_download(directory, file.names[0]) if file.entry is None else None
@@ -47,9 +51,8 @@ def sums_in(path: str) -> dict[str, str]:
 
 
 def _of_download(directory: str, name: str) -> tuple[str, str] | None:
-    path = os.path.join(directory, name)
     try:
-        target = Path(os.readlink(path))
+        target = Path(directory, name).readlink()
     except OSError:
         return _of_metadata(directory, name)
     if target.parent.name == "blobs" and _DIGEST.fullmatch(target.name):
@@ -72,7 +75,7 @@ def _of_metadata(directory: str, name: str) -> tuple[str, str] | None:
 
 
 def _directory(source: str) -> str:
-    return source if Path(source).is_dir() else os.path.dirname(source)
+    return source if Path(source).is_dir() else str(Path(source).parent)
 
 
 def _content(path: str, limit: int) -> bytes:

@@ -33,7 +33,7 @@ class Called:
         interrupt.fire()
 
     def interrupt(self) -> Interrupt:
-        """For the next piece of work: fired when the job is called off. Raises Interrupted if it was already."""
+        """For the next piece of work: fired when the job is called off. Raises Interrupted if it was."""
         # One for each piece: an interrupt holds on to all that it is for.
         with self._lock:
             if self.is_off:

@@ -16,10 +16,12 @@ from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
+from fsd.engine import Engine
 from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Tree
+from fsd.watch import watching
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +41,12 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
-        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
         offered = stack.enter_context(api.serving(control, options))
         for mount in mounted:
             mount.tree.tell("api", offered.told)
-        figures = _figures(name, shared, mounted)
+        figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
         )
@@ -73,10 +75,21 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     return 0
 
 
-def _figures(adapter_name: str, shared: Parts, mounted: Sequence[Mounted]) -> metrics.Sources:
+def _figures(
+    adapter_name: str, shared: Parts, mounted: Sequence[Mounted], control: Control
+) -> metrics.Sources:
     mounts = [_metered(mount) for mount in mounted]
     build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": "libggml"}
-    return metrics.Sources(engine=shared.engine, planner=shared.planner, mounts=mounts, build=build)
+    return metrics.Sources(
+        engine=shared.engine, planner=shared.planner, mounts=mounts, build=build,
+        by_type=lambda: _translated(shared.engine),
+        jobs=lambda: [(job.kind, job.state) for job in control.jobs.list()],
+    )  # fmt: skip
+
+
+def _translated(engine: Engine) -> dict[str, metrics.Translated]:
+    measured = engine.counters().by_target
+    return {target: metrics.Translated(seconds, count) for target, (count, seconds) in measured.items()}
 
 
 def _metered(mount: Mounted) -> metrics.Mount:
@@ -84,12 +97,14 @@ def _metered(mount: Mounted) -> metrics.Mount:
 
 
 def _mounted(
-    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
-) -> Mounted:
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts,
+    stack: ExitStack,
+) -> Mounted:  # fmt: skip
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
     tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
-    return Mounted(place, tree, adapter)
+    watch = stack.enter_context(watching(tree, adapter, settle=options.settle, poll=options.poll))
+    return Mounted(place, tree, adapter, watch)

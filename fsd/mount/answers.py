@@ -21,6 +21,8 @@ SECTOR = 512  # the unit of st_blocks, whatever st_blksize says
 # How long the kernel answers stat and look-up by itself: long enough that one `ls -l` or one loader asks
 # once, short enough that a person sees a changed source at once. No open relies on it.
 TIMEOUT_SECONDS = 2.0
+# The same where the source is watched, and the kernel is told what is out of date.
+WATCHED_SECONDS = 3600.0
 # A reader that waits for a computation holds a thread: more of them than readers wait at a time, and more
 # than read-ahead requests are under way, of all readers together.
 THREADS, BACKGROUND = 256, 192

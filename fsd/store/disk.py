@@ -19,7 +19,6 @@ from fsd.store.reading import Reading, checksum
 from fsd.store.shelf import Shelf
 from fsd.store.writer import Writer
 
-
 # How long (seconds) to wait for what is on its way to the disk.
 _PATIENCE = 5.0
 
@@ -113,7 +112,7 @@ class DiskStore:
                 self._holdings.pin(identity, pinned)
 
     def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
-        """Whether the chunk on disk is `data`, read anew; one that is not is dropped. None if it is not held."""
+        """Whether the chunk on disk is `data`; one that is not is dropped. None if it is not held."""
         return self._reading.compare(key, data)
 
     def evict(self, identity: str) -> int:

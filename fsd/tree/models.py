@@ -80,6 +80,11 @@ class ModelFolders:
         """Whether the model's virtual files have been asked for, in whatever version."""
         return model in self._forms
 
+    def lasts(self, model: ModelSource) -> bool | None:
+        """Whether the model could be planned, the last time that it was; None where it has not been yet."""
+        forms = self._forms.get(model)
+        return None if forms is None else forms.listing.error is None
+
     def forms(self, model: ModelSource) -> Forms:
         """The model's virtual files as they are now; planned if they were not."""
         return self._as_forms(model, self._planner.listing(model.path))

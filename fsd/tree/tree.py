@@ -17,6 +17,7 @@ from fsd.tree.catalogue import Catalogue, source_identity
 from fsd.tree.forms import target_of
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
 from fsd.tree.models import Known, ModelFolders, Planned
+from fsd.tree.news import Changes, News, Spot
 from fsd.tree.nodes import (
     ROOT,
     Attributes,
@@ -72,6 +73,13 @@ class Tree:
         self._digests: Mapping[str, str] = {}
         self._sums = Sums(self._known_sums)
         self.catalogue = Catalogue(self.lookup, self._inodes, self._stored, self._folders)
+        # Of virtual files, by inode number: the layout's identity, and how much of it stat has told is held.
+        self._held: dict[int, tuple[str, int]] = {}
+
+    @property
+    def places(self) -> Places:
+        """Where models lie, by which the tree finds them: its `admits` decides which are shown."""
+        return self._places
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -107,6 +115,40 @@ class Tree:
         if isinstance(node, VirtualFile):
             return VirtualHandle(ino, self._engine_file(node))
         raise IsADirectory("it is a directory")
+
+    def news(self, changes: Changes) -> News:
+        """Which directories and names these changes make look different from what was told of them."""
+        folders: dict[Spot, None] = {}
+        entries: dict[tuple[Spot, str], None] = {}
+        paths = {model: path for path, model in changes.models.items()}
+        for path in (*changes.appeared, *changes.changed, *changes.vanished):
+            node: Root | Folder = Root()
+            below = ""
+            for part in path.split("/"):
+                spot = Spot(self._inodes.number(node), below)
+                folders[spot] = None
+                entries[spot, part] = None
+                found = self._places.child(node, part)
+                if not isinstance(found, Folder):
+                    break
+                node, below = found, f"{below}/{part}"
+        inside = [
+            Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
+            for number, folder in self._inodes.inside(paths.keys())
+        ]
+        return News(tuple(folders), tuple(entries), tuple(inside))
+
+    def lasts(self, ino: int) -> bool | None:
+        """Whether a directory's listing changes only as models do, and is told by `news`; None: not known yet.
+
+        Directories of models that can be planned do; of others, for reasons that may pass at any moment, not.
+        """
+        node = self._node(ino)
+        return self._folders.lasts(node.model) if isinstance(node, ModelFolder) else False
+
+    def grown(self) -> list[int]:
+        """Inode numbers of the files of which another part is cached than `attributes` has told."""
+        return [ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held]
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""
@@ -283,18 +325,22 @@ class Tree:
             found = known if isinstance(known, os.stat_result) else os.stat(node.path)
             if (found.st_dev, found.st_ino) != (node.device, node.inode):
                 raise StaleHandle("the file was replaced", path=shown(node.path))
-            return Attributes(ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1)
+            return Attributes(
+                ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1, lasting=True
+            )
         if isinstance(node, VirtualFile):
             entry, forms = known if isinstance(known, Planned) else self._folders.entry(node)
             held = self._engine.held(entry.identity)
-            return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1)
+            self._held[ino] = entry.identity, held
+            return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1, lasting=True)
         if isinstance(node, StatusFile):
             return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
         if isinstance(node, SumsFile):
             sums = self._sums_of(node)
             return Attributes(ino, "file", 0o644, len(sums.text), 0, sums.made_ns, 1)
         changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
-        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2)
+        lasting = not isinstance(node, StatusFolder)
+        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""

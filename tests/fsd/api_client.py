@@ -136,7 +136,7 @@ def options(**given: str) -> Options:
 @contextmanager
 def offered(control: FakeControl, **given: str) -> Iterator[Offered]:
     """The API over `control`, in this process."""
-    with serving(control, options(**given), lambda: METRICS) as offer:  # type: ignore[arg-type]
+    with serving(control, options(**given), lambda accept: METRICS) as offer:  # type: ignore[arg-type]
         yield offer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -46,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, daemon: Steered) -> Iterator[Browser]:
-    """The page, with all its models planned. Afterwards nothing was complained of, and nothing asked elsewhere."""
+    """The page, all models planned. Afterwards nothing was complained of, and nothing asked elsewhere."""
     chromium.look(1100, "light")
     chromium.driver.get(f"{daemon.address}/")
     until(lambda: chromium.run("return !document.querySelector('[data-waiting]')"), "all is planned")
@@ -166,7 +167,7 @@ def test_the_order_of_the_focus(page: Browser) -> None:
     assert page.run("return [...document.querySelectorAll('button')].every(b => b.innerText || b.ariaLabel)")
     headings = page.run("return [...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
     assert headings[0] == 1
-    assert all(after <= before + 1 for before, after in zip(headings, headings[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(headings))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

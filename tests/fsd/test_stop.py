@@ -112,16 +112,18 @@ def test_sigterm_while_no_read_is_answered(fuse: str, tmp_path: Path) -> None:
     base = tmp_path.resolve()
     (base / "source").mkdir()
     (base / "source" / "slow").write_bytes(bytes(READERS << 20))
-    with running(
-        fake_daemon(base / "source", base / "mnt", fuse), base / "source", base / "mnt", base
-    ) as daemon:
-        with reading([daemon.mountpoint / "slow"]):
-            until(lambda: daemon.log.count("reading slow") >= READERS, "all readers wait")
-            began = time.monotonic()
-            daemon.stop(timeout=30)
-            assert time.monotonic() - began < PROMISED
-            assert not is_mounted(daemon.mountpoint)
-            (base / "source" / "go").touch()
+    with (
+        running(
+            fake_daemon(base / "source", base / "mnt", fuse), base / "source", base / "mnt", base
+        ) as daemon,
+        reading([daemon.mountpoint / "slow"]),
+    ):
+        until(lambda: daemon.log.count("reading slow") >= READERS, "all readers wait")
+        began = time.monotonic()
+        daemon.stop(timeout=30)
+        assert time.monotonic() - began < PROMISED
+        assert not is_mounted(daemon.mountpoint)
+        (base / "source" / "go").touch()
 
 
 def test_sigterm_while_the_source_stalls(model: Subject, fuse: str, tmp_path: Path) -> None:
