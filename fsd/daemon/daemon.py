@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 
-from fsd import api, metrics
+from fsd import metrics
+from fsd.api import serving
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
@@ -43,13 +44,16 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             )
         mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
-        offered = stack.enter_context(api.serving(control, options))
-        for mount in mounted:
-            mount.tree.tell("api", offered.told)
         figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
             notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
         )
+        registry = metrics.registry(figures)
+        offered = stack.enter_context(
+            serving(control, options, lambda accept: metrics.exposition(registry, accept))
+        )
+        for mount in mounted:
+            mount.tree.tell("api", offered.told)
 
         def ready() -> None:
             told.mounted()
