@@ -26,7 +26,9 @@ def share(part: float, whole: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`seconds` in the two units that matter: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """`seconds` in the two units that matter: < 0.1 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    if 0 < seconds < 0.1:
+        return "< 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

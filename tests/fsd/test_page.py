@@ -103,7 +103,7 @@ def test_a_warm_jobs_progress_is_live(page: Browser, daemon: Steered, source: Fa
     source.lift()
     until(lambda: "done" in page.text(f"{item} .job-figures"), "the job is shown as done")
     until(lambda: "100 %" in page.text(f"{row('model.gguf-q8_0', OTHER)} .cached"), "the share is shown")
-    assert "warm done" in page.text("[role=status]")
+    assert "warm done" in page.text("#heard")
     assert not page.run("return document.querySelector(arguments[0])", f"{item} progress")
 
 

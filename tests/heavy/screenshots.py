@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             names = {source.path: "/srv/models", daemon.mountpoint: "/mnt/models"}
             names[base / "store"] = "/var/cache/prismfs/store"
             pictures = _pictures(browser, daemon, {str(path): shown for path, shown in names.items()})
+            source.lift()  # a stalled read would keep the daemon from ending
     finally:
         shutil.rmtree(base, ignore_errors=True)
     for name, picture in pictures.items():

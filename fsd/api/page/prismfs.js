@@ -10,6 +10,7 @@
 
   const find = (selector, within = document) => within.querySelector(selector);
   const said = find("#said");
+  const heard = find("#heard"); // progress, which the eye has its own sign of
   const failed = find("#failed");
   const token = find("#token");
 
@@ -98,10 +99,10 @@
 
   function replace(region, other) {
     const focused = region.contains(document.activeElement) ? document.activeElement : null;
-    const open = [...region.querySelectorAll("details[open]")].map((details) => details.id);
+    const folds = new Map([...region.querySelectorAll("details")].map((details) => [details.id, details.open]));
     const place = focused && focused.dataset ? { ...focused.dataset } : null;
     region.replaceChildren(...other.childNodes);
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const details of region.querySelectorAll("details")) details.open = folds.get(details.id) ?? details.open;
     if (place && place.path) refocus(region, place);
   }
 
@@ -151,7 +152,7 @@
     const over = job.state !== "queued" && job.state !== "running";
     if (!item && over) return; // an old one, that the page leaves out
     if (!item || item.dataset.state !== job.state) {
-      if (over) say(`${job.kind} ${job.state}: ${job.paths.join(", ")}`);
+      if (over) heard.textContent = `${job.kind} ${job.state}: ${job.paths.join(", ")}`;
       soon();
     } else if (job.state === "running") {
       find("progress", item).max = Math.max(job.total, 1);
@@ -163,7 +164,7 @@
 
   function announce(job) {
     const quarter = Math.floor(percent(job) / 25);
-    if (quarter > (told.get(job.id) || 0)) say(`${job.kind} ${percent(job)} %: ${job.paths.join(", ")}`);
+    if (quarter > (told.get(job.id) || 0)) heard.textContent = `${job.kind} ${percent(job)} %: ${job.paths.join(", ")}`;
     told.set(job.id, quarter);
   }
 

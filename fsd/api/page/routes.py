@@ -38,6 +38,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 QUERY_LENGTH = 200
+REFUSALS_SHOWN = 2  # more are folded up: then they are of rare types
 
 
 def router(control: Control) -> APIRouter:
@@ -78,7 +79,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(human=human, duration=duration, visible=_visible)
-    environment.globals.update(share=share)
+    environment.globals.update(share=share, REFUSALS_SHOWN=REFUSALS_SHOWN)
     return environment
 
 

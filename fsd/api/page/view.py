@@ -38,7 +38,10 @@ OVER = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A model. `forms` are computed, `plain` is shown as it is; `waiting` until its forms are known."""
+    """A model: its `forms`, and in `plain` what costs nothing to read: source files, and small files made here.
+
+    waiting: until its forms are known.
+    """
 
     report: ModelReport
     forms: tuple[FileReport, ...] = ()
@@ -139,11 +142,15 @@ def _model(report: ModelReport, asked: Future[ModelFiles] | None) -> ModelView:
         return ModelView(report, problem=Problem(type(error).__name__, reason, hint=hint))
     return ModelView(
         files.model,
-        forms=tuple(file for file in files.files if file.kind == "virtual"),
-        plain=tuple(file for file in files.files if file.kind == "source"),
+        forms=tuple(file for file in files.files if not _is_plain(file)),
+        plain=tuple(file for file in files.files if _is_plain(file)),
         refusals=files.refusals,
         problem=files.model.problem,
     )
+
+
+def _is_plain(file: FileReport) -> bool:
+    return file.kind == "source" or not (file.translated or file.cost.source_bytes)
 
 
 def _recent(jobs: Sequence[JobReport]) -> tuple[JobReport, ...]:
