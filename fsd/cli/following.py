@@ -73,6 +73,7 @@ def _cancelling(daemon: Client, name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        daemon.delete(f"/v1/jobs/{name}")
-        say(f"job {printable(name)} was cancelled; what is translated already is kept")
+        ended = daemon.delete(f"/v1/jobs/{name}")["state"] in ("done", "failed")
+        fate = "had just ended" if ended else "was cancelled; what is translated already is kept"
+        say(f"job {printable(name)} {fate}")
         raise
