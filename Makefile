@@ -11,8 +11,9 @@
 #   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
-#   screenshots     docs/images: the page of a mount of tiny models, in light, in dark and on a phone
+#   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
+#   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -20,7 +21,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types docs bench bench-io bench-memory bench-listing screenshots oracle store-pressure soak kills stress clean
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing screenshots oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -76,6 +77,9 @@ soak: $(VENV)/.installed
 
 kills: $(VENV)/.installed
 	$(RUN) -m tests.heavy.kills --kills 500 $(KILLS)
+
+api-fuzz: $(VENV)/.installed
+	$(RUN) -m tests.heavy.api $(API_FUZZ)
 
 stress: $(VENV)/.installed
 	{ command -v fio && command -v stress-ng; } >/dev/null || .ci/install.sh fio stress-ng

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docs.generate import command_line, configuration, manual
+from fsd.api import reference
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/API.md": reference.page,
+    "docs/openapi.json": reference.schema,
     "docs/CLI.md": command_line.text,
     "docs/CONFIGURATION.md": configuration.text,
     "docs/prismfs.1": manual.text,

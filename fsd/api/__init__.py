@@ -21,7 +21,7 @@ from fsd.api.offers import Exposition, Offered
 from fsd.config import Options
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 __all__ = ["Exposition", "Offered", "serving"]
 

@@ -21,7 +21,7 @@ from fsd.api.offers import Exposition
 from fsd.api.problems import ProblemDocument, handle
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 VERSION = "1"
 SUMMARY = "Steer a running prismfs daemon"

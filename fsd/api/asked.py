@@ -88,11 +88,15 @@ class VerifyRequest(_Asked):
 
 
 class ExportRequest(_Asked):
-    """Write a file or directory to `to`, a path in the directory of the option --export-dir."""
+    """Write a file to `to`, a path in the directory of the option --export-dir.
+
+    With `replace`, a file that is there already is written anew.
+    """
 
     kind: Literal["export"]
     paths: list[AnyPath] = Field(min_length=1, max_length=1)
     to: AnyPath = Field(description="Where to: a path in the directory of --export-dir", examples=["SmolLM2"])
+    replace: bool = False
 
 
 JobRequest = Annotated[WarmRequest | VerifyRequest | ExportRequest, Field(discriminator="kind")]

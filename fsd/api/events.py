@@ -20,11 +20,11 @@ from starlette.concurrency import run_in_threadpool
 
 from fsd.api import examples
 from fsd.api.operations import Operation
-from fsd.api.problems import BUSY, Refused
 from fsd.control.reports import JobReport, StatusReport
+from fsd.errors import Busy
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +100,10 @@ class Feed:
         self._closing = threading.Event()
 
     def join(self, listener: Listener) -> None:
-        """Tell `listener` from now on. Raises Refused when there are enough."""
+        """Tell `listener` from now on. Raises Busy when there are enough."""
         with self._lock:
             if len(self._listeners) >= LISTENERS or self._closing.is_set():
-                raise Refused(BUSY, f"there may be {LISTENERS}")
+                raise Busy(f"there may be {LISTENERS} streams of events at once")
             self._listeners.add(listener)
             if self._follower is None:
                 self._follower = threading.Thread(target=self._follow, name="prismfs-events", daemon=True)
@@ -184,7 +184,7 @@ def router(feed: Feed) -> APIRouter:
         "/v1/events",
         Events(feed).stream_events,
         _EXAMPLE,
-        refuses=(BUSY,),
+        raises=(Busy,),
         answer="Events, for as long as both sides want",
         media_type="text/event-stream",
     ).add_to(routes, "jobs")

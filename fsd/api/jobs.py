@@ -11,10 +11,10 @@ from fsd.api.asked import ExportRequest, JobId, JobRequest, VerifyRequest
 from fsd.api.operations import Operation
 from fsd.api.routes import KEEPING, NAMING, PLANNING
 from fsd.control.reports import JobReport
-from fsd.errors import BadOption, NoSuchEntry, ReadOnly
+from fsd.errors import BadOption, Busy, ExportRefused, NoSuchEntry
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 
 class Jobs:
@@ -36,7 +36,7 @@ class Jobs:
         if isinstance(asked, VerifyRequest):
             job = self._control.verify(asked.paths, asked.sample)
         elif isinstance(asked, ExportRequest):
-            job = self._control.export(asked.paths[0], asked.to)
+            job = self._control.export(asked.paths[0], asked.to, asked.replace)
         else:
             job = self._control.warm(asked.paths)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -44,8 +44,7 @@ class Jobs:
 
     def cancel_job(self, id: Annotated[JobId, Path()]) -> JobReport:
         """Call a job off. One that has ended stays as it is."""
-        self._control.jobs.cancel(id)
-        return self._control.jobs.get(id)
+        return self._control.jobs.cancel(id)
 
     def operations(self) -> tuple[Operation, ...]:
         """All of these."""
@@ -54,7 +53,7 @@ class Jobs:
             "/v1/jobs",
             self.start_job,
             examples.QUEUED,
-            (*NAMING, *PLANNING, *KEEPING, BadOption, ReadOnly),
+            (*NAMING, *PLANNING, *KEEPING, BadOption, ExportRefused, Busy),
             status=202,
             answer="The job, which has just been queued",
             body=True,

@@ -19,7 +19,7 @@ from fsd.api.operations import Operation
 from fsd.api.problems import NOT_READY, Refused
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 WORKERS = 4
 _METRICS_TYPE = "text/plain"

@@ -72,7 +72,6 @@ FOREIGN = Kind(
     "ForeignOrigin", 403, "The request was made for, or by, another site", "use the address itself"
 )
 NOT_READY = Kind("NotReady", 503, "A mount does not answer", "try again; else the daemon's log has more")
-BUSY = Kind("Busy", 503, "There are too many event streams", "close one of them")
 OTHER = Kind("BadRequest", 400, "The request cannot be understood", "see /openapi.json")
 _BUILT_IN: dict[type[BaseException], str] = {
     FileNotFoundError: "A file is not there",

@@ -13,7 +13,7 @@ from fsd.api.app import application, described
 from fsd.api.events import Feed
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 _HEAD = """\
 # The control API

@@ -23,10 +23,13 @@ from fsd.control.reports import (
     StatusReport,
 )
 from fsd.errors import (
+    Ambiguous,
     Interrupted,
     IsADirectory,
+    NoStore,
     NoSuchEntry,
     NotADirectory,
+    Pinned,
     PlanningCrash,
     PlanningMemory,
     PlanningTimeout,
@@ -37,15 +40,18 @@ from fsd.errors import (
 from translators.errors import BadValues, MalformedSource, MissingSource, SourceChanged, Unsupported
 
 if TYPE_CHECKING:
-    from fsd.control.control import Control
+    from fsd.control import Control
 
 # What naming something under a mount can end with, and planning it.
-NAMING = (NoSuchEntry, NotADirectory, IsADirectory, FileNotFoundError, PermissionError, StaleHandle, OSError)
+NAMING = (
+    *(NoSuchEntry, Ambiguous, NotADirectory, IsADirectory, StaleHandle),
+    *(FileNotFoundError, PermissionError, OSError),
+)
 PLANNING = (
     *(PlanRefused, PlanningTimeout, PlanningMemory, PlanningCrash, Interrupted, MemoryError),
     *(MalformedSource, MissingSource, BadValues, Unsupported, SourceChanged),
 )
-KEEPING = (StoreRefused, OSError)
+KEEPING = (NoStore, StoreRefused, OSError)
 
 
 class Asking:
@@ -141,7 +147,7 @@ class Telling:
         return (
             Operation("POST", "/v1/pin", self.pin, files, named, body=True),
             Operation("POST", "/v1/unpin", self.unpin, files, named, body=True),
-            Operation("POST", "/v1/evict", self.evict, files, named, body=True),
+            Operation("POST", "/v1/evict", self.evict, files, (*named, Pinned), body=True),
             Operation("POST", "/v1/cache/clear", self.clear_cache, examples.CACHE, KEEPING, body=True),
             Operation("POST", "/v1/rescan", self.rescan, examples.RESCAN, (OSError, PermissionError)),
         )

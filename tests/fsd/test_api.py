@@ -115,7 +115,7 @@ def test_answers_are_the_reports(client: httpx.Client) -> None:
         ({"kind": "warm", "paths": [PATH]}, ("warm", [PATH])),
         ({"kind": "verify", "paths": [PATH, "x"]}, ("verify", [PATH, "x"], 1.0)),
         ({"kind": "verify", "paths": [PATH], "sample": 0.25}, ("verify", [PATH], 0.25)),
-        ({"kind": "export", "paths": [PATH], "to": "out"}, ("export", PATH, "out")),
+        ({"kind": "export", "paths": [PATH], "to": "out"}, ("export", PATH, "out", False)),
     ],
 )
 def test_a_job_is_started(
