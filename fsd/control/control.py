@@ -235,7 +235,7 @@ class Control:
         return self.cache()
 
     def rescan(self) -> RescanReport:
-        """Look at the sources now, rather than when the next event or poll comes. What is new has to settle."""
+        """Look at the sources now, not when the next event or poll comes; what is new has to settle."""
         found = [mount.watch.rescan() for mount in self._mounts if mount.watch is not None]
         return RescanReport(
             tuple(shown(path) for changes in found for path in changes.appeared),
