@@ -38,7 +38,7 @@ OVER = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A model: its `forms`, and in `plain` what costs nothing to read: source files, and small files made here.
+    """A model: its `forms`, and in `plain` what costs nothing to read: source files, small ones made here.
 
     waiting: until its forms are known.
     """
