@@ -12,6 +12,7 @@
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
+#   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
@@ -21,8 +22,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals oracle \
-	store-pressure soak kills stress clean
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
+	oracle store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -59,6 +60,9 @@ bench-listing: $(VENV)/.installed
 
 arrivals: $(VENV)/.installed
 	$(RUN) -m tests.heavy.arrivals $(ARGS)
+
+screenshots: $(VENV)/.installed
+	$(RUN) -m tests.heavy.screenshots $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

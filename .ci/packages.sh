@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that prismfs, its demo and its tests need, those that are missing: FUSE's
 # library and mount program, Python's venv, OpenMP's library (for llama.cpp), and what the tests try: rsync, the
-# shells zsh and fish, groff, and systemd's own checks of units.
+# shells zsh and fish, groff, systemd's own checks of units, and Chromium with its driver (350 MB), in which the
+# daemon's page is looked at.
 set -euo pipefail
 
 missing=()
@@ -14,4 +15,6 @@ command -v zsh >/dev/null || missing+=(zsh)
 command -v fish >/dev/null || missing+=(fish)
 command -v groff >/dev/null || missing+=(groff-base)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 "$(dirname "$0")/install.sh" ${missing[@]+"${missing[@]}"}

@@ -19,7 +19,7 @@ import uvicorn
 from anyio import to_thread
 from starlette.types import ASGIApp
 
-from fsd.api import sockets
+from fsd.api import page, sockets
 from fsd.api.app import application
 from fsd.api.bounds import Bounded, Identified
 from fsd.api.events import Feed
@@ -49,7 +49,7 @@ def served(control: Control, options: Options, exposition: Exposition) -> Iterat
             return
         token = Token(options.api_token_file) if tcp is not None and options.api_token_file else None
         feed = Feed(control)
-        app = Bounded(application(control, feed, exposition))
+        app = Bounded(application(control, feed, exposition, [page.router(control)]))
         servers: list[_Server] = []
         offered = Offered(unix.path if unix else None, tcp.address if tcp else None)
         if unix is not None:

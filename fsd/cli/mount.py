@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from fsd import logs
 from fsd.cli import places
-from fsd.cli.terminal import printable, say, told
+from fsd.cli.terminal import print_json, printable, say, told
 from fsd.config import CONFIG_FLAG, CONFIG_HELP, OPTIONS, Options, resolve
 from fsd.control import Place
 from fsd.daemon import serve
@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "mountpoint", metavar="MOUNTPOINT", nargs="?", help="an empty directory; it is made if missing"
     )
     parser.add_argument("--daemon", action="store_true", help="return when the mount answers; log to a file")
+    parser.add_argument("--json", action="store_true", help="with --daemon: print what was mounted as JSON")
     parser.add_argument(
         CONFIG_FLAG, metavar="FILE", help=f"{CONFIG_HELP}; SOURCE and MOUNTPOINT replace these"
     )
@@ -49,7 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     if started.failure:
         say(started.failure)
         return started.exit_code
-    say(f"mounted at {where} (process {started.pid}, log {printable(str(log))})")
+    if arguments.json:
+        mounts = [{"source": str(place.source), "mountpoint": str(place.mountpoint)} for place in found]
+        print_json({"pid": started.pid, "log": str(log), "mounts": mounts})
+    else:
+        say(f"mounted at {where} (process {started.pid}, log {printable(str(log))})")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from fsd.cli.terminal import say
+from fsd.cli.terminal import print_json, printable, say
 from fsd.config import CONFIG_FLAG, resolve
 from fsd.errors import BadOption
 from fsd.mount import points
@@ -25,10 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only what a daemon that is gone left behind; that there is nothing is no error",
     )
+    parser.add_argument("--json", action="store_true", help="print what was unmounted as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Unmount, dead or alive; while it is busy, try again for two seconds."""
+    unmounted = []
     for mountpoint in _wanted(arguments):
         mount = points.mount_at(mountpoint)
         if arguments.dead and not (mount is not None and mount.is_ours and mount.is_dead):
@@ -39,8 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
         if not mount.is_ours:
             remedy = f"umount {mountpoint}"
             raise MountError(f"this is a mount of {mount.file_system}", path=str(mountpoint), remedy=remedy)
-        points.unmount(mountpoint, lazy=arguments.lazy or mount.is_dead)
-        say(f"unmounted {mountpoint}")
+        dead = mount.is_dead
+        points.unmount(mountpoint, lazy=arguments.lazy or dead)
+        unmounted.append({"mountpoint": str(mountpoint), "was_dead": dead})
+        if not arguments.json:
+            say(f"unmounted {printable(str(mountpoint))}")
+    if arguments.json:
+        print_json({"unmounted": unmounted})
     return 0
 
 
