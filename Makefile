@@ -11,6 +11,7 @@
 #   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
+#   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
@@ -20,7 +21,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean arrivals
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -54,6 +55,9 @@ bench-memory: $(VENV)/.installed
 
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
+
+arrivals: $(VENV)/.installed
+	$(RUN) -m tests.heavy.arrivals $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -16,18 +16,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import Protocol
 
 from fsd.config import OPTIONS, Options
 from fsd.control import tasks
 from fsd.control.digests import Digests
 from fsd.control.figures import Figures
 from fsd.control.jobs import Jobs
-from fsd.control.mounted import Mounted
+from fsd.control.mounted import Mounted, Parts
 from fsd.control.names import Named, named
 from fsd.control.ready import Readiness
 from fsd.control.reports import (
-    CachedFile,
     CacheReport,
     FileReport,
     JobKind,
@@ -41,9 +39,8 @@ from fsd.control.reports import (
 )
 from fsd.control.tasks import Task
 from fsd.control.work import Outcome, Work
-from fsd.engine import Engine, MemoryStore
+from fsd.engine import MemoryStore
 from fsd.errors import BadOption, ExportRefused, NoStore, NoSuchEntry, Pinned, PrismError
-from fsd.planner import Planner
 from fsd.planner.messages import shown
 from fsd.store import DiskStore, Tiered
 from fsd.tree import FileNode
@@ -54,19 +51,6 @@ KERNELS = "libggml"
 _FLUSH_SECONDS = 10.0
 # Paths in one request.
 _PATHS = 1000
-
-
-class Parts(Protocol):
-    """What trees are made of; see `fsd.daemon.parts`."""
-
-    @property
-    def planner(self) -> Planner: ...
-
-    @property
-    def engine(self) -> Engine: ...
-
-    @property
-    def disk(self) -> DiskStore | None: ...
 
 
 class Control:
@@ -208,19 +192,7 @@ class Control:
 
     def cache(self) -> CacheReport:
         """What is kept, and by what limits."""
-        figures = self._parts.engine.store.figures()
-        disk = self._parts.disk
-        if disk is None:
-            return CacheReport(None, figures["memory_bytes"], figures["memory_limit"], (), figures)
-        sizes = self._sizes()
-        files = tuple(
-            CachedFile(
-                file.identity, shown(file.label), file.held, file.pinned,
-                file.whole or file.held == sizes.get(file.identity, -1),
-            )
-            for file in disk.files()
-        )  # fmt: skip
-        return CacheReport(shown(str(disk.directory)), figures["disk_bytes"], disk.limit, files, figures)
+        return self._figures.cache(self._mounts)
 
     def cache_clear(self, pinned: bool = False) -> CacheReport:
         """Forget everything that is not lent, of pinned files only if `pinned`."""
@@ -235,7 +207,7 @@ class Control:
         return self.cache()
 
     def rescan(self) -> RescanReport:
-        """Look at the sources now, rather than when the next event or poll comes. What is new has to settle."""
+        """Look at the sources now, not when the next event or poll comes; what is new has to settle."""
         found = [mount.watch.rescan() for mount in self._mounts if mount.watch is not None]
         return RescanReport(
             tuple(shown(path) for changes in found for path in changes.appeared),
@@ -312,8 +284,3 @@ class Control:
         path = shown(f"{found.mounted.place.mountpoint}/{file.path}")
         store = self._parts.engine.store
         return Task(found.mounted.tree, file, path, store, self._parts.disk, self._digests)
-
-    def _sizes(self) -> dict[str, int]:
-        """Sizes of all files that are planned, by identity."""
-        known = (mount.tree.catalogue.known(model) for mount in self._mounts for model in mount.tree.models())
-        return {file.identity: file.size for contents in known if contents for file in contents.files}

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fsd.control.mounted import Mounted
 from fsd.control.problems import problem_of_failure
-from fsd.control.reports import Cost, FileReport, ModelFiles, ModelReport, RefusalReport
+from fsd.control.reports import (
+    CachedFile,
+    CacheReport,
+    Cost,
+    FileReport,
+    ModelFiles,
+    ModelReport,
+    RefusalReport,
+)
 from fsd.engine import Engine
 from fsd.planner import Entry
 from fsd.planner.messages import shown
@@ -71,6 +79,23 @@ class Figures:
             cost=cost,
             note=note,
         )
+
+    def cache(self, mounts: Sequence[Mounted]) -> CacheReport:
+        """What is kept, by what limits."""
+        figures = self._engine.store.figures()
+        if self._disk is None:
+            return CacheReport(None, figures["memory_bytes"], figures["memory_limit"], (), figures)
+        known = (mount.tree.catalogue.known(model) for mount in mounts for model in mount.tree.models())
+        sizes = {file.identity: file.size for contents in known if contents for file in contents.files}
+        files = tuple(
+            CachedFile(
+                file.identity, shown(file.label), file.held, file.pinned,
+                file.whole or file.held == sizes.get(file.identity, -1),
+            )
+            for file in self._disk.files()
+        )  # fmt: skip
+        directory = shown(str(self._disk.directory))
+        return CacheReport(directory, figures["disk_bytes"], self._disk.limit, files, figures)
 
     def speeds(self) -> dict[str, float]:
         """Bytes that one processor translates in a second, by target, as far as that was measured."""

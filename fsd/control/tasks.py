@@ -69,6 +69,7 @@ def warm(task: Task, work: Work, outcome: Outcome) -> None:
             outcome.state = "whole"
             return
         task.note(_read(file, work, outcome))
+        file.settled(_FLUSH_SECONDS)
     if task.disk is not None:
         task.disk.flush(_FLUSH_SECONDS)
     kept = task.disk.held(entry.identity) if task.disk is not None else task.store.held(entry.identity)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 
 from fsd import metrics
@@ -42,7 +43,8 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
-        mounted = [_mounted(place, places, name, options, shared, stack) for place in places]
+        mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [stack.enter_context(_watched(mount, options)) for mount in mounted]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
         figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
@@ -101,14 +103,19 @@ def _metered(mount: Mounted) -> metrics.Mount:
 
 
 def _mounted(
-    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts,
-    stack: ExitStack,
-) -> Mounted:  # fmt: skip
+    place: Place, places: Sequence[Place], adapter_name: str, options: Options, shared: Parts
+) -> Mounted:
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
     tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
-    watch = stack.enter_context(watching(tree, adapter, settle=options.settle, poll=options.poll))
-    return Mounted(place, tree, adapter, watch)
+    return Mounted(place, tree, adapter)
+
+
+@contextmanager
+def _watched(mount: Mounted, options: Options) -> Iterator[Mounted]:
+    """The mount, with its source watched while the block runs."""
+    with watching(mount.tree, mount.adapter, settle=options.settle, poll=options.poll) as watch:
+        yield replace(mount, watch=watch)

@@ -48,7 +48,9 @@ class Engine:
         self.workers = workers
         self._budget = read_ahead // CHUNK
         self._sequences = 0
-        self._condition = threading.Condition()
+        lock = threading.RLock()
+        self._condition = threading.Condition(lock)
+        self._left = threading.Condition(lock)  # a flight has left; mostly, nobody waits for that
         self._flights = Flights(workers)
         self._layouts: dict[str, OpenLayout] = {}
         self._counters = Counters()
@@ -153,6 +155,11 @@ class Engine:
             else:
                 flight.waiters.append(waiter)
             return key, waiter
+
+    def settled(self, opened: OpenLayout, timeout: float) -> bool:
+        """Wait until the store was given all chunks of a layout that are under way; False after `timeout`."""
+        with self._condition:
+            return self._left.wait_for(lambda: not self._flights.any_of(opened.layout.identity), timeout)
 
     def wanted_ahead(self, opened: OpenLayout, numbers: Iterable[int], run: Run, urgency: Urgency) -> None:
         """Have chunks translated when nothing is more urgent; `run` can call them off."""
@@ -313,6 +320,7 @@ class Engine:
 
     def _leave(self, flight: Flight) -> None:
         self._flights.leave(flight)
+        self._left.notify_all()
         self._release(flight.opened)
 
 

@@ -80,6 +80,13 @@ class EngineFile:
         """The numbers of the chunks that a store keeps once all of the file was read."""
         return self._opened.kept_chunks()
 
+    def settled(self, timeout: float) -> bool:
+        """Wait until the store was given all that was read: readers get a chunk before it does.
+
+        False after `timeout` seconds.
+        """
+        return self._engine.settled(self._opened, timeout)
+
     def where(self, number: int) -> ByteRange:
         """Where a chunk lies in the file."""
         return self._opened.chunk(number)

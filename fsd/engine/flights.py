@@ -117,6 +117,10 @@ class Flights:
         """It is in the store, or failed: later requests begin anew."""
         del self._flights[flight.key]
 
+    def any_of(self, identity: str) -> bool:
+        """Whether a chunk of this layout is on its way."""
+        return any(key.identity == identity for key in self._flights)
+
     def queued(self) -> list[Flight]:
         """Those that nobody has taken up."""
         return [flight for flight in self._flights.values() if flight.is_queued]

@@ -34,7 +34,7 @@ class Adapter(Protocol):
         """Make `serve` return although files are open. From another thread."""
 
     def watched(self) -> None:
-        """Before it serves: whoever calls will say what changes, so that the kernel may keep what it is told."""
+        """Before it serves: whoever calls will say what changes, so the kernel may keep what it is told."""
 
     def forget(self, news: News) -> None:
         """Have the kernel ask again for what this is about. Returns at once."""

@@ -27,6 +27,7 @@ WATCHED_SECONDS = 3600.0
 # than read-ahead requests are under way, of all readers together.
 THREADS, BACKGROUND = 256, 192
 _XATTR_PREFIX = "user.prismfs."
+_OTHERS = ("system.", "security.selinux")
 
 
 def mode_of(attributes: Attributes) -> int:
@@ -52,6 +53,7 @@ def xattr(name: str, values: Callable[[], Mapping[str, bytes]]) -> bytes:
     """
     value = values().get(name) if name.startswith(_XATTR_PREFIX) else None
     if value is None:
-        # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
-        raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
+        # Whoever is told that there are none of a kind, as access control lists or labels, need not ask for
+        # each file.
+        raise Answer(errno.EOPNOTSUPP if name.startswith(_OTHERS) else errno.ENODATA)
     return value

@@ -37,6 +37,5 @@ from fsd.tree.tree import Tree
 
 __all__ = [
     "Attributes", "Changes", "EntryReport", "FileNode", "Found", "Handle", "ModelContents", "ModelNode",
-    "ModelReport", "ModelSource", "News", "Spot",
-    "Tree",
+    "ModelReport", "ModelSource", "News", "Spot", "Tree",
 ]  # fmt: skip

@@ -87,6 +87,8 @@ class Catalogue:
         ino, is_directory, model, inside = ROOT, True, None, ""
         below = ""
         for part in path.split("/") if path else ():
+            if not is_directory:
+                raise NoSuchEntry("a file has nothing in it", path=shown(path))
             attributes = self._lookup(ino, part)
             ino, is_directory = attributes.ino, attributes.kind == "directory"
             below = f"{below}/{part}" if below else part
@@ -129,7 +131,7 @@ class Catalogue:
         names: dict[str, list[str]] = {}
         listed: set[str] = set()
         for form in forms.all:
-            if form.path not in taken and self._stored.find(folder, form.path) is None:
+            if form.path not in taken:
                 names.setdefault(form.entry.name, []).append(form.path)
                 listed |= {form.entry.name} if form.listed else set()
         for entry in forms.listing.entries:

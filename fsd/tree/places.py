@@ -61,16 +61,15 @@ class Places:
         self._recognise = recognise
         self.admits: Gate = lambda path: True
 
-    def children(self, folder: Root | Folder) -> dict[str, Place]:
-        """What a folder shows, by name, in order."""
-        candidates = self._candidates(folder)
-        found = {name: place() for name, place in sorted(candidates.items())}
+    def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
+        """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
+        candidates = self._candidates(folder, only)
+        found = {name: place() for name, place in sorted(candidates.items()) if only is None or name in only}
         return {name: place for name, place in found.items() if place is not None}
 
     def child(self, folder: Root | Folder, name: str) -> Place | None:
         """What a folder shows under `name`; looks at no other."""
-        place = self._candidates(folder, name).get(name)
-        return place() if place is not None else None
+        return self.children(folder, (name,)).get(name)
 
     def omitted(self, folder: Root | Folder) -> dict[str, str]:
         """Directories and broken links of a folder that are not shown, with the reason."""
@@ -105,9 +104,9 @@ class Places:
         return path not in self._excluded and not self._leads_back(path)
 
     def _candidates(
-        self, folder: Root | Folder, only: str | None = None
+        self, folder: Root | Folder, only: Collection[str] | None = None
     ) -> dict[str, Callable[[], Place | None]]:
-        """What may be in a folder, each to be looked at when called; of its directories perhaps one alone."""
+        """What may be in a folder, each looked at when called; of its directories perhaps some alone."""
         if isinstance(folder, Root):
             top = self._top()
             if isinstance(top, ModelSource):
@@ -116,7 +115,7 @@ class Places:
         found: dict[str, Callable[[], Place | None]] = {}
         contents = self.look(folder.path) if folder.path else Contents()
         for name in contents.directories:
-            if only in (None, name) and not hub.is_repository(name):
+            if (only is None or name in only) and not hub.is_repository(name):
                 found[name] = _bound(self._directory, os.path.join(folder.path, name), name)
         for repository in hub.repositories(folder.path, contents.directories):
             if repository.org:
@@ -184,7 +183,11 @@ class Places:
         whole = [model for model in found if not model.name]
         if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents.directories)):
             return ModelSource(path, name) if self.admits(path) else None
-        return Folder(path) if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True) else None
+        return (
+            Folder(path)
+            if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True)
+            else None
+        )
 
     def _holds_model(self, path: str, directories: Iterable[str], *, in_doubt: bool = False) -> bool:
         """Whether there is a model below `path`, breadth first; `in_doubt` where it takes too long to say."""
@@ -202,7 +205,9 @@ class Places:
 
     def _shows(self, path: str, found: Iterable[Found]) -> bool:
         """Whether of the models that lie in a directory any is there yet."""
-        return any(self.admits(path) or self.admits(os.path.join(path, _first_weight(each))) for each in found)
+        return any(
+            self.admits(path) or self.admits(os.path.join(path, _first_weight(each))) for each in found
+        )
 
     def _reason(self, path: str) -> str:
         """Why a directory is not shown."""

@@ -121,17 +121,26 @@ class Tree:
         folders: dict[Spot, None] = {}
         entries: dict[tuple[Spot, str], None] = {}
         paths = {model: path for path, model in changes.models.items()}
+        appeared = frozenset(changes.appeared)
+        found: dict[str, Place | None] = {}
         for path in (*changes.appeared, *changes.changed, *changes.vanished):
             node: Root | Folder = Root()
             below = ""
-            for part in path.split("/"):
+            parts = path.split("/")
+            for number, part in enumerate(parts):
                 spot = Spot(self._inodes.number(node), below)
                 folders[spot] = None
-                entries[spot, part] = None
-                found = self._places.child(node, part)
-                if not isinstance(found, Folder):
+                if path not in appeared:  # of what was not there, nobody was told
+                    entries[spot, part] = None
+                if number + 1 == len(parts):
                     break
-                node, below = found, f"{below}/{part}"
+                below = f"{below}/{part}"
+                if below not in found:
+                    found[below] = self._places.child(node, part)
+                place = found[below]
+                if not isinstance(place, Folder):
+                    break
+                node = place
         inside = [
             Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
             for number, folder in self._inodes.inside(paths.keys())
@@ -139,7 +148,7 @@ class Tree:
         return News(tuple(folders), tuple(entries), tuple(inside))
 
     def lasts(self, ino: int) -> bool | None:
-        """Whether a directory's listing changes only as models do, and is told by `news`; None: not known yet.
+        """Whether a directory's listing changes only as models do, which `news` tells; None: not known yet.
 
         Directories of models that can be planned do; of others, for reasons that may pass at any moment, not.
         """
@@ -148,7 +157,9 @@ class Tree:
 
     def grown(self) -> list[int]:
         """Inode numbers of the files of which another part is cached than `attributes` has told."""
-        return [ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held]
+        return [
+            ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held
+        ]
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""
@@ -339,8 +350,7 @@ class Tree:
             sums = self._sums_of(node)
             return Attributes(ino, "file", 0o644, len(sums.text), 0, sums.made_ns, 1)
         changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
-        lasting = not isinstance(node, StatusFolder)
-        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting)
+        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting=True)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""

@@ -7,12 +7,11 @@ Nothing is opened but what `places` reads. Knows no clock, and nothing of who is
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
 
 from fsd.tree.hub import blobs_of
 from fsd.tree.nodes import Folder, ModelSource, Root
@@ -22,15 +21,23 @@ from translators.sources.recognise import set_of
 # Deeper directories of a model are looked at when somebody asks for what is in them.
 _DEEPEST = 8
 _UNFINISHED = ".incomplete"
+# A link to nowhere, a file that was removed just now.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _WEIGHTS = (".gguf", ".safetensors")
+
+# Name, device, inode number, size, time.
+_File = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A model as it was found. `changed_ns` is the newest change (ctime) of a file of it."""
+    """A model as it was found. `changed_ns` is the newest change (ctime) of a file of it.
+
+    `print` is good in this process alone; None where a disk did not tell.
+    """
 
     model: ModelSource
-    print: bytes
+    print: int | None
     changed_ns: int
 
 
@@ -48,11 +55,10 @@ class Census:
             for path, model in self._below(Root(), ""):
                 found[path] = self._seen(model)
             return found
-        for name in only:
-            place = self.places.child(Root(), name)
+        for name, place in self.places.children(Root(), frozenset(only)).items():
             if isinstance(place, ModelSource):
                 found[name] = self._seen(place)
-            elif place is not None:
+            else:
                 found.update((path, self._seen(model)) for path, model in self._below(place, name))
         return found
 
@@ -66,48 +72,50 @@ class Census:
 
     def _seen(self, model: ModelSource) -> Seen:
         self.pause()
-        digest = blake2b(digest_size=16)
+        found: list[_File] = []
         newest = 0
-        for name, status in self._files(model):
-            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            digest.update(os.fsencode(f"{name}\0{identity}\0"))
-            newest = max(newest, status.st_ctime_ns)
-        return Seen(model, digest.digest(), newest)
+        try:
+            for name, status in self._files(model):
+                found.append((name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+                newest = max(newest, status.st_ctime_ns)
+        except OSError:
+            return Seen(model, None, newest)
+        return Seen(model, hash(tuple(sorted(found))), newest)
 
     def _files(self, model: ModelSource) -> Iterator[tuple[str, os.stat_result]]:
-        """The files that decide what the model's directory shows, by name, in order."""
-        folder, own = os.path.split(model.path)
-        if not Path(model.path).is_dir():
-            names = self.places.look(folder).files
-            members = set(set_of(own, names).files) if own.lower().endswith(_WEIGHTS) else {own}
-            for name in sorted(names):
-                if name in members or not name.lower().endswith(_WEIGHTS):
-                    yield from _stat(os.path.join(folder, name), name)
+        """The files that decide what the model's directory shows. Raises OSError where it cannot be told."""
+        if os.path.isdir(model.path):  # noqa: PTH112  (ten times as fast as pathlib's, a thousand times a look)
+            yield from self._inside(model.path, "", 0)
+            blobs = blobs_of(model.path)
+            names = self.places.look(blobs).files if blobs else ()
+            yield from _stats(blobs, [name for name in names if name.endswith(_UNFINISHED)])
             return
-        yield from self._inside(model.path, "", 0)
-        blobs = blobs_of(model.path)
-        if blobs:
-            for name in sorted(self.places.look(blobs).files):
-                if name.endswith(_UNFINISHED):
-                    yield from _stat(os.path.join(blobs, name), name)
+        folder, own = os.path.split(model.path)
+        names = self.places.look(folder).files
+        members = set(set_of(own, names).files) if own.lower().endswith(_WEIGHTS) else {own}
+        yield from _stats(
+            folder, [name for name in names if name in members or not name.lower().endswith(_WEIGHTS)]
+        )
 
     def _inside(self, path: str, below: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
-        try:
-            with os.scandir(path) as entries:
-                names = sorted(entry.name for entry in entries)
-        except OSError:
-            return
-        for name in names:
-            own = os.path.join(path, name)
-            for _, status in _stat(own, name):
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError as error:
+                    if error.errno in _ABSENT:
+                        continue
+                    raise
                 if not stat.S_ISDIR(status.st_mode):
-                    yield below + name, status
-                elif depth < _DEEPEST and not name.startswith(".") and self.places.is_open(own):
-                    yield from self._inside(own, f"{below}{name}/", depth + 1)
+                    yield below + entry.name, status
+                elif depth < _DEEPEST and entry.name[0] != "." and self.places.is_open(entry.path):
+                    yield from self._inside(entry.path, f"{below}{entry.name}/", depth + 1)
 
 
-def _stat(path: str, name: str) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        yield name, os.stat(path)
-    except OSError:
-        return
+def _stats(folder: str, names: Collection[str]) -> Iterator[tuple[str, os.stat_result]]:
+    for name in names:
+        try:
+            yield name, os.stat(os.path.join(folder, name))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise

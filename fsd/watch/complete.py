@@ -1,7 +1,8 @@
 """What is missing of a model, by what its own names say: shards of an index, parts of a split.
 
 An index and the headers of safetensors are all that is opened here, and nothing in them is trusted: reads are
-bounded, and what makes no sense counts as nothing, as planning tells what is wrong with it. Knows nothing of when this is asked.
+bounded, and what makes no sense counts as nothing, as planning tells what is wrong with it.
+Knows nothing of when this is asked.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def missing(places: Places, model: ModelSource) -> str:
     else:
         names = places.look(folder).files
         files = set_of(own, names).files if own in names else ()
-    wanted = {shard for name in files if name.endswith(INDEX) for shard in _shards(os.path.join(folder, name))}
+    wanted = {
+        shard for name in files if name.endswith(INDEX) for shard in _shards(os.path.join(folder, name))
+    }
     absent = sorted(shard for shard in wanted - names if "/" not in shard)
     if absent:
         return f"the index names {absent[0]}, which is not there"

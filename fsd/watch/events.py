@@ -47,8 +47,10 @@ class Events(FileSystemEventHandler):
         self._started = False
 
     def follow(self, directory: str, *, recursive: bool = True) -> None:
-        """Have what happens in a directory told; where another one has taken its place, what happens there."""
-        if self._silent or (not recursive and directory not in self._watches and len(self._watches) >= _OUTSIDE):
+        """Have what happens in a directory told; where another has taken its place, what happens there."""
+        if self._silent or (
+            not recursive and directory not in self._watches and len(self._watches) >= _OUTSIDE
+        ):
             return
         try:
             status = os.stat(directory)

@@ -7,6 +7,7 @@
 A new model is pending until it was seen unchanged for `settle` seconds and nothing holds it up. One that is
 shown stays so while its files change. Files that had settled once, and come back or come under another name
 as they were, need not settle again. Another revision of a shown model takes its place when it has settled.
+A disk that gives errors tells of no change.
 Knows a clock only as a number that is given to it, and no disk but for whether a path is gone.
 """
 
@@ -38,7 +39,7 @@ class Settling:
         self._settle = settle
         self._listed: dict[str, Seen] = {}
         self._pending: dict[str, _Pending] = {}
-        self._prints: dict[bytes, None] = {}
+        self._prints: dict[int | None, None] = {}
         # Paths in the source; those of models that lost their weights for the moment as well.
         self._admitted: dict[str, None] = {}
 
@@ -54,7 +55,7 @@ class Settling:
     def due(self, now: float) -> float | None:
         """In how many seconds another look may find something settled; None if nothing is pending."""
         waits = [each.since + self._settle - now for each in list(self._pending.values()) if not each.reason]
-        return max(0.0, min(min(waits), self._settle / 4)) if waits else None
+        return max(0.0, min(*waits, self._settle / 4)) if waits else None
 
     @property
     def unsettled(self) -> list[str]:
@@ -69,7 +70,7 @@ class Settling:
     def begin(self, found: Mapping[str, Seen], before: Mapping[str, Seen], now: float) -> None:
         """What is there at the start is shown, but for what has changed since `before`."""
         for path, seen in found.items():
-            if path in before and before[path] == seen:
+            if seen.print is None or before.get(path) == seen:
                 self._list(path, seen)
             else:
                 self._pending[path] = _Pending(seen, now)
@@ -78,13 +79,15 @@ class Settling:
         self, found: Mapping[str, Seen], now: float, *, covers: Callable[[str], bool],
         held_up: Callable[[ModelSource], str],
     ) -> Changes:  # fmt: skip
-        """What a look found, of the paths that it `covers`. `held_up` tells what a settled model waits for."""
-        appeared, changed, vanished = [], [], []
-        models = {}
+        """What a look found, of the paths that it `covers`. `held_up`: what a settled model waits for."""
+        appeared: list[str] = []
+        changed: list[str] = []
+        vanished: list[str] = []
+        models: dict[str, ModelSource] = {}
         for path, seen in found.items():
             before = self._listed.get(path)
             if before is not None and before.model == seen.model:
-                if before.print != seen.print:
+                if seen.print not in (None, before.print):
                     changed.append(path)
                     models[path] = seen.model
                     self._list(path, seen)
@@ -93,7 +96,8 @@ class Settling:
                 (changed if before is not None else appeared).append(path)
                 models[path] = before.model if before is not None else seen.model
                 self._list(path, seen)
-        for path in [path for path in self._listed if covers(path) and path not in found]:
+        gone = [path for path in self._listed if covers(path) and path not in found]
+        for path in filter(lambda path: _is_told(self._listed[path].model.path), gone):
             vanished.append(path)
             models[path] = self._listed.pop(path).model
         for path in [path for path in self._pending if covers(path) and path not in found]:
@@ -102,9 +106,9 @@ class Settling:
             self._forget()
         return Changes(tuple(appeared), tuple(changed), tuple(vanished), models)
 
-    def _has_settled(
-        self, path: str, seen: Seen, now: float, held_up: Callable[[ModelSource], str]
-    ) -> bool:
+    def _has_settled(self, path: str, seen: Seen, now: float, held_up: Callable[[ModelSource], str]) -> bool:
+        if seen.print is None:
+            return False
         if seen.print in self._prints or self.admits(seen.model.path):
             return True
         pending = self._pending.get(path)
@@ -127,7 +131,23 @@ class Settling:
     def _forget(self) -> None:
         """Nobody is admitted for what is gone. A path that cannot be asked, as on a broken disk, stays."""
         listed = {seen.model.path for seen in self._listed.values()}
-        self._admitted = dict.fromkeys(path for path in self._admitted if path in listed or not _is_gone(path))
+        self._admitted = dict.fromkeys(
+            path for path in self._admitted if path in listed or not _is_gone(path)
+        )
+
+
+def _is_told(path: str) -> bool:
+    """Whether the disk says what is at a path, if only that there is nothing: an error is no absence."""
+    try:
+        if os.path.isdir(path):  # noqa: PTH112
+            with os.scandir(path):
+                return True
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _is_gone(path: str) -> bool:

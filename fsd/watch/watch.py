@@ -1,7 +1,7 @@
 """The thread that looks at a source, and tells who has to know.
 
-A look is taken every `poll` seconds, and soon after an event, of what the event is about. Looks cost processor
-time: never more than a small share of it, so that a source of many thousand models is looked at less often.
+A look is taken every `poll` seconds, and soon after an event, of what the event is about. Looks take a small
+share of a processor at most, so that a source of many thousand models is looked at less often.
 The tree is asked only by this thread whether a model has settled; whom it tells (the adapter, listeners) it
 tells without a lock held. It is never in a request's way: a source that does not answer keeps this thread
 alone waiting. Knows nothing of what a kernel keeps.
@@ -90,7 +90,7 @@ class Watch:
         self._settling = Settling(settle)
         self._events = Events(self._happened) if events else None
         self._listeners: list[Listener] = []
-        self._missing: dict[bytes, str] = {}
+        self._missing: dict[int | None, str] = {}
         self._told: dict[str, str] = {}
         self._seen = 0
         self._outside: set[str] = set()
@@ -150,7 +150,7 @@ class Watch:
             self._condition.notify_all()
 
     def _is_directory(self, name: str) -> bool:
-        return os.path.isdir(os.path.join(self._tree.source, name))  # noqa: PTH112  (bytes of any kind)
+        return os.path.isdir(os.path.join(self._tree.source, name))  # noqa: PTH112
 
     def _run(self) -> None:
         self._follow()

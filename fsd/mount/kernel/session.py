@@ -65,7 +65,7 @@ class Session:
             log.debug("%s is not mounted any more", self._mountpoint)
 
     def notify(self, message: bytes) -> None:
-        """Tell the kernel something unasked. It may have to wait for who asks us: not for a worker's thread."""
+        """Tell the kernel something unasked. It may wait for who asks us: not for a worker's thread."""
         with suppress(OSError):  # it knows no such node or name, which is as good; or the mount is gone
             os.write(self._device, message)
 

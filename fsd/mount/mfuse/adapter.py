@@ -107,7 +107,7 @@ class Adapter:
         self._kernel = Kernel("")
         self._notices = Notices()
         self._known = Told()
-        # What changes by itself, as the status, by path: nobody else would tell of it.
+        # Paths of what changes by itself, as the status, and was told of: nobody else would say so.
         self._restless: dict[str, None] = {}
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
@@ -161,8 +161,9 @@ class Adapter:
 
     def refresh(self, inos: Collection[int]) -> None:
         """Have the kernel ask again how much of these files is cached. Returns at once."""
-        if inos or self._restless:
-            self._notices.tell(lambda: self._have_refreshed(set(inos)))
+        restless, self._restless = self._restless, {}
+        if inos or restless:
+            self._notices.tell(lambda: self._have_refreshed(set(inos), restless))
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon."""
@@ -195,7 +196,10 @@ class Adapter:
 
     @_operation
     def opendir(self, path: str, fi: Any) -> int:
-        """A handle, by which a listing knows where it is, and whether the kernel may keep the listing."""
+        """A handle, by which a listing knows where it is, and whether the kernel may keep the listing.
+
+        libfuse 3.14 does not hand that on; newer ones do.
+        """
         number, ino = next(self._numbers), self._directory(path)
         listing = self._listings[number] = _Listing(ino, path.rstrip("/"))
         if self._watched:
@@ -372,10 +376,10 @@ class Adapter:
         for folder in news.folders:
             self._kernel.listing_changed(folder.path)
 
-    def _have_refreshed(self, inos: set[int]) -> None:
+    def _have_refreshed(self, inos: set[int], others: Collection[str]) -> None:
         """For the notices' own thread."""
         paths = [f"{directory}/{name}" for directory, name in self._known.having(inos)] if inos else []
-        for path in [*paths, *list(self._restless)]:
+        for path in [*paths, *others]:
             self._kernel.attributes_changed(path)
 
     def _believe(self, path: str, ino: int) -> None:

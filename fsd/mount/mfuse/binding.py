@@ -95,7 +95,9 @@ class Kernel:
         """The number of the path's node; 0 for none."""
         handle, mount = _Handle(size=_HANDLE_BYTES), ctypes.c_int()
         where = os.fsencode(self._mountpoint + path)
-        if not self._session or _name_to_handle_at(_AT_FDCWD, where, ctypes.byref(handle), ctypes.byref(mount), 0):
+        if not self._session or _name_to_handle_at(
+            _AT_FDCWD, where, ctypes.byref(handle), ctypes.byref(mount), 0
+        ):
             return 0
         if handle.kind not in _WITH_NODE:
             return 0
