@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
-from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
+from translators.layout import Layout, LiteralBytes, Piece, TensorBytes, Zeros
 from translators.model import FileIdentity
-from translators.recipes import Recipe, nbytes
+from translators.recipes import Recipe
 
 MAGIC, VERSION = b"GGUF", 3
 DEFAULT_ALIGNMENT = 32
 ALIGNMENT_KEY = "general.alignment"
-_OFFSET = struct.Struct("<Q")
+_KIND, _OFFSET = struct.Struct("<I"), struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,13 @@ class GgufTensor:
     recipe: Recipe
 
     @cached_property
-    def parts(self) -> tuple[bytes, TensorBytes, int]:
-        """Its entry in the header up to the offset, its bytes, and how many these are.
-
-        Raises Unsupported for a type GGUF has not.
-        """
+    def parts(self) -> tuple[bytes, Piece]:
+        """Its entry in the header up to the offset, and its bytes. Raises Unsupported for a type GGUF has not."""
         kind = self.recipe.dtype.gguf
         if kind is None:
             reason = f"a GGUF cannot hold {self.recipe.dtype.name}"
             raise Unsupported(reason, place=f"tensor {self.name}")
-        name, rank = self.name.encode("utf-8", "surrogateescape"), len(self.shape)
-        form = f"<Q{len(name)}sI{rank}QI"
-        info = struct.pack(form, len(name), name, rank, *reversed(self.shape), kind)
-        return info, TensorBytes(self.name, self.recipe), nbytes(self.recipe)
+        return _info(self.name, self.shape) + _KIND.pack(kind), Piece.of(TensorBytes(self.name, self.recipe))
 
 
 @dataclass(frozen=True)
@@ -67,20 +61,40 @@ class GgufFile:
     def layout(self, files: tuple[FileIdentity, ...]) -> Layout:
         """The file, bound to the source files `files`. Raises Unsupported for a type GGUF has not."""
         alignment, offset = self.alignment, 0
-        infos: list[bytes] = []
-        data: list[Segment] = []
+        common, last = self.key_values.pieces
+        ending: list[bytes] = [last]
+        data: list[Piece] = []
         for tensor in self.tensors:
-            info, content, size = tensor.parts
-            infos += (info, _OFFSET.pack(offset))
-            data.append(content)
-            padding = -size % alignment
+            info, piece = tensor.parts
+            ending += (info, _OFFSET.pack(offset))
+            data.append(piece)
+            padding = -piece.length % alignment
             if padding:
-                data.append(Zeros(padding))
-            offset += size + padding
+                data.append(_zeros(padding))
+            offset += piece.length + padding
         counts = struct.pack("<IQQ", VERSION, len(self.tensors), len(self.key_values))
-        header = b"".join((MAGIC, counts, self.key_values.encoded(), *infos))
-        header += bytes(-len(header) % alignment)
-        return Layout(files, (LiteralBytes(header), *data))
+        opening = (LiteralBytes(MAGIC + counts), _literal(common))
+        header = b"".join(ending)
+        header += bytes(-(opening[0].length + len(common) + len(header)) % alignment)
+        return Layout(files, (*opening, LiteralBytes(header), *data))
+
+
+@lru_cache(1)
+def _literal(data: bytes) -> Piece:
+    """What many files of one model begin with."""
+    return Piece.of(LiteralBytes(data))
+
+
+@lru_cache(64)
+def _zeros(count: int) -> Piece:
+    return Piece.of(Zeros(count))
+
+
+@lru_cache(1024)
+def _info(name: str, shape: tuple[int, ...]) -> bytes:
+    """The name and the dimensions of a tensor, as its entry begins."""
+    data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
+    return struct.pack(f"<Q{len(data)}sI{rank}Q", len(data), data, rank, *reversed(shape))
 
 
 def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ _NARROWER = {
 _SMALL_BLOCK = 32
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
+_FILE_TYPE = "general.file_type"
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
 # Kept at eight bits in GLM 5 whatever the file type.
 _GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
@@ -243,14 +244,14 @@ def _is_source(dtype: DType) -> bool:
 def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     """`carried` as those of a file of type `file_type`, whose number comes last."""
     edited = carried.copy()
-    edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
+    edited.moved_to_end(_FILE_TYPE, scalar(ValueType.U32, file_type.number))
     return edited
 
 
 def carried_key_values(key_values: KeyValues) -> KeyValues:
     """What of a model's key-values is the same in the output of every type: to be made once.
 
-    Upstream's version of quantisation at the end, none of a split, strings cut at a NUL.
+    Upstream's version of quantisation at the end, none of a split or of the type, strings cut at a NUL.
 
     One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
     `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
@@ -262,7 +263,7 @@ def carried_key_values(key_values: KeyValues) -> KeyValues:
     if edited.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
         edited.u32("general.alignment", _ALIGNMENT)
     edited.moved_to_end("general.quantization_version", scalar(ValueType.U32, _QUANTIZATION_VERSION))
-    for key in _SPLIT_KEYS:
+    for key in (*_SPLIT_KEYS, _FILE_TYPE):
         edited.remove(key)
     return edited
 
