@@ -81,42 +81,66 @@ class Choices:
         self, file_type: FileType, *, imatrix: frozenset[str] | None = None
     ) -> list[tuple[QuantTensor, DType]]:
         """The tensors with their types, as `choose` gives them; raises what it raises."""
-        choice = _Choice(self._visited, file_type, self._subject, weighted=imatrix is not None)
+        choice = _Choice(self, file_type, weighted=imatrix is not None)
+        known: dict[tuple[int, bool], DType] = {}
         result = []
-        for visited in self._visited:
+        for visited in self.visited:
             tensor = visited.tensor
             if not visited.may_change:
                 result.append((tensor, tensor.dtype))
                 continue
-            dtype = choice.type_of(visited)
-            _refuse_unweighted(visited, dtype, file_type, imatrix)
-            if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
-                raise Unsupported(
-                    f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
-                )
+            alike = visited.alike, imatrix is not None and tensor.name in imatrix
+            dtype = known.get(alike)
+            if dtype is None:
+                dtype = choice.type_of(visited)
+                _refuse_unweighted(visited, dtype, file_type, imatrix)
+                _refuse_unreadable(tensor, dtype)
+                if not choice.counts(visited.role):
+                    known[alike] = dtype
             result.append((tensor, dtype))
         return result
 
     @cached_property
-    def _subject(self) -> Subject:
+    def subject(self) -> Subject:
+        """What llama-quantize reads of the model. Raises Unsupported where it cannot open it."""
         return Subject.of(self._key_values)
 
     @cached_property
-    def _visited(self) -> list[_Visited]:
-        architecture = self._subject.architecture
-        return [
-            _Visited(tensor, role(tensor.name), may_change(tensor.name, tensor.shape, architecture))
-            for tensor in sorted(self._tensors, key=lambda tensor: visiting_order(tensor.name))
-        ]
+    def visited(self) -> list[_Visited]:
+        """The tensors in the order of the output."""
+        architecture = self.subject.architecture
+        alike: dict[tuple[object, ...], int] = {}
+        found = []
+        for tensor in sorted(self._tensors, key=lambda tensor: visiting_order(tensor.name)):
+            kind = role(tensor.name)
+            key = kind, tensor.row, tensor.dtype.name, _stacked(tensor), _is_precious(tensor, architecture)
+            number = alike.setdefault(key, len(alike))
+            changes = may_change(tensor.name, tensor.shape, architecture)
+            found.append(_Visited(tensor, kind, changes, number))
+        return found
+
+    @cached_property
+    def tied(self) -> bool:
+        """Whether the embedding is the output matrix as well."""
+        return all(visited.tensor.name != OUTPUT_WEIGHT for visited in self.visited)
+
+    @cached_property
+    def values(self) -> int:
+        """How many value matrices there are."""
+        return sum(visited.role is Role.VALUE for visited in self.visited)
 
 
 @dataclass(frozen=True, slots=True)
 class _Visited:
-    """A tensor in visiting order, with what its name and shape say."""
+    """A tensor in visiting order, with what its name and shape say.
+
+    Those with the same number `alike` get the same type wherever it does not matter how many came before.
+    """
 
     tensor: QuantTensor
     role: Role
     may_change: bool
+    alike: int
 
 
 @cache
@@ -128,15 +152,17 @@ def _rules(file_type: str, kind: Role) -> tuple[Rule, ...]:
 class _Choice:
     """One run over the tensors in visiting order: some rules count how many of a kind came before."""
 
-    def __init__(
-        self, tensors: Sequence[_Visited], file_type: FileType, model: Subject, *, weighted: bool
-    ) -> None:
+    def __init__(self, choices: Choices, file_type: FileType, *, weighted: bool) -> None:
         self.file_type = file_type
-        self.model = model
+        self.model = choices.subject
         self.weighted = weighted
-        self.tied = all(visited.tensor.name != OUTPUT_WEIGHT for visited in tensors)
-        self.values = sum(visited.role is Role.VALUE for visited in tensors)
+        self.tied = choices.tied
+        self.values = choices.values
         self.seen: Counter[Role] = Counter()
+
+    def counts(self, kind: Role) -> bool:
+        """Whether a tensor's type may depend on how many of its kind came before."""
+        return bool(self.model.experts or _rules(self.file_type.name, kind))
 
     def type_of(self, visited: _Visited) -> DType:
         """The type of a tensor that may change; asked once for each, in visiting order."""
@@ -146,15 +172,15 @@ class _Choice:
 
     def _wanted(self, tensor: QuantTensor, kind: Role) -> str:
         """The type that the mixture wants, whether rows fit it or not."""
-        if self.model.architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS):
+        if _is_precious(tensor, self.model.architecture):
             return "Q8_0"
         if kind is Role.OUTPUT or (self.tied and kind is Role.EMBEDDING):
             return self._output(tensor)
         if self.file_type.name == "mxfp4_moe":
             return "MXFP4" if self._is_expert(tensor, kind) else "Q8_0"
         wanted = self.file_type.dtype.name
-        rules = _rules(self.file_type.name, kind)
-        if rules or self.model.experts:  # whose layer must be told, whatever becomes of it
+        if self.counts(kind):  # of experts the layer must be told, whatever becomes of it
+            rules = _rules(self.file_type.name, kind)
             position = self._position(tensor, kind)
             wanted = next((rule.then for rule in rules if rule.when(position)), wanted)
         if kind is Role.VALUE and self.file_type.name not in LOWEST:
@@ -177,8 +203,7 @@ class _Choice:
         return "Q8_0" if own.name == "Q8_0" else "Q6_K"
 
     def _is_expert(self, tensor: QuantTensor, kind: Role) -> bool:
-        stacked = len(tensor.shape) > 2 and tensor.shape[-3] > 1
-        return stacked and (
+        return _stacked(tensor) and (
             self.model.architecture != "bailingmoe3" or kind in (Role.UP, Role.GATE, Role.DOWN)
         )
 
@@ -234,6 +259,22 @@ def _refuse_unweighted(
             place=f"tensor {tensor.name}",
             remedy="ask for a larger type",
         )
+
+
+def _refuse_unreadable(tensor: QuantTensor, dtype: DType) -> None:
+    if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
+        raise Unsupported(
+            f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
+        )
+
+
+def _stacked(tensor: QuantTensor) -> bool:
+    """Whether it holds a matrix for each of several experts."""
+    return len(tensor.shape) > 2 and tensor.shape[-3] > 1
+
+
+def _is_precious(tensor: QuantTensor, architecture: str) -> bool:
+    return architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS)
 
 
 def _is_source(dtype: DType) -> bool:
