@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import msgspec
+
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
 from translators.layout import Layout, LiteralBytes, Piece, TensorBytes, Zeros
@@ -24,8 +26,7 @@ ALIGNMENT_KEY = "general.alignment"
 _KIND, _OFFSET = struct.Struct("<I"), struct.Struct("<Q")
 
 
-@dataclass(frozen=True)
-class GgufTensor:
+class GgufTensor(msgspec.Struct, frozen=True, dict=True):
     """A tensor of the file: its name, its shape (row-major) there, and how it is made.
 
     May be part of several files: what is the same in all of them is computed once.

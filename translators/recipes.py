@@ -220,13 +220,13 @@ def nbytes(recipe: Recipe) -> int:
 
 def stored_bytes(recipe: Recipe) -> int:
     """How many bytes of a source all of a recipe's tensor is made of."""
+    while isinstance(recipe, Cast | SwapRows):
+        recipe = recipe.of
     if isinstance(recipe, Stored):
-        return nbytes(recipe)
+        return recipe.extent.length
     if isinstance(recipe, Literal):
         return 0
-    if isinstance(recipe, TakeRows):
-        return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
-    return stored_bytes(recipe.of)
+    return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
 
 
 def read_bytes(recipe: Recipe, offset: int, length: int, source: Source) -> Bytes:

@@ -9,9 +9,9 @@ Knows nothing of architectures: `families` makes the file that all types start f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
-from translators.dtypes import DType
+from translators.dtypes import DTYPES, DType
 from translators.errors import TranslationError, Unsupported
 from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
@@ -121,8 +121,17 @@ class _Quantised:
 
 def _as(recipe: Recipe, name: str, dtype: DType) -> Recipe:
     """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
-    if recipe.dtype is not dtype and not can_decode(recipe.dtype):
-        raise Unsupported(f"{recipe.dtype.name} cannot be decoded", place=f"tensor {name}")
-    if recipe.dtype is not dtype and not can_encode(dtype):
-        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
+    obstacle = _obstacle(recipe.dtype.name, dtype.name)
+    if obstacle:
+        raise Unsupported(obstacle, place=f"tensor {name}")
     return Cast(recipe, dtype.name, checked=True)
+
+
+@cache
+def _obstacle(source: str, target: str) -> str:
+    """Why values of one type cannot be had in another; "" where they can."""
+    if source != target and not can_decode(DTYPES[source]):
+        return f"{source} cannot be decoded"
+    if source != target and not can_encode(DTYPES[target]):
+        return f"{target} cannot be encoded"
+    return ""
