@@ -9,41 +9,55 @@ Knows nothing of where the tensors come from or why they have their types.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from math import prod
+from typing import NamedTuple
 
-import msgspec
-
+from translators.dtypes import DType
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
-from translators.layout import Layout, LiteralBytes, Piece, TensorBytes, Zeros
+from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import FileIdentity
 from translators.recipes import Recipe
 
 MAGIC, VERSION = b"GGUF", 3
 DEFAULT_ALIGNMENT = 32
 ALIGNMENT_KEY = "general.alignment"
-_KIND, _OFFSET = struct.Struct("<I"), struct.Struct("<Q")
 
 
-class GgufTensor(msgspec.Struct, frozen=True, dict=True):
-    """A tensor of the file: its name, its shape (row-major) there, and how it is made.
-
-    May be part of several files: what is the same in all of them is computed once.
-    """
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """A tensor of the file: its name, its shape (row-major) there, and how it is made."""
 
     name: str
     shape: tuple[int, ...]
     recipe: Recipe
 
-    @cached_property
-    def parts(self) -> tuple[bytes, Piece]:
-        """Its entry in the header up to the offset, and its bytes. Raises Unsupported for a type GGUF has not."""
-        kind = self.recipe.dtype.gguf
-        if kind is None:
-            reason = f"a GGUF cannot hold {self.recipe.dtype.name}"
-            raise Unsupported(reason, place=f"tensor {self.name}")
-        return _info(self.name, self.shape) + _KIND.pack(kind), Piece.of(TensorBytes(self.name, self.recipe))
+
+class Table(NamedTuple):
+    """Where tensors lie: their entries in the header, and each one's length and the padding behind it."""
+
+    entries: bytes
+    lengths: list[int]
+    paddings: list[int]
+
+    @staticmethod
+    def of(tensors: Iterable[tuple[str, tuple[int, ...], DType]], alignment: int) -> Table:
+        """The table of tensors in the order of the file. Raises Unsupported for a type GGUF has not."""
+        table, offset = Table(b"", [], []), 0
+        entries: list[bytes] = []
+        for name, shape, dtype in tensors:
+            if dtype.gguf is None:
+                raise Unsupported(f"a GGUF cannot hold {dtype.name}", place=f"tensor {name}")
+            data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
+            form = f"<Q{len(data)}sI{rank}QIQ"
+            entries.append(struct.pack(form, len(data), data, rank, *reversed(shape), dtype.gguf, offset))
+            length = dtype.nbytes(prod(shape))
+            table.lengths.append(length)
+            table.paddings.append(-length % alignment)
+            offset += length + table.paddings[-1]
+        return table._replace(entries=b"".join(entries))
 
 
 @dataclass(frozen=True)
@@ -61,41 +75,21 @@ class GgufFile:
 
     def layout(self, files: tuple[FileIdentity, ...]) -> Layout:
         """The file, bound to the source files `files`. Raises Unsupported for a type GGUF has not."""
-        alignment, offset = self.alignment, 0
+        alignment = self.alignment
+        tensors = ((tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in self.tensors)
+        table = Table.of(tensors, alignment)
         common, last = self.key_values.pieces
-        ending: list[bytes] = [last]
-        data: list[Piece] = []
-        for tensor in self.tensors:
-            info, piece = tensor.parts
-            ending += (info, _OFFSET.pack(offset))
-            data.append(piece)
-            padding = -piece.length % alignment
-            if padding:
-                data.append(_zeros(padding))
-            offset += piece.length + padding
-        counts = struct.pack("<IQQ", VERSION, len(self.tensors), len(self.key_values))
-        opening = (LiteralBytes(MAGIC + counts), _literal(common))
-        header = b"".join(ending)
-        header += bytes(-(opening[0].length + len(common) + len(header)) % alignment)
-        return Layout(files, (*opening, LiteralBytes(header), *data))
+        segments = header(len(self.tensors), len(self.key_values), common, last + table.entries, alignment)
+        for tensor, padding in zip(self.tensors, table.paddings, strict=True):
+            segments += TensorBytes(tensor.name, tensor.recipe), Zeros(padding)
+        return Layout(files, tuple(segments))
 
 
-@lru_cache(1)
-def _literal(data: bytes) -> Piece:
-    """What many files of one model begin with."""
-    return Piece.of(LiteralBytes(data))
-
-
-@lru_cache(64)
-def _zeros(count: int) -> Piece:
-    return Piece.of(Zeros(count))
-
-
-@lru_cache(1024)
-def _info(name: str, shape: tuple[int, ...]) -> bytes:
-    """The name and the dimensions of a tensor, as its entry begins."""
-    data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
-    return struct.pack(f"<Q{len(data)}sI{rank}Q", len(data), data, rank, *reversed(shape))
+def header(tensors: int, key_values: int, common: bytes, last: bytes, alignment: int) -> list[Segment]:
+    """All before the data: the counts, the key-values that files of a model have in `common`, what is last."""
+    begin = MAGIC + struct.pack("<IQQ", VERSION, tensors, key_values)
+    padding = -(len(begin) + len(common) + len(last)) % alignment
+    return [LiteralBytes(begin), LiteralBytes(common), LiteralBytes(last), Zeros(padding)]
 
 
 def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:

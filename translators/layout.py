@@ -11,11 +11,9 @@ Knows nothing of tensors' names or formats beyond what an error has to say; noth
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from functools import cached_property
 from hashlib import blake2b
-from itertools import accumulate
-from typing import NamedTuple
+from itertools import accumulate, compress
 
 import msgspec
 
@@ -23,7 +21,7 @@ from translators.errors import BadValues
 from translators.model import FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, Stored, nbytes, read_bytes, stored_bytes
+from translators.recipes import Recipe, Stored, nbytes, read_bytes, recipe_print, stored_bytes
 
 # Raised whenever the same plan would give other bytes than before, so that nothing stale is ever served.
 BYTES_VERSION = 1
@@ -61,28 +59,21 @@ class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
 Segment = LiteralBytes | Zeros | TensorBytes
 
 
-class Piece(NamedTuple):
-    """A segment with what a layout tells of it, found out once for all layouts that it is part of.
+def print_of(segment: Segment) -> bytes:
+    """What stands for a segment in a layout's identity; of literal bytes their digest."""
+    if isinstance(segment, TensorBytes):
+        return tensor_print(segment.name, segment.recipe)
+    return _ENCODER.encode(blake2b(segment.data).digest() if isinstance(segment, LiteralBytes) else segment)
 
-    print: stands for its bytes in a layout's identity. translated, source_bytes: as of `Layout`.
-    """
 
-    segment: Segment
-    length: int
-    print: bytes
-    translated: int = 0
-    source_bytes: int = 0
+def tensor_print(name: str, recipe: Recipe) -> bytes:
+    """`print_of` a tensor; where the recipe is a cast, its operand's with what follows it."""
+    return _ENCODER.encode(name) + recipe_print(recipe)
 
-    @staticmethod
-    def of(segment: Segment) -> Piece:
-        """`segment` with all that is told of it."""
-        if isinstance(segment, TensorBytes):
-            length = segment.length
-            translated = 0 if isinstance(segment.recipe, Stored) else length
-            return Piece(segment, length, _ENCODER.encode(segment), translated, stored_bytes(segment.recipe))
-        if isinstance(segment, LiteralBytes):
-            return Piece(segment, segment.length, _ENCODER.encode(blake2b(segment.data).digest()))
-        return Piece(segment, segment.length, _ENCODER.encode(segment))
+
+def identity_of(files: tuple[FileIdentity, ...], prints: bytes) -> str:
+    """The identity of a layout of `files` whose segments, as far as they are not empty, have these prints."""
+    return blake2b(_ENCODER.encode((BYTES_VERSION, files)) + prints, digest_size=32).hexdigest()
 
 
 class _Plan(msgspec.Struct, frozen=True, array_like=True):
@@ -102,24 +93,18 @@ class Slice(msgspec.Struct, frozen=True, array_like=True):
 class Layout:
     """One virtual file's bytes: `size`, `identity`, `read_into`."""
 
-    def __init__(self, files: tuple[FileIdentity, ...], segments: Iterable[Segment | Piece]) -> None:
-        pieces = (segment if isinstance(segment, Piece) else Piece.of(segment) for segment in segments)
+    def __init__(self, files: tuple[FileIdentity, ...], segments: tuple[Segment, ...]) -> None:
         self.files = files
-        self._pieces = [piece for piece in pieces if piece.length]
-        self.size = sum([piece.length for piece in self._pieces])
+        lengths = [segment.length for segment in segments]
+        self.segments = tuple(compress(segments, lengths))
+        self._starts = list(accumulate(filter(None, lengths), initial=0))
+        self.size = self._starts.pop()
         self.sources = SourceFiles(files)
 
     @cached_property
     def identity(self) -> str:
         """64 hex digits that name these bytes: same identity, same bytes."""
-        digest = blake2b(_ENCODER.encode((BYTES_VERSION, self.files)), digest_size=32)
-        digest.update(b"".join([piece.print for piece in self._pieces]))
-        return digest.hexdigest()
-
-    @cached_property
-    def segments(self) -> tuple[Segment, ...]:
-        """What the bytes are made of, in order; none is empty."""
-        return tuple(piece.segment for piece in self._pieces)
+        return identity_of(self.files, b"".join(map(print_of, self.segments)))
 
     @cached_property
     def slices(self) -> tuple[Slice, ...]:
@@ -133,17 +118,26 @@ class Layout:
     @property
     def is_translated(self) -> bool:
         """Whether any byte is computed rather than sliced or literal."""
-        return self.translated > 0
+        return any(
+            isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored)
+            for segment in self.segments
+        )
 
     @property
     def translated(self) -> int:
         """Bytes that are computed rather than sliced or literal."""
-        return sum([piece.translated for piece in self._pieces])
+        return sum(
+            segment.length
+            for segment in self.segments
+            if isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored)
+        )
 
     @property
     def source_bytes(self) -> int:
         """Bytes of the sources that a reader of all of it needs; those needed twice count twice."""
-        return sum([piece.source_bytes for piece in self._pieces])
+        return sum(
+            stored_bytes(segment.recipe) for segment in self.segments if isinstance(segment, TensorBytes)
+        )
 
     def encoded(self) -> bytes:
         """The layout as data, for another process or a disk."""
@@ -195,11 +189,6 @@ class Layout:
     def close(self) -> None:
         """Close the source files; only when no read is under way."""
         self.sources.close()
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """Where each segment begins."""
-        return list(accumulate([piece.length for piece in self._pieces], initial=0))[:-1]
 
     def _fill(self, segment: Segment, skip: int, buffer: memoryview) -> None:
         if isinstance(segment, LiteralBytes):

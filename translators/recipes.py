@@ -229,6 +229,19 @@ def stored_bytes(recipe: Recipe) -> int:
     return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
 
 
+def recipe_print(recipe: Recipe) -> bytes:
+    """What stands for a recipe in an identity; a cast's begins with its operand's."""
+    if isinstance(recipe, Cast):
+        return recipe_print(recipe.of) + cast_print(recipe)
+    return msgspec.msgpack.encode(recipe)
+
+
+def cast_print(recipe: Cast) -> bytes:
+    """What a cast adds to its operand's print: all of its fields but the operand."""
+    fields = recipe.__struct_fields__
+    return msgspec.msgpack.encode([getattr(recipe, field) for field in fields if field != "of"])
+
+
 def read_bytes(recipe: Recipe, offset: int, length: int, source: Source) -> Bytes:
     """`length` bytes from `offset` of the tensor that `recipe` makes; any range within it.
 

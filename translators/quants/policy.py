@@ -71,11 +71,14 @@ def choose(
 
 
 class Choices:
-    """`choose` for many file types of one model: what does not depend on the type is found out once."""
+    """`choose` for many file types of one model: what does not depend on the type is found out once.
 
-    def __init__(self, tensors: Sequence[QuantTensor], key_values: KeyValues) -> None:
-        self._tensors = tensors
-        self._key_values = key_values
+    `model` is what its key-values say of it, which is all that matters of them.
+    """
+
+    def __init__(self, tensors: Sequence[QuantTensor], model: KeyValues | Subject) -> None:
+        self.tensors = tuple(tensors)
+        self._model = model
 
     def of(
         self, file_type: FileType, *, imatrix: frozenset[str] | None = None
@@ -103,7 +106,7 @@ class Choices:
     @cached_property
     def subject(self) -> Subject:
         """What llama-quantize reads of the model. Raises Unsupported where it cannot open it."""
-        return Subject.of(self._key_values)
+        return self._model if isinstance(self._model, Subject) else Subject.of(self._model)
 
     @cached_property
     def visited(self) -> list[_Visited]:
@@ -111,7 +114,7 @@ class Choices:
         architecture = self.subject.architecture
         alike: dict[tuple[object, ...], int] = {}
         found = []
-        for tensor in sorted(self._tensors, key=lambda tensor: visiting_order(tensor.name)):
+        for tensor in sorted(self.tensors, key=lambda tensor: visiting_order(tensor.name)):
             kind = role(tensor.name)
             key = kind, tensor.row, tensor.dtype.name, _stacked(tensor), _is_precious(tensor, architecture)
             number = alike.setdefault(key, len(alike))
