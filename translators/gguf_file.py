@@ -86,7 +86,7 @@ class GgufFile:
 
 
 def header(tensors: int, key_values: int, common: bytes, last: bytes, alignment: int) -> list[Segment]:
-    """All before the data: the counts, the key-values that files of a model have in `common`, what is last."""
+    """All before the data: the counts, the key-values that files have in `common`, what is last."""
     begin = MAGIC + struct.pack("<IQQ", VERSION, tensors, key_values)
     padding = -(len(begin) + len(common) + len(last)) % alignment
     return [LiteralBytes(begin), LiteralBytes(common), LiteralBytes(last), Zeros(padding)]

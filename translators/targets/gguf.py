@@ -20,7 +20,7 @@ from translators.plan import Plan, Refusal, Told
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered
 from translators.recipes import Stored, stored
-from translators.targets.outline import Common, outlines_of, quantised
+from translators.targets.outline import Common, Outlines, outlines_of, quantised
 
 PREFIX = "model.gguf-"
 # The build of upstream's tools whose files these are.
@@ -96,7 +96,7 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
 
 
 class _Quantised:
-    """What llama-quantize makes of `base`, for many types: a tensor that some share is made once."""
+    """What llama-quantize makes of `base`, for many types: what they have in common is found out once."""
 
     def __init__(self, base: GgufFile, files: tuple[FileIdentity, ...]) -> None:
         given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
@@ -107,21 +107,21 @@ class _Quantised:
 
     def brief(self, file_type: FileType) -> Callable[[], Told]:
         """What is told of the file of one type. Raises Unsupported where llama-quantize would fail."""
-        outline = outlines_of(self._choices).of(file_type)
+        outline = self._outlines.of(file_type)
         return lambda: self._common.told(outline)
 
     def layout(self, file_type: FileType) -> Layout:
         """The file of one type. Raises what `brief` does."""
         recipes = {tensor.name: tensor.recipe for tensor in self._base.tensors}
-        tensors = (
-            GgufTensor(
-                tensor.name,
-                without_unit_dimensions(tensor.shape),
-                quantised(recipes[tensor.name], tensor.name, dtype),
-            )
-            for tensor, dtype in self._choices.of(file_type)
-        )
+        tensors = []
+        for tensor, dtype in self._choices.of(file_type):
+            recipe = quantised(recipes[tensor.name], tensor.name, dtype)
+            tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))
         return GgufFile(numbered(self._carried, file_type), tuple(tensors)).layout(self._files)
+
+    @cached_property
+    def _outlines(self) -> Outlines:
+        return outlines_of(self._choices)
 
     @cached_property
     def _common(self) -> Common:

@@ -1,7 +1,7 @@
 """Outlines: size and identity of a model's GGUF in every type, without a recipe made.
 
     outline = outlines_of(choices).of(file_type)           # by names, shapes and types of tensors alone
-    told = Common.of(base, carried, files).told(outline)   # of one model: equal to its layout's (a test proves it)
+    told = Common.of(base, carried, files).told(outline)   # of one model; a test proves it the layout's
 
 A listing tells some thirty files of each model and nobody opens most of them. Models of one shape, as the
 fine-tunes of a model are, have their outlines in common: those of a few shapes are remembered.
