@@ -106,6 +106,10 @@ class Planner:
         """How many planning processes there have been."""
         return self._processes.started
 
+    def start(self) -> None:
+        """Have planning processes started, which end if they are not needed soon. Returns at once."""
+        self._processes.start()
+
     def listing(self, path: str | os.PathLike[str]) -> Listing:
         """What the model at `path` can appear as; a model that cannot appear at all has its `error` set."""
         source = os.path.abspath(os.fspath(path))

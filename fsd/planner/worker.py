@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-import translators
+import translators.sources  # what of it is imported when first needed, is here before the first request
+import translators.targets
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanRefused, PrismError
 from fsd.planner.messages import (
     REQUESTS,
