@@ -1,4 +1,4 @@
-"""What is told of a file without its layout (size, identity, costs) is what its layout says, for every file."""
+"""What is told of a file without its layout (size, identity, cost) is what its layout says, for each."""
 
 from __future__ import annotations
 

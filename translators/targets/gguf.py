@@ -17,8 +17,9 @@ from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, FileIdentity, Model
 from translators.plan import Plan, Refusal, Told
+from translators.quants.carried import carried_key_values, numbered
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered
+from translators.quants.policy import Choices, QuantTensor
 from translators.recipes import Stored, stored
 from translators.targets.outline import Common, Outlines, outlines_of, quantised
 

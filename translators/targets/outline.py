@@ -21,8 +21,9 @@ from translators.layout import LiteralBytes, Zeros, identity_of, print_of, tenso
 from translators.model import FileIdentity
 from translators.plan import Told
 from translators.quants import can_decode, can_encode
+from translators.quants.carried import numbered
 from translators.quants.filetypes import FileType
-from translators.quants.policy import Choices, QuantTensor, numbered
+from translators.quants.policy import Choices, QuantTensor
 from translators.quants.subject import Subject
 from translators.recipes import Cast, Literal, Recipe, cast_print, stored_bytes
 
