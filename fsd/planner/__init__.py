@@ -79,7 +79,7 @@ class Planner:
     """Plans models. Safe for use by many threads; one model is planned once however many ask.
 
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
-    ("module:function"; see `worker.py`). No process is started before the first plan is needed.
+    ("module:function"; see `worker.py`). No process is started before `start`, or the first plan is needed.
     """
 
     def __init__(

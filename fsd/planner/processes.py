@@ -1,4 +1,4 @@
-"""The planning processes: started when first needed, limited, and replaced when they stall or die.
+"""The planning processes: started when needed or before, limited, and replaced when they stall or die.
 
 A few processes serve all models; one model is planned by one at a time. A process that goes over its wall
 time is killed, one that died is noticed, and both are told as errors of this one request: the next gets a

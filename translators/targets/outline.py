@@ -27,7 +27,7 @@ from translators.quants.policy import Choices, QuantTensor
 from translators.quants.subject import Subject
 from translators.recipes import Cast, Literal, Recipe, cast_print, stored_bytes
 
-# Of so many shapes outlines are remembered, if they have at most so many tensors: some megabytes.
+# Of so many shapes outlines are remembered, if they have at most so many tensors: 20 MB at most.
 _SHAPES, _TENSORS = 8, 1024
 _ALIGNMENT = 32  # of whatever llama-quantize writes
 _NOTHING = Literal(b"", "U8", (0,))
