@@ -1,7 +1,7 @@
 # What a developer or a newcomer runs. `make demo` and `make test` each do all their set-up themselves.
 #
 #   demo     install, mount a small real model, list it, ask llama.cpp a question through the mount, unmount
-#   test     install, run the whole test suite
+#   test     install, run the whole test suite; JOBS=0 for one test after the other
 #   check    style, types and tests: what .ci/run calls
 #   docs     make the reference pages anew: docs/CLI.md, CONFIGURATION.md, METRICS.md, API.md, prismfs.1
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
@@ -21,6 +21,8 @@ SHELL  := /bin/bash
 PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
+# Tests wait more than they compute.
+JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	oracle store-pressure soak kills stress clean
@@ -30,7 +32,7 @@ demo: $(VENV)/.installed
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ./examples/demo.sh
 
 test: $(VENV)/.installed
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile
 
 check: style types test
 

@@ -26,6 +26,8 @@ _CHANGED = "the file is no longer the one that was planned from"
 _REOPEN = "open the file again to read its new version"
 # What a file system answers of a file that is not there, or not there any more.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+# What a descriptor answers whose file system was unmounted; it may be mounted anew.
+_LOST = frozenset({errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE})
 # Where it answers EAGAIN it is asked again, after so many seconds each; an EINTR is Python's to repeat.
 _PATIENCE = (0.01, 0.05, 0.25)
 
@@ -56,16 +58,14 @@ class SourceFiles:
     def read_into(self, file: int, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` from `offset` of file number `file`; raises what `read` raises."""
         identity = self._files[file]
-        descriptor = self._descriptor(file)
-        filled = 0
         try:
-            while filled < len(buffer):
-                count = _patiently(os.preadv, descriptor.number, [buffer[filled:]], offset + filled)
-                if count == 0:
-                    break
-                filled += count
+            try:
+                filled = self._filled(file, offset, buffer)
+            except OSError as error:
+                if error.errno not in _LOST:
+                    raise
+                filled = self._filled(file, offset, buffer)
         except OSError as error:
-            self._forget(file, descriptor)
             raise _unreadable(identity, error) from error
         self.bytes_read += filled
         _prove_unchanged(identity)
@@ -74,6 +74,21 @@ class SourceFiles:
                 f"the file ends after {offset + filled:,} bytes, {offset + len(buffer):,} were planned",
                 path=identity.shown, remedy="fetch the file again",
             )  # fmt: skip
+
+    def _filled(self, file: int, offset: int, buffer: memoryview) -> int:
+        """How many bytes of `buffer` were filled, fewer at the file's end. Raises OSError, and as `read`."""
+        descriptor = self._descriptor(file)
+        filled = 0
+        try:
+            while filled < len(buffer):
+                count = _patiently(os.preadv, descriptor.number, [buffer[filled:]], offset + filled)
+                if count == 0:
+                    break
+                filled += count
+        except OSError:
+            self._forget(file, descriptor)
+            raise
+        return filled
 
     def prefetch(self, file: int, offset: int, length: int) -> None:
         """Have the system begin to read. Never raises: the read that follows tells what is wrong."""

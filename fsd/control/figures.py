@@ -98,7 +98,7 @@ class Figures:
         return CacheReport(directory, figures["disk_bytes"], self._disk.limit, files, figures)
 
     def speeds(self) -> dict[str, float]:
-        """Bytes that one processor translates in a second, by target, as far as that was measured."""
+        """Bytes that one processor computes in a second, by target, as far as that was measured."""
         measured = self._engine.counters().by_target
         return {target: count / seconds for target, (count, seconds) in measured.items() if seconds > 0}
 
@@ -116,5 +116,4 @@ def cost_of(entry: Entry, held: int, speeds: Mapping[str, float]) -> Cost:
     if not entry.computed or not left:
         return Cost(0.0, source_bytes, cache_bytes)
     speed = speeds.get(target_of(entry.name))
-    # Speed is of whole chunks, of which headers and the like are a part that costs nothing.
-    return Cost(entry.kept * left / speed if speed else None, source_bytes, cache_bytes)
+    return Cost(entry.computed * left / speed if speed else None, source_bytes, cache_bytes)

@@ -15,7 +15,7 @@ class Counters:
     errors: chunks that failed.               called_off: chunks queued that nobody wanted any more.
     seconds: spent translating, summed over the workers.
     spares: workers started in the place of some that a source kept waiting.
-    by_target: for each label that layouts were opened under, the bytes translated and the seconds of a
+    by_target: for each label that layouts were opened under, the bytes computed and the seconds of a
     processor that this took (waiting for a source or for a turn is not in them).
     """
 

@@ -298,10 +298,11 @@ class Engine:
 
     def _land(self, flight: Flight, outcome: memoryview | Exception, seconds: float, used: float) -> None:
         data = None if isinstance(outcome, Exception) else outcome
+        computed = flight.opened.computed(flight.opened.chunk(flight.key.number))
         with self._locked():
             self._counters.seconds += seconds
-            if data is not None:
-                self._counters.translated_for(flight.opened.target, len(data), used)
+            if data is not None and computed:
+                self._counters.translated_for(flight.opened.target, computed, used)
             self._counters.errors += data is None
             self._counters.translated += data is not None
             self._counters.ahead += data is not None and not flight.waited

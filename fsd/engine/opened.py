@@ -64,6 +64,16 @@ class OpenLayout:
         at = bisect_right(self._translated, part.offset, key=lambda piece: piece.end)
         return at < len(self._translated) and self._translated[at].offset < part.end
 
+    def computed(self, part: ByteRange) -> int:
+        """How many bytes of `part` are computed."""
+        at = bisect_right(self._translated, part.offset, key=lambda piece: piece.end)
+        count = 0
+        while at < len(self._translated) and self._translated[at].offset < part.end:
+            piece = self._translated[at]
+            count += min(part.end, piece.end) - max(part.offset, piece.offset)
+            at += 1
+        return count
+
     def kept_chunks(self) -> list[int]:
         """The chunks that a store keeps once all of the file was read."""
         return [number for number in range(self.chunks) if self.is_kept(self.chunk(number))]

@@ -70,8 +70,6 @@ def run(
     events: Events = queue.SimpleQueue()
     own = [_Mount(served, events, on_cut_off) for served in mounts]
     with _signals(lambda name: events.put((None, name))):
-        for mount in own:
-            mount.start()
         _follow(events, own, on_ready, on_stop)
     for mount in own:
         if mount.failure is not None:
@@ -141,8 +139,14 @@ class _Mount:
 def _follow(
     events: Events, mounts: Sequence[_Mount], on_ready: Callable[[], None], on_stop: Callable[[], None]
 ) -> None:
-    """Act on what happens, in order, until every server ended or is given up."""
+    """Act on what happens, in order, until every server ended or is given up.
+
+    One is mounted after the other: each libfuse starts a process that waits for the daemon's end, by a socket
+    one that is started at the same moment would inherit; the two would wait for each other for ever.
+    """
     told = stopping = leaving = False
+    unmounted = list(mounts)
+    unmounted.pop(0).start()
     while any(mount.state in ("starting", "ready") for mount in mounts):
         mount, event = events.get()
         if mount is None:
@@ -155,11 +159,15 @@ def _follow(
                 mount.failure = mount.failure or _unmounted(mount.served.mountpoint)
                 stopping = True
             mount.state = event
+            if event == "ready" and unmounted and not stopping:
+                unmounted.pop(0).start()
         if not told and not stopping and not any(mount.state == "starting" for mount in mounts):
             told = True
             on_ready()
         if stopping and not leaving:
             leaving = True
+            for mount in unmounted:
+                mount.state = "ended"
             on_stop()
         if stopping:  # a signal may come before there is a mount to leave
             for mount in mounts:

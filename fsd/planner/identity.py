@@ -7,6 +7,7 @@ Knows nothing of what is in the files.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from translators.model import FileIdentity
 from translators.sources.recognise import GGUF, SAFETENSORS, set_of
 
 _TEMPLATES = "additional_chat_templates"
+_UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 _WEIGHTS = (GGUF, SAFETENSORS)
 
 
@@ -29,7 +31,8 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name.
 
     Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
-    what lies beside it other than weights. Files that cannot be seen are left out.
+    what lies beside it other than weights. Files that are not to be seen are left out. Raises OSError where a
+    disk does not tell: that is no other version.
     """
     if Path(path).is_dir():
         return tuple(_regular(path))
@@ -65,12 +68,20 @@ def _regular(folder: str) -> Iterator[FileIdentity]:
         try:
             with os.scandir(directory) as entries:
                 paths = sorted(entry.path for entry in entries)
-        except OSError:
+        except OSError as error:
+            _prove_unseen(error)
             continue
         for path in paths:
             try:
                 status = os.stat(path)
-            except OSError:
+            except OSError as error:
+                _prove_unseen(error)
                 continue
             if stat.S_ISREG(status.st_mode):
                 yield FileIdentity.from_stat(os.fsencode(path), status)
+
+
+def _prove_unseen(error: OSError) -> None:
+    """Raise an error that does not say that there is nothing to be seen: what is there would be left out."""
+    if error.errno not in _UNSEEN:
+        raise error

@@ -66,7 +66,10 @@ class ModelFolders:
         for name, found in self._stored.entries(folder):
             seen.add(name)
             yield name, self._node(folder, name, found), found
-        forms = self.forms(folder.model)
+        try:
+            forms = self.forms(folder.model)
+        except OSError:  # who opens a form of it is told
+            return
         files, directories = forms.inside(folder.inside)
         for name in directories:
             if name not in seen:

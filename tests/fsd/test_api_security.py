@@ -16,6 +16,7 @@ from fsd.api import offers
 from fsd.api.bounds import BODY_BYTES
 from fsd.errors import BadOption
 from tests.fsd.api_client import FakeControl, offered, on_socket, short_directory
+from tests.fsd.mounting import is_mounted, prismfs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ASKING = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/status", "/v1/models", "/v1/jobs")
@@ -217,6 +218,16 @@ def test_no_page_elsewhere_may_read_answers(client: httpx.Client) -> None:
 def test_other_addresses_are_refused(listen: str) -> None:
     with pytest.raises(BadOption, match="api-listen"):
         offered(FakeControl(), api_listen=listen).__enter__()
+
+
+def test_a_daemon_whose_api_cannot_start_mounts_nothing(directory: Path) -> None:
+    (directory / "models").mkdir()
+    words = ("mount", "--api-listen", "0.0.0.0:8777", directory / "models", directory / "mnt")
+    done = prismfs(*words, home=directory)
+    assert done.returncode == 2
+    assert "no loopback address" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not is_mounted(directory / "mnt")
 
 
 def test_an_address_that_is_taken_is_an_error() -> None:

@@ -87,7 +87,7 @@ def test_files_tell_what_they_are_equal_to_and_what_they_cost(over: Controlled) 
         q8.size, 0.0, 0, 0,
     )  # fmt: skip
     counted, seconds = over.parts.engine.counters().by_target["gguf-q8_0"]
-    assert counted == q8.size and seconds > 0
+    assert 0 < q8.size - counted < 32768 and seconds > 0  # the header is not computed
     merged = {file.name: file for file in over.control.files(f"org/{SHARDED}").files}["model.safetensors"]
     assert merged.equals == "what the safetensors library's own writer makes of the source's tensors"
     assert not merged.translated and merged.cost.cpu_seconds == 0

@@ -193,7 +193,7 @@ def test_another_size_and_time_are_told(world: World) -> None:
     until(lambda: "notes.txt" in world.listed("edited"), "a new file is listed")
     (folder / "notes.txt").unlink()
     until(lambda: "notes.txt" not in world.listed("edited"), "a removed one is not")
-    assert not world.at("edited", "notes.txt").exists()
+    until(lambda: not world.at("edited", "notes.txt").exists(), "nor is it found")
 
 
 def test_renamed_and_removed(world: World) -> None:

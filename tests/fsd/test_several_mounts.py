@@ -74,6 +74,14 @@ def test_a_signal_ends_all(base: Path, fuse: str) -> None:
     assert not is_mounted(base / "mnt" / "two")
 
 
+def test_a_daemon_that_is_killed_leaves_none_behind(base: Path, fuse: str) -> None:
+    with serving(base, fuse) as daemon:
+        daemon.process.kill()
+        daemon.process.wait(5)
+        for name in ("one", "two"):
+            until(lambda name=name: not is_mounted(base / "mnt" / name), f"mnt/{name} is gone", 15)
+
+
 @pytest.mark.parametrize("gone", ["one", "two"])
 def test_one_is_unmounted_by_hand_and_the_other_goes_on(base: Path, fuse: str, gone: str) -> None:
     left = "two" if gone == "one" else "one"

@@ -37,7 +37,8 @@ def main() -> int:
             *("--exclude-operation-id", "stream_events", "--max-examples", str(arguments.examples)),
             *("--seed", str(arguments.seed), *headers),
         ]
-        code = subprocess.run(command, check=False).returncode
+        home = api.daemon.log_file.parent  # where it leaves its database
+        code = subprocess.run(command, check=False, cwd=home).returncode
         print(f"the daemon is {'alive' if api.daemon.process.poll() is None else 'DEAD'}")
         return code or (api.daemon.process.poll() is not None)
 

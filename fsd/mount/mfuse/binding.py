@@ -15,6 +15,8 @@ import mfusepy
 
 __all__ = ["Binding", "mfusepy"]
 
+_FEW = ("st_ino", "st_mode")
+_FIELDS = (*_FEW, "st_nlink", "st_uid", "st_gid", "st_size", "st_blksize", "st_blocks")
 _FILL_PLUS = 2  # the attributes of an entry are whole: FUSE_FILL_DIR_PLUS
 
 _memory = ctypes.pythonapi.PyMemoryView_FromMemory
@@ -43,10 +45,17 @@ class Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
     ) -> int:
         """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
         status = mfusepy.c_stat()
+        # Views into it, made once: a listing may have thousands of entries.
+        times = (status.st_atimespec, status.st_mtimespec, status.st_ctimespec)
         entries = self.operations.readdir(path, info.contents.fh, offset=offset, plus=bool(flags))
         for name, attributes, following in entries:
-            mfusepy.set_st_attrs(status, attributes, use_ns=True)
             plus = _FILL_PLUS if "st_size" in attributes else 0
+            for field in _FIELDS if plus else _FEW:
+                setattr(status, field, attributes[field])
+            if plus:
+                seconds, nanoseconds = divmod(attributes["st_mtime"], 10**9)
+                for time in times:  # all three are the one that the tree has
+                    time.tv_sec, time.tv_nsec = seconds, nanoseconds
             if fill(buffer, os.fsencode(name), status, following, plus):
                 break
         return 0
