@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
@@ -24,6 +25,7 @@ from translators.sources.recognise import GGUF, SAFETENSORS, set_of
 
 _TEMPLATES = "additional_chat_templates"
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
+_PATIENCE = (0.01, 0.05, 0.25)
 _WEIGHTS = (GGUF, SAFETENSORS)
 
 
@@ -73,7 +75,7 @@ def _regular(folder: str) -> Iterator[FileIdentity]:
             continue
         for path in paths:
             try:
-                status = os.stat(path)
+                status = _stat(path)
             except OSError as error:
                 _prove_unseen(error)
                 continue
@@ -81,7 +83,17 @@ def _regular(folder: str) -> Iterator[FileIdentity]:
                 yield FileIdentity.from_stat(os.fsencode(path), status)
 
 
+def _stat(path: str) -> os.stat_result:
+    """stat, asked again for a while as long as a file system answers EAGAIN."""
+    for pause in _PATIENCE:
+        try:
+            return os.stat(path)
+        except BlockingIOError:
+            time.sleep(pause)
+    return os.stat(path)
+
+
 def _prove_unseen(error: OSError) -> None:
-    """Raise an error that does not say that there is nothing to be seen: what is there would be left out."""
+    """Raise EIO for an error that does not say that there is nothing: what is there would be left out."""
     if error.errno not in _UNSEEN:
-        raise error
+        raise OSError(errno.EIO, error.strerror, error.filename) from error

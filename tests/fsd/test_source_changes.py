@@ -202,6 +202,7 @@ def test_what_was_moved_away_and_back_is_what_it_was(world: World, target: str) 
         finally:
             away.rename(model)
         until(lambda: prove_of(old, descriptor) == 0, "the open handle is read on")
+    until(world.at(target).exists, "the watch has seen that it is back")
     assert world.at(target).read_bytes() == old
 
 
