@@ -8,20 +8,20 @@ Knows nothing of architectures: `families` makes the file that all types start f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 
-from translators.dtypes import DType
-from translators.errors import TranslationError, Unsupported
+from translators.errors import TranslationError
 from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
 from translators.layout import Layout, TensorBytes
-from translators.model import Extent, Model
-from translators.plan import Plan, Refusal
-from translators.quants import can_decode, can_encode
+from translators.model import Extent, FileIdentity, Model
+from translators.plan import Plan, Refusal, Told
+from translators.quants.carried import carried_key_values, numbered
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered
-from translators.recipes import Cast, Recipe, Stored, stored
+from translators.quants.policy import Choices, QuantTensor
+from translators.recipes import Stored, stored
+from translators.targets.outline import Common, Outlines, outlines_of, quantised
 
 PREFIX = "model.gguf-"
 # The build of upstream's tools whose files these are.
@@ -33,7 +33,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made."""
     try:
         base, own = _base(model)
-        quantised = _Quantised(base)
+        quantised = _Quantised(base, model.files)
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
@@ -44,13 +44,14 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
             yield Plan(name, _describe_own(model, own), make, own=True, equals=_equals_own(model, own))
             continue
         try:
-            file = quantised.of(file_type)
+            brief = quantised.brief(file_type)
         except TranslationError as error:
             yield Refusal(name, error.stated, error.remedy)
             continue
         describe = f"{file_type.dtype.name} as llama-quantize makes it"
         equals = _equals(model, own, file_type)
-        yield Plan(name, describe, partial(file.layout, model.files), equals=equals)
+        make = partial(quantised.layout, file_type)
+        yield Plan(name, describe, make, equals=equals, brief=brief)
 
 
 def _base(model: Model) -> tuple[GgufFile, FileType | None]:
@@ -96,33 +97,33 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
 
 
 class _Quantised:
-    """What llama-quantize makes of `base`, for many types: a tensor that some share is made once."""
+    """What llama-quantize makes of `base`, for many types: what they have in common is found out once."""
 
-    def __init__(self, base: GgufFile) -> None:
+    def __init__(self, base: GgufFile, files: tuple[FileIdentity, ...]) -> None:
         given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
+        self._base = base
+        self._files = files
         self._choices = Choices(given, base.key_values)
         self._carried = carried_key_values(base.key_values)
-        self._recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
-        self._made: dict[tuple[str, str], GgufTensor] = {}
 
-    def of(self, file_type: FileType) -> GgufFile:
-        """The file of one type. Raises Unsupported where llama-quantize would fail."""
-        tensors = tuple(self._tensor(tensor, dtype) for tensor, dtype in self._choices.of(file_type))
-        return GgufFile(numbered(self._carried, file_type), tensors)
+    def brief(self, file_type: FileType) -> Callable[[], Told]:
+        """What is told of the file of one type. Raises Unsupported where llama-quantize would fail."""
+        outline = self._outlines.of(file_type)
+        return lambda: self._common.told(outline)
 
-    def _tensor(self, tensor: QuantTensor, dtype: DType) -> GgufTensor:
-        made = self._made.get((tensor.name, dtype.name))
-        if made is None:
-            shape = without_unit_dimensions(tensor.shape)
-            recipe = _as(self._recipes[tensor.name], tensor.name, dtype)
-            made = self._made[tensor.name, dtype.name] = GgufTensor(tensor.name, shape, recipe)
-        return made
+    def layout(self, file_type: FileType) -> Layout:
+        """The file of one type. Raises what `brief` does."""
+        recipes = {tensor.name: tensor.recipe for tensor in self._base.tensors}
+        tensors = []
+        for tensor, dtype in self._choices.of(file_type):
+            recipe = quantised(recipes[tensor.name], tensor.name, dtype)
+            tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))
+        return GgufFile(numbered(self._carried, file_type), tuple(tensors)).layout(self._files)
 
+    @cached_property
+    def _outlines(self) -> Outlines:
+        return outlines_of(self._choices)
 
-def _as(recipe: Recipe, name: str, dtype: DType) -> Recipe:
-    """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
-    if recipe.dtype is not dtype and not can_decode(recipe.dtype):
-        raise Unsupported(f"{recipe.dtype.name} cannot be decoded", place=f"tensor {name}")
-    if recipe.dtype is not dtype and not can_encode(dtype):
-        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
-    return Cast(recipe, dtype.name, checked=True)
+    @cached_property
+    def _common(self) -> Common:
+        return Common.of(self._base, self._carried, self._files)
