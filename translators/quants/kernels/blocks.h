@@ -60,7 +60,7 @@ INLINE float first_of_magnitude(const float *from, const floats *a, float x) {
 }
 
 /* Whole numbers of -128 to 127 as bytes. */
-INLINE void store_bytes(uint8_t *to, const ints *a) {
+INLINE void pack(uint8_t *to, const ints *a) {
 #if LANES == 16
     _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(a[0]));
     _mm_storeu_si128((__m128i *)(to + 16), _mm512_cvtepi32_epi8(a[1]));
@@ -81,8 +81,7 @@ INLINE void store_bytes(uint8_t *to, const ints *a) {
 
 /* Two quants of four bits a byte: the first half of the block below the second. */
 INLINE void put_nibbles(uint8_t *to, const uint8_t *l) {
-    for (int i = 0; i < BLOCK / 2; i++)
-        to[i] = (uint8_t)((l[i] & 15) | l[i + BLOCK / 2] << 4);
+    store_bytes(to, (load_bytes(l) & 15) | load_bytes(l + BLOCK / 2) << 4);
 }
 
 /* The fifth bits, one for each weight. */

@@ -131,6 +131,15 @@ INLINE floats to_floats(ints a) { return __builtin_convertvector(a, floats); }
 
 #endif
 
+/* Sixteen bytes at a time, for what is packed tighter than bytes. */
+typedef uint8_t bytes __attribute__((vector_size(16)));
+INLINE bytes load_bytes(const uint8_t *from) {
+    bytes a;
+    memcpy(&a, from, sizeof a);
+    return a;
+}
+INLINE void store_bytes(uint8_t *to, bytes a) { memcpy(to, &a, sizeof a); }
+
 INLINE int any(mask a) { return bits(a) != 0; }
 INLINE int every(mask a) { return bits(a) == (uint32_t)((1 << LANES) - 1); }
 

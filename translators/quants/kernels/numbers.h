@@ -26,6 +26,10 @@ INLINE float float_of(uint32_t word) {
     return x;
 }
 
+#if LANES >= 8
+INLINE float from_half(uint16_t half) { return _cvtsh_ss(half); }
+INLINE uint16_t to_half(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+#else
 INLINE float from_half(uint16_t half) {
     /* The exponent's bias differs by 112; multiplying by a power of two is exact for subnormals as well. */
     uint32_t magnitude_bits = (uint32_t)(half & 0x7fff) << 13, sign = (uint32_t)(half & 0x8000) << 16;
@@ -46,6 +50,7 @@ INLINE uint16_t to_half(float x) {
         half = magnitude_bits > 0x7f800000 ? 0x7e00 : 0x7c00;
     return (uint16_t)(sign | half);
 }
+#endif
 
 INLINE int32_t nearest(float x) {
     uint32_t word = word_of(x + MAGIC);
@@ -63,6 +68,9 @@ INLINE floats near_within(floats x, floats low, floats high) {
     return least(most(x + all_of(MAGIC), low), high) - all_of(MAGIC);
 }
 
-INLINE void put16(uint8_t *to, uint16_t word) { memcpy(to, &word, 2); }
+/* Two bytes at any address. */
+typedef uint16_t half_word __attribute__((may_alias, aligned(1)));
+
+INLINE void put16(uint8_t *to, uint16_t word) { *(half_word *)to = word; }
 
 #endif

@@ -26,5 +26,5 @@ static void bf16(const float *x, int64_t count, uint8_t *to, groups *s) {
 }
 
 const kernel NAMED(f32) = {0, 1, 4, {-1, -1}, 0, f32, 0};
-const kernel NAMED(f16) = {1, 1, 2, {0, -1}, 0, f16, 0};
+const kernel NAMED(f16) = {1, 1, 2, {-1, -1}, 0, f16, 0};
 const kernel NAMED(bf16) = {30, 1, 2, {-1, -1}, 0, bf16, 0};

@@ -107,15 +107,14 @@ INLINE void write_quants(const groups *s, int b, int five, uint8_t *to) {
     gather(s, GROUP, b * PER_SUPER, l[0]);
     uint8_t *low = to + (five ? 48 : 16);
     for (int j = 0; j < PER_SUPER; j += 2)
-        for (int i = 0; i < GROUP; i++)
-            low[GROUP / 2 * j + i] = (uint8_t)((l[j][i] & 15) | l[j + 1][i] << 4);
-    if (!five)
-        return;
-    uint8_t high[GROUP] = {0};
-    for (int j = 0; j < PER_SUPER; j++)
-        for (int i = 0; i < GROUP; i++)
-            high[i] |= (uint8_t)(l[j][i] >> 4 << j);
-    memcpy(to + 16, high, GROUP);
+        for (int i = 0; i < GROUP; i += 16)
+            store_bytes(low + GROUP / 2 * j + i, (load_bytes(l[j] + i) & 15) | load_bytes(l[j + 1] + i) << 4);
+    for (int i = 0; five && i < GROUP; i += 16) {
+        bytes high = load_bytes(l[0] + i) >> 4;
+        for (int j = 1; j < PER_SUPER; j++)
+            high |= load_bytes(l[j] + i) >> 4 << j;
+        store_bytes(to + 16 + i, high);
+    }
 }
 
 INLINE void make_batch(const float *x, const float *columns, uint8_t *to, groups *s, const int five) {

@@ -65,10 +65,11 @@ INLINE void write_quants(const groups *s, int b, uint8_t *to) {
     for (int half = 0; half < 2; half++) {
         const uint8_t *q = l + 128 * half;
         uint8_t *low = to + 64 * half, *high = to + 128 + 32 * half;
-        for (int i = 0; i < 64; i++)
-            low[i] = (uint8_t)((q[i] & 15) | q[i + 64] << 4);
-        for (int i = 0; i < 32; i++)
-            high[i] = (uint8_t)(q[i] >> 4 | q[i + 32] >> 4 << 2 | q[i + 64] >> 4 << 4 | q[i + 96] >> 4 << 6);
+        for (int i = 0; i < 64; i += 16)
+            store_bytes(low + i, (load_bytes(q + i) & 15) | load_bytes(q + 64 + i) << 4);
+        for (int i = 0; i < 32; i += 16)
+            store_bytes(high + i, load_bytes(q + i) >> 4 | load_bytes(q + 32 + i) >> 4 << 2 |
+                                      load_bytes(q + 64 + i) >> 4 << 4 | load_bytes(q + 96 + i) >> 4 << 6);
     }
 }
 

@@ -37,23 +37,18 @@ static const float *widened(int32_t source, const uint8_t *from, int64_t first, 
         memcpy(scratch, at, (size_t)count * sizeof(float));
         return scratch;
     }
-    const uint8_t *at = from + 2 * first;
-    uint16_t word;
+    const half_word *at = (const half_word *)from + first;
     if (source == BF16) {
-        for (; i < count; i++) {
-            memcpy(&word, at + 2 * i, 2);
-            scratch[i] = float_of((uint32_t)word << 16);
-        }
+        for (; i < count; i++)
+            scratch[i] = float_of((uint32_t)at[i] << 16);
         return scratch;
     }
 #if LANES >= 8
     for (; i + 8 <= count; i += 8)
-        _mm256_storeu_ps(scratch + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(at + 2 * i))));
+        _mm256_storeu_ps(scratch + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(at + i))));
 #endif
-    for (; i < count; i++) {
-        memcpy(&word, at + 2 * i, 2);
-        scratch[i] = from_half(word);
-    }
+    for (; i < count; i++)
+        scratch[i] = from_half(at[i]);
     return scratch;
 }
 
@@ -68,42 +63,34 @@ static int64_t bad_number(const float *x, int64_t count) {
     return -1;
 }
 
-/* The first weight of the first block with a scale that is no number, or -1. */
+/* The first weight of the first block one of whose scales, halves, is no number; or -1. */
 static int64_t bad_scale(const kernel *k, const uint8_t *made, int64_t count) {
-    uint32_t bad = 0;
-    uint16_t half;
-    for (int n = 0; n < 2 && k->scales[n] >= 0; n++)
-        for (int64_t b = 0; b < count / k->block; b++) {
-            memcpy(&half, made + b * k->bytes + k->scales[n], 2);
-            bad |= (half & 0x7c00) == 0x7c00;
-        }
-    for (int64_t b = 0; bad && b < count / k->block; b++)
-        for (int n = 0; n < 2 && k->scales[n] >= 0; n++) {
-            memcpy(&half, made + b * k->bytes + k->scales[n], 2);
-            if ((half & 0x7c00) == 0x7c00)
-                return b * k->block;
-        }
-    return -1;
+    const int64_t blocks = count / k->block;
+    int64_t first = blocks;
+    for (int n = 0; n < 2 && k->scales[n] >= 0; n++) {
+        const uint8_t *at = made + k->scales[n];
+        for (int64_t b = 0; b < first; b++, at += k->bytes)
+            if ((*(const half_word *)at & 0x7c00) == 0x7c00)
+                first = b;
+    }
+    return first < blocks ? first * k->block : -1;
 }
 
-/* BF16 has float32's exponents: only its rounding makes infinity. */
-static int64_t bad_brain(const uint8_t *made, int64_t count) {
+/* The first of the 16-bit numbers that has all bits of its exponent set, or -1. */
+static int64_t bad_word(const half_word *made, int64_t count, uint16_t exponent) {
     uint32_t bad = 0;
-    uint16_t word;
-    for (int64_t i = 0; i < count; i++) {
-        memcpy(&word, made + 2 * i, 2);
-        bad |= (word & 0x7f80) == 0x7f80;
-    }
-    for (int64_t i = 0; bad && i < count; i++) {
-        memcpy(&word, made + 2 * i, 2);
-        if ((word & 0x7f80) == 0x7f80)
+    for (int64_t i = 0; i < count; i++)
+        bad |= (made[i] & exponent) == exponent;
+    for (int64_t i = 0; bad && i < count; i++)
+        if ((made[i] & exponent) == exponent)
             return i;
-    }
     return -1;
 }
 
 static int64_t bad_result(const kernel *k, const uint8_t *made, int64_t count) {
-    return k->type == BF16 ? bad_brain(made, count) : bad_scale(k, made, count);
+    if (k->type == F16 || k->type == BF16) /* rounding may make infinity */
+        return bad_word((const half_word *)made, count, k->type == F16 ? 0x7c00 : 0x7f80);
+    return bad_scale(k, made, count);
 }
 
 static float mean_square(int32_t source, const uint8_t *from, int64_t first, int64_t length, float *scratch) {

@@ -30,7 +30,7 @@ static void q8_0(const float *x, int64_t count, uint8_t *to, groups *s) {
             floats scaled = a[v] * all_of(by);
             l[v] = truncated(scaled + with_sign(all_of(0.49999997f), scaled));
         }
-        store_bytes(to + 2, l);
+        pack(to + 2, l);
     }
 }
 
@@ -53,7 +53,7 @@ INLINE void around(const float *x, int64_t count, uint8_t *to, const float half)
             floats shifted = a[v] * all_of(by) + all_of(half + 0.5f);
             l[v] = least_int(truncated(shifted), all_of_int(five ? 31 : 15));
         }
-        store_bytes(quants, l);
+        pack(quants, l);
         if (five)
             put_fifth_bits(to + 2, quants);
         put_nibbles(to + bytes - BLOCK / 2, quants);
@@ -83,7 +83,7 @@ INLINE void above(const float *x, int64_t count, uint8_t *to, const int top) {
             l[v] = five ? and_int(quant, all_of_int(255)) : least_int(quant, all_of_int(15));
             l[v] = most_int(l[v], all_of_int(0));
         }
-        store_bytes(quants, l);
+        pack(quants, l);
         if (five)
             put_fifth_bits(to + 4, quants);
         put_nibbles(to + bytes - BLOCK / 2, quants);
