@@ -11,6 +11,10 @@
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
+#   kernels  compile the quantisers in place, again where a source changed (install does it once)
+#   kernels-check  every build of every kernel against libggml, ten million weights each; ARGS="--types Q4_K"
+#   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -18,7 +22,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
+.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress \
+        kernels kernels-check kernels-asan bench-kernels clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -57,7 +62,20 @@ oracle: $(VENV)/.installed
 store-pressure: $(VENV)/.installed
 	$(RUN) -m tests.heavy.store_pressure
 
-$(VENV)/.installed: pyproject.toml .ci/packages.sh
+KERNELS := $(wildcard translators/quants/kernels/*.[ch])
+
+kernels: $(VENV)/.installed
+
+kernels-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.kernels $(ARGS)
+
+kernels-asan: $(VENV)/.installed
+	./tests/heavy/kernels_asan.sh $(RUN)
+
+bench-kernels: $(VENV)/.installed
+	$(RUN) -m benchmarks.kernels $(ARGS)
+
+$(VENV)/.installed: pyproject.toml setup.py .ci/packages.sh $(KERNELS)
 	./.ci/packages.sh
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[dev]'

@@ -46,17 +46,29 @@ INLINE float largest_of(const floats *a) { return highest(of_all(most, a)); }
 
 INLINE float smallest_of(const floats *a) { return -highest(all_of(-0.0f) - of_all(least, a)); }
 
-/* The first weight of the block that equals `x`, or whose magnitude does: zeros have signs. */
-INLINE float first_equal(const float *from, const floats *a, float x) {
+/* The first weight of the block, which begins at `from`, for which `found` has a bit. */
+INLINE float first_with(const float *from, uint32_t found) { return from[__builtin_ctz(found)]; }
+
+/* The weight of largest magnitude, the first one of several. */
+INLINE float extreme_of(const float *from, const floats *a) {
+    const float high = largest_of(a), low = smallest_of(a);
+    if (__builtin_expect(high != -low, 1))
+        return high > -low ? high : low;
+    if (high == 0)
+        return 0;
     uint32_t found = 0;
-    EACH_VECTOR(v) found |= bits(equal(a[v], all_of(x))) << (v * LANES);
-    return from[__builtin_ctz(found)];
+    EACH_VECTOR(v) found |= bits(equal(magnitude(a[v]), all_of(high))) << (v * LANES);
+    return first_with(from, found);
 }
 
-INLINE float first_of_magnitude(const float *from, const floats *a, float x) {
+/* The smallest weight: of zeros, which have signs, the first one. */
+INLINE float least_of(const float *from, const floats *a) {
+    const float low = smallest_of(a);
+    if (__builtin_expect(low != 0, 1))
+        return low;
     uint32_t found = 0;
-    EACH_VECTOR(v) found |= bits(equal(magnitude(a[v]), all_of(x))) << (v * LANES);
-    return from[__builtin_ctz(found)];
+    EACH_VECTOR(v) found |= bits(equal(a[v], all_of(0))) << (v * LANES);
+    return first_with(from, found);
 }
 
 /* Whole numbers of -128 to 127 as bytes. */
