@@ -36,8 +36,8 @@ TARGETS = {
 PLACED = ("Q8_0", "Q4_K", "Q6_K")
 SLOWEST_PLACE = 1.3
 _PAGE = 4096
-_MOST = 1 << 20  # weights of a run; slow types get fewer
-_SECONDS = 0.015  # that libggml may take for a run
+_MOST = 1 << 18  # weights of a call, which stay in a core's cache; slow types get fewer
+_SECONDS = 0.015  # that libggml may take for a run, of one call or several
 _ROW = 2048
 
 Work = Callable[[], object]
@@ -101,25 +101,27 @@ def main() -> int:
     return 1 if chosen.strict and misses else 0
 
 
-def _medians(works: dict[str, Work], repeat: int) -> dict[str, float]:
-    """Seconds of processor time of each; all take their turns `repeat` times."""
+def _medians(works: dict[str, Work], repeat: int, calls: int = 1) -> dict[str, float]:
+    """Seconds of processor time of a call of each; all take turns, `repeat` runs of `calls`."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(repeat + 1):
         for name, work in works.items():
             started = time.thread_time()
-            work()
+            for _ in range(calls):
+                work()
             if turn:  # the first one warms up
-                times[name].append(time.thread_time() - started)
+                times[name].append((time.thread_time() - started) / calls)
     return {name: median(each) for name, each in times.items()}
 
 
-def _sized(target: str, source: str, weighted: bool) -> Subject:
-    """A subject that libggml needs about `_SECONDS` for."""
+def _sized(target: str, source: str, weighted: bool) -> tuple[Subject, int]:
+    """A subject, and how many calls of it libggml needs about `_SECONDS` for."""
     probe = Subject(target, source, weighted, 32 * _ROW)
     probe.libggml()
     seconds = _medians({"libggml": probe.libggml}, 1)["libggml"]
     rows = int(_SECONDS / max(seconds, 1e-6) * probe.count) // _ROW
-    return Subject(target, source, weighted, min(max(rows, 32) * _ROW, _MOST))
+    subject = Subject(target, source, weighted, min(max(rows, 32) * _ROW, _MOST))
+    return subject, max(rows * _ROW // subject.count, 1)
 
 
 def _speed(types: tuple[str, ...], repeat: int) -> Findings:
@@ -130,11 +132,11 @@ def _speed(types: tuple[str, ...], repeat: int) -> Findings:
             for source in cases.SOURCES if not weighted else ("F32",):
                 if source == target:
                     continue
-                subject = _sized(target, source, weighted)
+                subject, calls = _sized(target, source, weighted)
                 works: dict[str, Work] = {"libggml": subject.libggml}
                 for build in kernels.builds():
                     works[build] = lambda build=build, subject=subject: subject.ours(build)
-                seconds = _medians(works, repeat)
+                seconds = _medians(works, repeat, calls)
                 speed = {name: subject.count / each / 1e6 for name, each in seconds.items()}
                 row: dict[str, object] = {"type": target, "weights": "columns" if weighted else "", "from": source}
                 for name, each in speed.items():
@@ -164,12 +166,12 @@ def _placement(repeat: int) -> Findings:
     page = -(-room.ctypes.data // _PAGE) * _PAGE
     rows = []
     for target in PLACED:
-        subject = _sized(target, "F32", False)
+        subject, calls = _sized(target, "F32", False)
         works: dict[str, Work] = {
             str(offset): lambda at=page + offset, subject=subject: subject.ours(build, at)
             for offset in range(0, _PAGE, 128)
         }
-        seconds = _medians(works, repeat)
+        seconds = _medians(works, repeat, calls)
         ratio = max(seconds.values()) / median(seconds.values())
         spread = max(seconds.values()) / min(seconds.values())
         rows.append({"type": target, "places": len(works), "slowest / median": ratio, "slowest / fastest": spread})
@@ -182,7 +184,7 @@ def _threads(repeat: int) -> Findings:
     """Two threads at once against one: what a second one adds. By the clock: a busy machine shows."""
     findings = Findings()
     build = kernels.builds()[-1]
-    subjects = [Subject("Q4_K", "F32", False, _MOST) for _ in range(2)]
+    subjects = [Subject("Q4_K", "F32", False, 4 * _MOST) for _ in range(2)]
 
     def wall(count: int) -> float:
         threads = [threading.Thread(target=subjects[i].ours, args=(build,)) for i in range(count)]

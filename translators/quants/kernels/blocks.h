@@ -52,8 +52,10 @@ INLINE float first_with(const float *from, uint32_t found) { return from[__built
 /* The weight of largest magnitude, the first one of several. */
 INLINE float extreme_of(const float *from, const floats *a) {
     const float high = largest_of(a), low = smallest_of(a);
-    if (__builtin_expect(high != -low, 1))
-        return high > -low ? high : low;
+    if (__builtin_expect(high != -low, 1)) { /* which of them is anybody's guess, so there is no branch */
+        const uint32_t of_high = 0 - (uint32_t)(high > -low);
+        return float_of((word_of(high) & of_high) | (word_of(low) & ~of_high));
+    }
     if (high == 0)
         return 0;
     uint32_t found = 0;

@@ -26,8 +26,7 @@ EXPORTED int32_t prismfs_kernels_builds(void);
 EXPORTED int32_t prismfs_kernels_knows(int32_t build, int32_t type, int32_t source, int32_t weighted);
 EXPORTED int64_t prismfs_kernels_quantise(int32_t build, const run *r, int32_t *in_result, void *work);
 
-/* A bit for each build that was compiled and that can run here. */
-int32_t prismfs_kernels_builds(void) {
+static int32_t detected(void) {
     int32_t found = 1 << PORTABLE;
 #if defined(WITH_AVX2)
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -40,6 +39,18 @@ int32_t prismfs_kernels_builds(void) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         found |= 1 << AVX512;
 #endif
+    return found;
+}
+
+/* A bit for each build that was compiled and that can run here. Asked once: in a virtual machine the question
+ * takes longer than a small run. Threads that ask at the same time find the same. */
+int32_t prismfs_kernels_builds(void) {
+    static int32_t known;
+    int32_t found = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!found) {
+        found = detected();
+        __atomic_store_n(&known, found, __ATOMIC_RELAXED);
+    }
     return found;
 }
 
