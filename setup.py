@@ -1,7 +1,7 @@
-"""The one thing of the build that pyproject.toml cannot say: the kernels' C is compiled once an instruction set.
+"""What pyproject.toml cannot say of the build: the kernels' C is compiled once an instruction set.
 
-One source, three builds (translators/quants/kernels/lanes.h), one shared library, which Python reaches through
-ctypes: so it is tied to no version of Python. It is optional: without a compiler prismfs works with libggml.
+One source, three builds (translators/quants/kernels/lanes.h), one shared library, which Python reaches
+through ctypes: it is tied to no version of Python. It is optional: without a compiler libggml does it all.
 No fast-math and no contraction, anywhere: a fused multiply-add rounds once where the reference rounds twice.
 PRISMFS_KERNEL_FLAGS adds compiler and linker flags (sanitizers).
 """
@@ -22,7 +22,8 @@ DISPATCH = str(KERNELS / "dispatch.c")
 SOURCES = sorted(str(path) for path in KERNELS.glob("*.c") if str(path) != DISPATCH)
 HEADERS = sorted(str(path) for path in KERNELS.glob("*.h"))
 EXTRA = shlex.split(os.environ.get("PRISMFS_KERNEL_FLAGS", ""))
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
+EXACT = ["-ffp-contract=off", "-fno-fast-math", "-fno-math-errno"]
+FLAGS = ["-std=c11", "-O3", "-g0", "-fvisibility=hidden", *EXACT]
 # What a build may use beyond the platform's baseline. FMA is not among it, on purpose.
 BUILDS = {
     "portable": [],

@@ -1,7 +1,7 @@
 """`make bench-kernels`: our quantisers against libggml's on one core, as ratios in one run.
 
-Processor time of one thread, so that a busy machine disturbs less; each figure is the median of runs that take
-turns. Exit code 0 whatever was measured; with --strict 1 where a target does not hold.
+Processor time of one thread, so that a busy machine disturbs less; each figure is the median of runs that
+take turns. Exit code 0 whatever was measured; with --strict 1 where a target does not hold.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _sized(target: str, source: str, weighted: bool) -> tuple[Subject, int]:
 
 
 def _speed(types: tuple[str, ...], repeat: int) -> Findings:
-    findings = Findings(notes=["speeds in million weights a second of one core; times: libggml's in this run"])
+    findings = Findings(notes=["speeds: million weights a second of one core; times: libggml's in this run"])
     rows = []
     for target in types:
         for weighted in (False, True) if target in cases.WEIGHTED and target != "Q8_0" else (False,):
@@ -138,7 +138,8 @@ def _speed(types: tuple[str, ...], repeat: int) -> Findings:
                     works[build] = lambda build=build, subject=subject: subject.ours(build)
                 seconds = _medians(works, repeat, calls)
                 speed = {name: subject.count / each / 1e6 for name, each in seconds.items()}
-                row: dict[str, object] = {"type": target, "weights": "columns" if weighted else "", "from": source}
+                kind = "columns" if weighted else ""
+                row: dict[str, object] = {"type": target, "weights": kind, "from": source}
                 for name, each in speed.items():
                     row[name] = each
                     if name != "libggml":
@@ -173,8 +174,8 @@ def _placement(repeat: int) -> Findings:
         }
         seconds = _medians(works, repeat, calls)
         ratio = max(seconds.values()) / median(seconds.values())
-        spread = max(seconds.values()) / min(seconds.values())
-        rows.append({"type": target, "places": len(works), "slowest / median": ratio, "slowest / fastest": spread})
+        fastest = max(seconds.values()) / min(seconds.values())
+        rows.append({"type": target, "slowest / median": ratio, "slowest / fastest": fastest})
         findings.targets.append(at_most(f"{target}, {build}: slowest place", ratio, SLOWEST_PLACE, "x"))
     findings.tables["placement of the workspace"] = rows
     return findings

@@ -1,4 +1,4 @@
-"""`make kernels-check`: every build of every kernel against libggml, on millions of weights; no byte may differ.
+"""`make kernels-check`: all kernels in all builds against libggml, on millions of weights; no byte may differ.
 
 For each type, source type, and without and with column weights: random rows at three scales, ten and a half
 million weights unless told otherwise, and the edge cases. `--library` compares with another libggml-base too.
@@ -26,7 +26,7 @@ PIECE = 256 * 3 * 700  # weights at a time
 def main() -> int:
     """Compare, print a line for each type and source, exit with 1 if anything differs."""
     options = argparse.ArgumentParser(prog="python -m tests.heavy.kernels", description=__doc__)
-    options.add_argument("--weights", type=int, default=10_500_000, help="random weights for each combination")
+    options.add_argument("--weights", type=int, default=10_500_000, help="random weights for each of them")
     options.add_argument("--types", nargs="+", default=cases.TYPES, choices=cases.TYPES)
     options.add_argument("--builds", nargs="+", default=kernels.builds(), choices=kernels.BUILDS)
     options.add_argument("--library", type=Path, help="another libggml-base to compare with as well")
@@ -38,7 +38,7 @@ def main() -> int:
     if chosen.library:
         libraries.append(ctypes.CDLL(str(chosen.library)))
     missing = [name for name in kernels.BUILDS if name not in kernels.builds()]
-    print(f"builds: {' '.join(chosen.builds)}; not on this machine: {' '.join(missing) or 'none'}", flush=True)
+    print(f"builds: {' '.join(chosen.builds)}; not on this machine: {' '.join(missing) or 'none'}")
     wrong = checked = 0
     for target, weighted in product(chosen.types, (False, True)):
         if weighted and target not in cases.WEIGHTED:
@@ -48,9 +48,10 @@ def main() -> int:
             count, differing = _compare(target, source, weighted, libraries, chosen)
             wrong += differing
             checked += count * len(chosen.builds) * len(libraries)
+            what = f"{source:>4} -> {target:6} {'weighted' if weighted else '':8} {count:>11,} weights"
+            seconds = time.monotonic() - started
             print(
-                f"{source:>4} -> {target:4} {'weighted  ' if weighted else 'unweighted'} {count:>11,} weights, "
-                f"{len(chosen.builds)} builds: {differing} blocks differ ({time.monotonic() - started:.0f} s)",
+                f"{what}, {len(chosen.builds)} builds: {differing} blocks differ ({seconds:.0f} s)",
                 flush=True,
             )
     print(f"{checked:,} comparisons of weights, {wrong} differing blocks")

@@ -63,8 +63,12 @@ def edges(seed: int = 5) -> Floats:
     return np.where(np.isfinite(made), made, np.float32(0))
 
 
-_CONSTANTS = (0.0, -0.0, 1.0, -1.0, 0.3, -1e-3, 1e-7, 6e-8, 1e-38, 1e-40, -1e-42, 1.4e-45, 1e7, 1e30, -1e30, 3.4e38)
-_SCALES = (1e-45, 1e-42, 1e-40, 1e-38, 1e-30, 1e-20, 1e-16, 1e-15, 1e-8, 1e-6, 1e4, 1e7, 1e15, 1e20, 1e30, 1e37)
+_CONSTANTS = (
+    0.0, -0.0, 1.0, -1.0, 0.3, -1e-3, 1e-7, 6e-8, 1e-38, 1e-40, -1e-42, 1.4e-45, 1e7, 1e30, -1e30, 3.4e38,
+)  # fmt: skip
+_SCALES = (
+    1e-45, 1e-42, 1e-40, 1e-38, 1e-30, 1e-20, 1e-16, 1e-15, 1e-8, 1e-6, 1e4, 1e7, 1e15, 1e20, 1e30, 1e37,
+)  # fmt: skip
 
 
 def columns(seed: int, length: int, kind: str = "usual") -> Floats:

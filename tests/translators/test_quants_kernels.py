@@ -251,7 +251,5 @@ def test_the_workspace_may_lie_anywhere(build: str) -> None:
     for offset in (64, 192, 4032):
         at = -(-room.ctypes.data // 64) * 64 + offset
         made = np.zeros_like(wanted)
-        kernels.quantise(
-            DTYPES["BF16"], DTYPES["Q5_K"], raw, made, check_result=False, build=build, work=at
-        )
+        kernels.quantise(DTYPES["BF16"], DTYPES["Q5_K"], raw, made, check_result=False, build=build, work=at)
         assert np.array_equal(made, wanted)

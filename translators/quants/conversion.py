@@ -64,7 +64,9 @@ def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bo
         return raw
     _refuse_unknown(source, target)
     result = np.empty(made_bytes, np.uint8)
-    if kernels.makes(source, target) and _convert_by_kernel(source, target, raw, result, first, checked):
+    if kernels.makes(source, target) and _convert_by_kernel(
+        source, target, raw, result, first=first, checked=checked
+    ):
         return result
     scratch = np.empty(0 if F32 in (source, target) else min(count, _SLICE), np.float32)
     for start in range(0, count, _SLICE):
@@ -81,7 +83,7 @@ def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bo
 
 
 def _convert_by_kernel(
-    source: DType, target: DType, raw: Bytes, result: Bytes, first: int, checked: bool
+    source: DType, target: DType, raw: Bytes, result: Bytes, *, first: int, checked: bool
 ) -> bool:
     """Fill `result` by one of our own kernels, in one go. False: not `checked`, and numbers that are none."""
     bad = kernels.quantise(source, target, raw, result, check_result=checked)
