@@ -1,4 +1,4 @@
-"""`make kernels-check`: all kernels in all builds against libggml, on millions of weights; no byte may differ.
+"""`make kernels-check`: all kernels, all builds, against libggml on millions of weights; no byte may differ.
 
 For each type, source type, and without and with column weights: random rows at three scales, ten and a half
 million weights unless told otherwise, and the edge cases. `--library` compares with another libggml-base too.
