@@ -23,20 +23,6 @@ INLINE void weigh_by_magnitude(groups *s) {
     }
 }
 
-INLINE void weigh_by_columns(const float *x, const float *columns, groups *s) {
-    float sums[SUPERS], spread_mean[WIDTH] ALIGNED;
-    sums_of_squares(x, SUPERS, sums);
-    for (int g = 0; g < WIDTH; g++)
-        spread_mean[g] = 2 * sums[g / PER_SUPER] / SUPER;
-    spread(columns, GROUP, s->of[0].w);
-    for (int i = 0; i < GROUP; i++)
-        for (int at = 0; at < WIDTH; at += LANES) {
-            floats value = load(&s->of[i].x[at]);
-            floats size = root(load(&spread_mean[at]) + value * value);
-            store(&s->of[i].w[at], load(&s->of[i].w[at]) * size);
-        }
-}
-
 /* Six bits for each scale and each minimum, by the largest of each. */
 INLINE void by_largest(const float *scale, const float *minimum, float *d, float *d_min, uint8_t *qs, uint8_t *qm) {
     float top_scale = 0, top_minimum = 0;
@@ -83,25 +69,6 @@ INLINE void write_head(groups *s, int b, int weighted, uint8_t *to, float *seen_
     }
 }
 
-/* The quants by the scales that a reader sees; where such a scale is zero, those that the search found. */
-INLINE void keep_quants(groups *s, const range_search p, const float *scale, const float *minimum) {
-    for (int at = 0; at < WIDTH; at += LANES) {
-        const floats d = load(scale + at), m = load(minimum + at);
-        const mask none = equal(d, all_of(0));
-        if (__builtin_expect(any(none), 0)) {
-            for (int i = 0; i < GROUP; i++) {
-                floats x = load(&s->of[i].x[at]), l = nearest_within((x + m) / d, 0, p.most_quant);
-                store(&s->of[i].kept[at], choose(none, won_quants(s, at, p, x), l));
-            }
-            continue;
-        }
-        for (int i = 0; i < GROUP; i++) {
-            floats x = load(&s->of[i].x[at]);
-            store(&s->of[i].kept[at], nearest_within((x + m) / d, 0, p.most_quant));
-        }
-    }
-}
-
 INLINE void write_quants(const groups *s, int b, int five, uint8_t *to) {
     uint8_t l[PER_SUPER][GROUP] ALIGNED;
     gather(s, GROUP, b * PER_SUPER, l[0]);
@@ -127,7 +94,7 @@ INLINE void make_batch(const float *x, const float *columns, uint8_t *to, groups
     float scale[WIDTH] ALIGNED, minimum[WIDTH] ALIGNED;
     spread(x, GROUP, s->of[0].x);
     if (columns) {
-        weigh_by_columns(x, columns, s);
+        weigh_by_columns(x, columns, GROUP, 2, s);
         search_ranges(s, by_columns);
     } else {
         weigh_by_magnitude(s);
@@ -135,7 +102,7 @@ INLINE void make_batch(const float *x, const float *columns, uint8_t *to, groups
     }
     for (int b = 0; b < SUPERS; b++)
         write_head(s, b, columns != 0, to + b * bytes, scale + b * PER_SUPER, minimum + b * PER_SUPER);
-    keep_quants(s, columns ? by_columns : by_magnitude, scale, minimum);
+    keep_range_quants(s, columns ? by_columns : by_magnitude, scale, minimum);
     for (int b = 0; b < SUPERS; b++)
         write_quants(s, b, five, to + b * bytes);
 }

@@ -1,11 +1,10 @@
-/* Scales: what super-blocks do with the scales of their groups, which are numbers to be quantised themselves.
- *
- * A dozen numbers a super-block, so this is scalar.
+/* Scales: what super-blocks do with the scales of their groups, which are numbers to be quantised themselves,
+ * and how column weights count in them. A dozen numbers a super-block, so the former is scalar.
  */
 #ifndef PRISMFS_SCALES_H
 #define PRISMFS_SCALES_H
 
-#include "numbers.h"
+#include "groups.h"
 
 enum { SUPER = 256 };
 
@@ -16,6 +15,22 @@ INLINE void sums_of_squares(const float *x, int count, float *sums) {
     for (int i = 0; i < SUPER; i++)
         for (int b = 0; b < count; b++)
             sums[b] += x[b * SUPER + i] * x[b * SUPER + i];
+}
+
+/* What errors count: the column's weight times the size of the weight, to which the mean square of the
+ * super-block is added, `times` times. For groups of `n`. */
+INLINE void weigh_by_columns(const float *x, const float *columns, int n, float times, groups *s) {
+    float sums[WIDTH], mean[WIDTH] ALIGNED;
+    sums_of_squares(x, WIDTH * n / SUPER, sums);
+    for (int g = 0; g < WIDTH; g++)
+        mean[g] = times * sums[g * n / SUPER] / SUPER;
+    spread(columns, n, s->of[0].w);
+    for (int i = 0; i < n; i++)
+        for (int at = 0; at < WIDTH; at += LANES) {
+            floats value = load(&s->of[i].x[at]);
+            floats size = root(load(&mean[at]) + value * value);
+            store(&s->of[i].w[at], load(&s->of[i].w[at]) * size);
+        }
 }
 
 /* Quantises `n` numbers that are not negative to 0 .. top: x is nearly result * quant, with errors weighted by

@@ -160,4 +160,23 @@ INLINE floats won_quants(const groups *s, int at, const range_search p, floats x
     return choose(less(all_of(0), load(&s->early[at])), plain, range_quants(p, scaled, 1));
 }
 
+/* Keeps the quants by the scales and minima that a reader sees; where such a scale is zero, those of the search. */
+INLINE void keep_range_quants(groups *s, const range_search p, const float *scale, const float *minimum) {
+    for (int at = 0; at < WIDTH; at += LANES) {
+        const floats d = load(scale + at), m = load(minimum + at);
+        const mask none = equal(d, all_of(0));
+        if (__builtin_expect(any(none), 0)) {
+            for (int i = 0; i < p.n; i++) {
+                floats x = load(&s->of[i].x[at]), l = nearest_within((x + m) / d, 0, p.most_quant);
+                store(&s->of[i].kept[at], choose(none, won_quants(s, at, p, x), l));
+            }
+            continue;
+        }
+        for (int i = 0; i < p.n; i++) {
+            floats x = load(&s->of[i].x[at]);
+            store(&s->of[i].kept[at], nearest_within((x + m) / d, 0, p.most_quant));
+        }
+    }
+}
+
 #endif
