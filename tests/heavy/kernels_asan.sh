@@ -12,7 +12,7 @@ find "$work" -name '*.so' -delete
 cd "$work"
 python3 -m venv --without-pip build-environment
 "$python" -m pip --python build-environment/bin/python install --quiet 'setuptools>=77,<90'
-PRISMFS_KERNEL_FLAGS="-g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
+PRISMFS_KERNEL_FLAGS="-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
     build-environment/bin/python setup.py --quiet build_ext --inplace
 # Python itself leaves memory at exit, and its start is not ours to check.
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
