@@ -7,7 +7,7 @@ python=$(realpath --no-symlinks "$1")
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp -r "$tree"/{pyproject.toml,setup.py,README.md,LICENSE,translators,fsd,tests} "$work"
+cp -r "$tree"/{pyproject.toml,setup.py,README.md,LICENSE,translators,fsd,tests,examples} "$work"
 find "$work" -name '*.so' -delete
 cd "$work"
 python3 -m venv --without-pip build-environment
