@@ -1,8 +1,9 @@
 """Conversion: the same values in another element type, by way of float32.
 
 Any run of whole blocks can be converted alone, and gives the bytes that it has in the whole tensor: a
-block depends on its own elements only. Memory is bounded: values pass through a scratch of float32 of at
-most 1 MiB, however much is asked for. Safe for many threads at once.
+block depends on its own elements only. Our own kernels make what they can, libggml the rest, with the same
+bytes. Memory is bounded: values pass through a scratch of at most 1 MiB, however much is asked for. Safe for
+many threads at once.
 Where an importance matrix weighs the columns, Q4_0 to Q5_1 need whole rows; `convert` would then be told
 the row length and the columns' weights. Everything it does today is without one.
 Knows nothing of tensors' names or shapes.
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from translators.dtypes import F16, F32, DType
 from translators.errors import BadValues, Unsupported
-from translators.quants import floats, ggml
+from translators.quants import floats, ggml, kernels
 from translators.quants.validity import first_bad
 
 Bytes = npt.NDArray[np.uint8]
@@ -63,6 +64,10 @@ def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bo
         return raw
     _refuse_unknown(source, target)
     result = np.empty(made_bytes, np.uint8)
+    if kernels.makes(source, target) and _convert_by_kernel(
+        source, target, raw, result, first=first, checked=checked
+    ):
+        return result
     scratch = np.empty(0 if F32 in (source, target) else min(count, _SLICE), np.float32)
     for start in range(0, count, _SLICE):
         end = min(start + _SLICE, count)
@@ -75,6 +80,16 @@ def convert(source: DType, target: DType, raw: Bytes, *, first: int, checked: bo
         if checked:
             _check(target, made, first + start)
     return result
+
+
+def _convert_by_kernel(
+    source: DType, target: DType, raw: Bytes, result: Bytes, *, first: int, checked: bool
+) -> bool:
+    """Fill `result` by one of our own kernels, in one go. False: not `checked`, and numbers that are none."""
+    bad = kernels.quantise(source, target, raw, result, check_result=checked)
+    if bad is not None and checked:
+        raise _refusal(target if bad.in_result else source, first + bad.element)
+    return bad is None
 
 
 def _decode(source: DType, piece: Bytes, values: Floats) -> Floats:
@@ -107,9 +122,12 @@ def _check(dtype: DType, raw: Bytes, first: int) -> None:
     for at in range(0, raw.size, step):
         bad = first_bad(dtype, raw[at : at + step])
         if bad is not None:
-            where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
-            place = f"{where} {first + at // dtype.size * dtype.block + bad}"
-            raise BadValues(f"{_NAN} in {dtype.name}", place=place, remedy=_REMEDY)
+            raise _refusal(dtype, first + at // dtype.size * dtype.block + bad)
+
+
+def _refusal(dtype: DType, element: int) -> BadValues:
+    where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
+    return BadValues(f"{_NAN} in {dtype.name}", place=f"{where} {element}", remedy=_REMEDY)
 
 
 def _check_magnitude(target: DType, values: Floats, first: int) -> None:
