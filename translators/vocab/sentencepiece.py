@@ -21,6 +21,7 @@ _FLOAT = struct.Struct("<f")
 # Of a usual piece: its key and length with those of its text, its score with the key.
 _HEAD, _SCORE = struct.Struct("4B"), struct.Struct("<Bf")
 _TYPES = {int(kind): kind for kind in TokenType}
+_RESERVED = frozenset((TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE))
 _BYTE_PIECE = re.compile(rb"<0x[0-9A-F]{2}>")
 
 
@@ -58,24 +59,21 @@ def _usual_pieces(data: bytes, at: int, pieces: list[Piece]) -> int:
     That is: short text, score, and the type where it is no normal piece. `_piece` reads all that is allowed,
     at a tenth of the speed.
     """
-    end = len(data) - _HEAD.size
-    while at <= end and len(pieces) < MAX_TOKENS:
+    size = len(data)
+    room = MAX_TOKENS - len(pieces)
+    while room and at + _HEAD.size <= size:
         piece_key, length, text_key, text_length = _HEAD.unpack_from(data, at)
-        start, stop = at + _HEAD.size, at + 2 + length
-        scored = start + text_length
+        scored, stop = at + _HEAD.size + text_length, at + 2 + length
         typed = stop - scored - _SCORE.size
-        if piece_key != 0x0A or text_key != 0x0A or length > 0x7F or stop > len(data) or typed not in (0, 2):
+        if piece_key != 0x0A or text_key != 0x0A or length > 0x7F or stop > size or typed not in (0, 2):
             break
         score_key, score = _SCORE.unpack_from(data, scored)
-        kind = TokenType.NORMAL
-        if typed:
-            if data[stop - 2] != 0x18 or not 1 <= data[stop - 1] <= len(TokenType):
-                break
-            kind = _TYPES[data[stop - 1]]
-        if score_key != 0x15:
+        kind = _TYPES.get(data[stop - 1]) if typed else TokenType.NORMAL
+        if score_key != 0x15 or kind is None or (typed and data[stop - 2] != 0x18):
             break
-        pieces.append(Piece(data[start:scored], score, kind))
+        pieces.append(Piece(data[at + _HEAD.size : scored], score, kind))
         at = stop
+        room -= 1
     return at
 
 
@@ -138,23 +136,23 @@ def _check(pieces: list[Piece], byte_fallback: bool, path: str) -> None:
     """What the library demands of a model before it serves it."""
     seen: tuple[set[bytes], set[bytes]] = (set(), set())
     unknown = byte_pieces = 0
-    for number, piece in enumerate(pieces):
-        place = f"piece {number}"
-        reserved = piece.type in (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE)
-        if not piece.text:
-            raise _unfit("a piece without text", path, place)
-        if piece.text in seen[reserved]:
-            raise _unfit(f"the piece {piece.text!r} twice", path, place)
-        seen[reserved].add(piece.text)
-        unknown += piece.type is TokenType.UNKNOWN
-        if piece.type is TokenType.BYTE:
-            if not byte_fallback or not _BYTE_PIECE.fullmatch(piece.text):
-                raise _unfit(f"{piece.text!r} cannot be a byte piece", path, place)
+    for number, (text, _, kind) in enumerate(pieces):
+        known = seen[kind in _RESERVED]
+        if not text:
+            raise _unfit("a piece without text", path, f"piece {number}")
+        if text in known:
+            raise _unfit(f"the piece {text!r} twice", path, f"piece {number}")
+        known.add(text)
+        if kind is TokenType.UNKNOWN:
+            unknown += 1
+        elif kind is TokenType.BYTE:
+            if not byte_fallback or not _BYTE_PIECE.fullmatch(text):
+                raise _unfit(f"{text!r} cannot be a byte piece", path, f"piece {number}")
             byte_pieces += 1
         try:
-            piece.text.decode("utf-8")
+            text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _unfit("a piece that is not UTF-8", path, place) from error
+            raise _unfit("a piece that is not UTF-8", path, f"piece {number}") from error
     if unknown != 1:
         raise _unfit(f"{unknown} unknown pieces, one is needed", path)
     if byte_fallback and byte_pieces != 256:
