@@ -19,7 +19,7 @@ import msgspec
 import translators
 from translators.layout import BYTES_VERSION
 from translators.model import FileIdentity
-from translators.sources.recognise import GGUF, SAFETENSORS, set_of
+from translators.sources.recognise import GGUF, SAFETENSORS, is_imatrix, set_of
 
 _TEMPLATES = "additional_chat_templates"
 _WEIGHTS = (GGUF, SAFETENSORS)
@@ -29,7 +29,8 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name.
 
     Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
-    what lies beside it other than weights. Files that cannot be seen are left out.
+    what lies beside it other than weights (an importance matrix is none). Files that cannot be seen are left
+    out.
     """
     if Path(path).is_dir():
         return tuple(_regular(path))
@@ -39,7 +40,9 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     if own.lower().endswith(_WEIGHTS):
         members |= set(set_of(own, names).files)
     return tuple(
-        file for name, file in names.items() if name in members or not name.lower().endswith(_WEIGHTS)
+        file
+        for name, file in names.items()
+        if name in members or not name.lower().endswith(_WEIGHTS) or is_imatrix(name)
     )
 
 

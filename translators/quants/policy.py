@@ -16,6 +16,7 @@ from functools import cache, cached_property
 
 from translators.dtypes import DTYPES, F16, F32, DType
 from translators.errors import Unsupported
+from translators.importance import ImportanceMatrix
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
 from translators.quants import can_decode, needs_imatrix
 from translators.quants.filetypes import FileType
@@ -35,6 +36,9 @@ _SMALL_BLOCK = 32
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+_NO_MATRIX = "put the model's imatrix.gguf beside it, or ask for a larger type"
+# What a string in llama-quantize's list of overrides can hold, in bytes.
+_OVERRIDE = 127
 # Kept at eight bits in GLM 5 whatever the file type.
 _GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
 
@@ -231,7 +235,7 @@ def _refuse_unweighted(
         raise Unsupported(
             f"{dtype.name} needs an importance matrix",
             place=f"tensor {tensor.name}",
-            remedy="ask for a larger type",
+            remedy="ask for a larger type" if imatrix is not None else _NO_MATRIX,
         )
 
 
@@ -244,6 +248,20 @@ def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     """`carried` as those of a file of type `file_type`, whose number comes last."""
     edited = carried.copy()
     edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
+    return edited
+
+
+def with_imatrix(key_values: KeyValues, file: bytes, matrix: ImportanceMatrix) -> KeyValues:
+    """`key_values` of a file that was made with `matrix`, which was named as `file`: what says so is last."""
+    edited = key_values.copy()
+    edited.moved_to_end("quantize.imatrix.file", string(file[:_OVERRIDE]))
+    if matrix.dataset is not None:
+        dataset = matrix.dataset.partition(b"\0")[0][:_OVERRIDE]
+        edited.moved_to_end("quantize.imatrix.dataset", string(dataset))
+    entries = scalar(ValueType.U32, len(matrix.entries))
+    edited.moved_to_end("quantize.imatrix.entries_count", entries)
+    if matrix.chunks:
+        edited.moved_to_end("quantize.imatrix.chunks_count", scalar(ValueType.U32, matrix.chunks))
     return edited
 
 
