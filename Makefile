@@ -11,6 +11,7 @@
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
+#   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -18,7 +19,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle store-pressure soak kills stress clean
+.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -53,6 +54,10 @@ bench-listing: $(VENV)/.installed
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
+	$(RUN) -m tests.oracle.weighted
+
+imatrix-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.weighted
 
 store-pressure: $(VENV)/.installed
 	$(RUN) -m tests.heavy.store_pressure

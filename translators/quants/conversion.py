@@ -143,10 +143,10 @@ def _check_magnitude(target: DType, values: Floats, first: int) -> None:
 def _refuse_unknown(source: DType, target: DType, *, weighted: bool) -> None:
     if not can_decode(source):
         raise Unsupported(f"the values of type {source.name} cannot be decoded")
-    if not can_encode(target):
-        raise Unsupported(f"values cannot be stored as {target.name}")
     if needs_imatrix(target) and not weighted:
         raise Unsupported(f"{target.name} cannot be made without an importance matrix")
+    if not can_encode(target):
+        raise Unsupported(f"values cannot be stored as {target.name}")
 
 
 def _settled(raw: Bytes) -> Bytes:

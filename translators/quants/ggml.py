@@ -40,6 +40,8 @@ LARGEST = dict.fromkeys(NEEDS_IMATRIX | {"IQ3_S"}, 2.0**33)
 LARGEST_COLUMN = 2.0**48
 # Types of intermediate results: upstream quantises to them only inside a matrix product.
 _NO_ENCODER = frozenset({"Q8_1", "Q8_K"})
+# Made by libggml-python 0.20 with other bytes than by upstream's b11434, whose search sums in another order.
+_OTHER_BYTES = frozenset({"IQ1_M"})
 _NO_DECODER = frozenset({"Q8_1"})
 _REMEDY = "install libggml-python again: pip install --force-reinstall libggml-python"
 
@@ -64,7 +66,9 @@ def decodes(dtype: DType) -> bool:
 
 def encodes(dtype: DType) -> bool:
     """True for the types that `quantise` can make, be it with an importance matrix only."""
-    return (dtype.is_quantised or dtype.name in ("F16", "BF16")) and dtype.name not in _NO_ENCODER
+    return (dtype.is_quantised or dtype.name in ("F16", "BF16")) and dtype.name not in (
+        _NO_ENCODER | _OTHER_BYTES
+    )
 
 
 def dequantise(dtype: DType, raw: Bytes, out: Floats) -> None:

@@ -36,6 +36,7 @@ _SMALL_BLOCK = 32
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+_LACKS = ", and the one here has no weights for this tensor"
 _NO_MATRIX = "put the model's imatrix.gguf beside it, or ask for a larger type"
 # What a string in llama-quantize's list of overrides can hold, in bytes.
 _OVERRIDE = 127
@@ -233,7 +234,7 @@ def _refuse_unweighted(
     unweighted = needs_imatrix(dtype) or (dtype.name == "Q2_K" and file_type.name == "q2_k_s")
     if unweighted and visited.role not in (Role.OUTPUT, Role.EMBEDDING):
         raise Unsupported(
-            f"{dtype.name} needs an importance matrix",
+            f"{dtype.name} needs an importance matrix" + (_LACKS if imatrix is not None else ""),
             place=f"tensor {tensor.name}",
             remedy="ask for a larger type" if imatrix is not None else _NO_MATRIX,
         )

@@ -190,5 +190,7 @@ def _as(recipe: Recipe, name: str, dtype: DType, importance: Importance | None) 
     if recipe.dtype is not dtype and not can_decode(recipe.dtype):
         raise Unsupported(f"{recipe.dtype.name} cannot be decoded", place=f"tensor {name}")
     if recipe.dtype is not dtype and not can_encode(dtype):
-        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
+        raise Unsupported(
+            f"{dtype.name} cannot be made here with llama-quantize's bytes", place=f"tensor {name}"
+        )
     return Cast(recipe, dtype.name, checked=True, importance=importance)
