@@ -42,7 +42,8 @@ class TinyMatrix:
 
 _MANY = (
     "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl",
-    "iq4_xs", "q3_k_l", "q3_k_m", "q3_k_s", "iq3_m", "iq3_s", "iq3_xs", "q2_k", "q2_k_s", "tq2_0", "mxfp4_moe",
+    "iq4_xs", "q3_k_l", "q3_k_m", "q3_k_s", "iq3_m", "iq3_s", "iq3_xs", "q2_k", "q2_k_s", "tq2_0",
+    "mxfp4_moe",
 )  # fmt: skip
 # The grids that libggml makes before the first of them take it up to ten seconds each.
 _SLOW = ("iq3_xxs", "iq2_m", "iq2_s", "iq2_xs", "iq1_s")

@@ -1,4 +1,4 @@
-"""With an importance matrix beside the model, every file is what `llama-quantize --imatrix` makes of it (I10).
+"""With an importance matrix beside it, every file of a model is what `llama-quantize --imatrix` makes (I10).
 
 The digests come from upstream's own front end (weighted.py); the matrices are those of tests.tiny_imatrices.
 """
