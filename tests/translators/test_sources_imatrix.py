@@ -144,7 +144,7 @@ _HOSTILE: dict[str, tuple[bytes, str, str]] = {
     "a negative sum": (one(entry(b"a", 2, [-4.0])), "a weight of -2", "entry 'a', value 0"),
     "half a trailer": (one(entry(b"a", 2, [4.0])) + b"\1", "number of chunks", "the end"),
     "GGUF, truncated": (as_gguf(GIVEN, {})[:300], "the header runs past the end", ""),
-    "GGUF, data cut off": (as_gguf(GIVEN, {})[:-64], "the file ends", "tensor 'blk.0.b_exps.weight.in_sum2'"),
+    "GGUF, data cut off": (as_gguf(GIVEN, {})[:-64], "the file ends", "b_exps.weight.in_sum2'"),
     "GGUF, of something else": (gguf([string("general.type", "model")], [], b""), "the key is missing", "datasets"),
     "GGUF, no sums": (gguf(keys(), [], b""), "it holds no sums", ""),
     "GGUF, chunks are text": (
