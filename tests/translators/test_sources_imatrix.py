@@ -145,7 +145,7 @@ _HOSTILE: dict[str, tuple[bytes, str, str]] = {
     "half a trailer": (one(entry(b"a", 2, [4.0])) + b"\1", "number of chunks", "the end"),
     "GGUF, truncated": (as_gguf(GIVEN, {})[:300], "the header runs past the end", ""),
     "GGUF, data cut off": (as_gguf(GIVEN, {})[:-64], "the file ends", "b_exps.weight.in_sum2'"),
-    "GGUF, of something else": (gguf([string("general.type", "model")], [], b""), "the key is missing", "datasets"),
+    "GGUF, of something else": (gguf([string("general.type", "model")], [], b""), "is missing", "datasets"),
     "GGUF, no sums": (gguf(keys(), [], b""), "it holds no sums", ""),
     "GGUF, chunks are text": (
         gguf([*keys("imatrix.chunk_count"), string("imatrix.chunk_count", "7")],
