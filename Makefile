@@ -3,6 +3,7 @@
 #   demo     install, mount a small real model, list it, ask llama.cpp a question through the mount, unmount
 #   test     install, run the whole test suite
 #   check    style, types and tests: what .ci/run calls
+#   docs     make the reference pages anew: docs/CLI.md, CONFIGURATION.md, METRICS.md, API.md, prismfs.1
 #   bench    measure on SmolLM2 against upstream's tools, as ratios in one run (builds these once, as oracle does)
 #   store-pressure  the store on a disk of 256 MiB against a working set of 2 GiB (as root)
 #   soak     a million random reads by every call, compared with references; SOAK='--seed 7 --fuse kernel'
@@ -10,8 +11,11 @@
 #   stress   fio and stress-ng (installed if missing) against a mount, 30 minutes; STRESS='--seconds 5'
 #   bench-io      read through the mount, against plain files and rclone; ARGS="--repeat 3 translation --json FILE"
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
+#   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
+#   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
+#   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -19,7 +23,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check style types bench bench-io bench-memory bench-listing oracle imatrix-check store-pressure soak kills stress clean
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
+	oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -37,6 +42,9 @@ style: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(RUN) -m mypy
 
+docs: $(VENV)/.installed
+	$(RUN) -m docs.generate
+
 bench: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m benchmarks
@@ -50,6 +58,12 @@ bench-memory: $(VENV)/.installed
 
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
+
+arrivals: $(VENV)/.installed
+	$(RUN) -m tests.heavy.arrivals $(ARGS)
+
+screenshots: $(VENV)/.installed
+	$(RUN) -m tests.heavy.screenshots $(ARGS)
 
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
@@ -73,6 +87,9 @@ soak: $(VENV)/.installed
 
 kills: $(VENV)/.installed
 	$(RUN) -m tests.heavy.kills --kills 500 $(KILLS)
+
+api-fuzz: $(VENV)/.installed
+	$(RUN) -m tests.heavy.api $(API_FUZZ)
 
 stress: $(VENV)/.installed
 	{ command -v fio && command -v stress-ng; } >/dev/null || .ci/install.sh fio stress-ng

@@ -7,8 +7,14 @@
     ├── ReadOnly                nothing under the mount can be changed
     ├── StaleHandle             the inode or handle belongs to an earlier version, or was closed
     ├── Interrupted             nobody waits for the read any more
-    ├── BadOption               a flag or variable that cannot be understood
+    ├── BadOption               a flag, variable or key that cannot be understood
     ├── StoreRefused            the store's directory is another process's, version's or program's
+    ├── Ambiguous               several things have this name
+    ├── Pinned                  what is pinned is not evicted
+    ├── NoStore                 nothing is kept on disk, so that nothing there can be pinned or evicted
+    ├── ExportRefused           the daemon does not write there
+    ├── Different               bytes are not what they should be
+    ├── Busy                    there is too much to do already
     ├── PlanRefused             a form that would not be right, with its reason
     └── PlanningFailed          planning was stopped
         ├── PlanningTimeout     it took longer than its limit of time
@@ -79,11 +85,35 @@ class Interrupted(PrismError):
 
 
 class BadOption(PrismError):
-    """A flag or variable that cannot be understood."""
+    """A flag, variable or key of a configuration file that cannot be understood."""
 
 
 class StoreRefused(PrismError):
     """The directory of the store belongs to another process, another version or another program."""
+
+
+class Ambiguous(PrismError):
+    """Several things have this name."""
+
+
+class Pinned(PrismError):
+    """What is pinned is not evicted."""
+
+
+class NoStore(PrismError):
+    """Nothing is kept on disk."""
+
+
+class ExportRefused(PrismError):
+    """The daemon does not write there."""
+
+
+class Different(PrismError):
+    """Bytes are not what they should be."""
+
+
+class Busy(PrismError):
+    """There is too much to do already."""
 
 
 class PlanRefused(PrismError):
@@ -126,6 +156,14 @@ FAULTS: dict[type[BaseException], Fault] = {
     Interrupted: Fault(errno.EINTR, 503, 1, "try again"),
     BadOption: Fault(errno.EINVAL, 400, 2, "`prismfs mount --help` lists the options"),
     StoreRefused: Fault(errno.EBUSY, 409, 1, "give each daemon its own --cache-dir, or --no-cache"),
+    Ambiguous: Fault(errno.EINVAL, 409, 2, "say which mount is meant, or name the absolute path"),
+    Pinned: Fault(errno.EBUSY, 409, 1, "`prismfs unpin` it first"),
+    NoStore: Fault(errno.EOPNOTSUPP, 409, 1, "mount without --no-cache, and with a --cache-dir of its own"),
+    ExportRefused: Fault(errno.EACCES, 403, 1, "mount with --export-dir, and name a path below it"),
+    Different: Fault(
+        errno.EIO, 422, 5, "`prismfs verify` says where; fetch what is wrong in the source again"
+    ),
+    Busy: Fault(errno.EAGAIN, 503, 1, "wait for jobs to end, or cancel some"),
     PlanRefused: Fault(errno.ENOENT, 422, 4, "`prismfs ls` says why, and which forms there are"),
     PlanningTimeout: Fault(errno.EIO, 504, 7, "raise --planner-time if the model is to be trusted"),
     PlanningMemory: Fault(errno.EIO, 507, 7, "raise --planner-memory if the model is to be trusted"),

@@ -18,11 +18,11 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
 from fsd.errors import PrismError
-from translators.layout import Layout
 
 PIECE = 2 << 20
 # What open(O_TMPFILE) says where the kernel or the file system has no such thing (open(2)).
@@ -35,9 +35,34 @@ class ExportError(PrismError):
     """A file cannot be written."""
 
 
-def export(layout: Layout, target: Path, *, workers: int, progress: Progress, replace: bool = False) -> None:
+class Content(Protocol):
+    """What is written: a layout, or a file as the engine has it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """As `Layout.read`."""
+
+    def read_into(self, offset: int, buffer: memoryview, /) -> object:
+        """As `Layout.read_into`."""
+
+
+class Digest(Protocol):
+    """As hashlib's."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take up more bytes."""
+
+
+def export(
+    layout: Content, target: Path, *, workers: int, progress: Progress, replace: bool = False,
+    digest: Digest | None = None,
+) -> None:  # fmt: skip
     """Write `layout` to the file `target`; `progress` gets the count of each run of bytes written.
 
+    `digest`, if there is one, gets all bytes in order; it has no other use, and makes it no faster.
     Raises ExportError (the target exists, no room), OSError, and what `Layout.read_into` raises; then, and
     on KeyboardInterrupt, nothing is left behind.
     """
@@ -51,12 +76,16 @@ def export(layout: Layout, target: Path, *, workers: int, progress: Progress, re
     _check_room(directory, layout.size)
     with _draft(target, replace) as descriptor:
         os.truncate(descriptor, layout.size)
-        _write_pieces(layout, descriptor, workers, progress)
+        if digest is None:
+            _write_pieces(layout, descriptor, workers, progress)
+        else:
+            with open(descriptor, "wb", closefd=False, buffering=0) as out:
+                stream(layout, cast(BinaryIO, _Digesting(out, digest)), workers=workers, progress=progress)
         os.fsync(descriptor)
     _sync_directory(directory)
 
 
-def stream(layout: Layout, out: BinaryIO, *, workers: int, progress: Progress) -> None:
+def stream(layout: Content, out: BinaryIO, *, workers: int, progress: Progress) -> None:
     """Write `layout` to a pipe, in order; a few pieces ahead are translated meanwhile."""
     with _pool(workers) as pool:
         ahead: deque[Future[bytes]] = deque()
@@ -71,7 +100,25 @@ def stream(layout: Layout, out: BinaryIO, *, workers: int, progress: Progress) -
     out.flush()
 
 
-def _write_pieces(layout: Layout, descriptor: int, workers: int, progress: Progress) -> None:
+class _Digesting:
+    """A file of which a digest sees what is written."""
+
+    def __init__(self, out: RawIOBase, digest: Digest) -> None:
+        self._out = out
+        self._digest = digest
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._out.write(rest) or 0 :]
+        return len(data)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+def _write_pieces(layout: Content, descriptor: int, workers: int, progress: Progress) -> None:
     """Each thread takes the next piece until none is left, or until one failed."""
     offsets = iter(range(0, layout.size, PIECE))
 

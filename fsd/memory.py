@@ -2,7 +2,8 @@
 
 Translation makes and drops buffers of about a megabyte, a few for each chunk. By default the C library gives
 such memory back to the system and asks for it again: up to a thousand page faults for each megabyte, up to
-half of the time. Kept instead, it costs as much as is in use at the busiest moment, no more.
+half of the time. Kept instead, it costs as much as is in use at the busiest moment, no more: the threads
+share two heaps, where by default each of up to sixteen would keep what it once needed.
 Knows nothing of what the buffers hold.
 """
 
@@ -12,8 +13,8 @@ import ctypes
 
 # mallopt(3), malloc.h. Only what is above the first is given back; buffers below the second come from the
 # heap (32 MiB is the most that may be asked for).
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT, _FROM_HEAP = 256 << 20, 32 << 20
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_KEPT, _FROM_HEAP, _HEAPS = 256 << 20, 32 << 20, 2
 
 
 def keep_freed() -> None:
@@ -22,3 +23,4 @@ def keep_freed() -> None:
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, _KEPT)
         mallopt(_MMAP_THRESHOLD, _FROM_HEAP)
+        mallopt(_ARENA_MAX, _HEAPS)

@@ -9,6 +9,7 @@ Knows nothing of tensors' shapes or types, nor of file formats.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,3 +78,8 @@ class ImportanceMatrix:
     entries: Mapping[str, Importance]
     dataset: bytes | None
     chunks: int
+
+    @property
+    def file(self) -> str:
+        """The file's name, without its directory."""
+        return os.fsdecode(self.identity.path.rpartition(b"/")[2])

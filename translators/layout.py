@@ -21,7 +21,7 @@ from translators.errors import BadValues
 from translators.model import FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, Stored, nbytes, read_bytes
+from translators.recipes import Recipe, Stored, nbytes, read_bytes, stored_bytes
 
 # Raised whenever the same plan would give other bytes than before, so that nothing stale is ever served.
 BYTES_VERSION = 1
@@ -113,6 +113,13 @@ class Layout:
             segment.length
             for segment in self.segments
             if isinstance(segment, TensorBytes) and not isinstance(segment.recipe, Stored)
+        )
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the sources that a reader of all of it needs; those needed twice count twice."""
+        return sum(
+            stored_bytes(segment.recipe) for segment in self.segments if isinstance(segment, TensorBytes)
         )
 
     def encoded(self) -> bytes:

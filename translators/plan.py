@@ -20,11 +20,12 @@ from translators.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A layout's size and identity, and whether any of its bytes is computed."""
+    """A layout's size and identity; how many of its bytes are computed, and read for all of it, in bytes."""
 
     size: int
     identity: str
-    translated: bool
+    translated: int
+    source_bytes: int
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Plan:
     """A form that a model has. `name` is its file name; `describe` says in a few words what it is.
 
     own: it holds the source's values as they are, in the source's own precision.
+    equals: what it is byte for byte equal to, in words that follow "equal to"; "" for nothing of upstream's.
     """
 
     name: str
     describe: str
     make: Callable[[], Layout]
     own: bool = False
+    equals: str = ""
 
     def layout(self) -> Layout:
         """The exact bytes, planned; each call makes a layout of its own."""
@@ -52,7 +55,7 @@ class Plan:
     def told(self) -> Told:
         """What is kept of the layout where its bytes are not wanted."""
         layout = self.make()
-        return Told(layout.size, layout.identity, layout.is_translated)
+        return Told(layout.size, layout.identity, layout.translated, layout.source_bytes)
 
 
 @dataclass(frozen=True, slots=True)

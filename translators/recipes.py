@@ -252,6 +252,17 @@ def nbytes(recipe: Recipe) -> int:
     return recipe.dtype.nbytes(prod(recipe.shape))
 
 
+def stored_bytes(recipe: Recipe) -> int:
+    """How many bytes of a source all of a recipe's tensor is made of."""
+    if isinstance(recipe, Stored):
+        return nbytes(recipe)
+    if isinstance(recipe, Literal):
+        return 0
+    if isinstance(recipe, TakeRows):
+        return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
+    return stored_bytes(recipe.of)
+
+
 def read_bytes(recipe: Recipe, offset: int, length: int, source: Source) -> Bytes:
     """`length` bytes from `offset` of the tensor that `recipe` makes; any range within it.
 

@@ -1,6 +1,7 @@
 """`prismfs cache ls|gc|clear|verify`: the translated bytes that are kept on disk.
 
-`ls` only looks, also while a daemon uses the store; the others need it for themselves.
+`ls` only looks, also while a daemon uses the store; of a store in use, `clear` asks that daemon. The others
+need it for themselves.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from fsd.cli.terminal import human, print_json, print_table, say
-from fsd.config import OPTIONS, Options, resolve
-from fsd.errors import NoSuchEntry
+from fsd.cli.terminal import print_json, print_table, say
+from fsd.config import CONFIG_FLAG, CONFIG_HELP, OPTIONS, Options, resolve
+from fsd.errors import NoSuchEntry, StoreRefused
+from fsd.figures import human
 from fsd.store import DiskStore, ListedFile, is_current, listed
 
 COLUMNS = ("file", "layout", ">chunks", ">bytes", ">size", "last used", "pinned")
@@ -32,10 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         for option in OPTIONS:
             if option.name in ("cache_dir", "cache_size", "cache_min_free"):
-                help = f"{option.help} [{option.variable}] (default: {option.default_text})"
-                action.add_argument(option.flag, metavar=option.metavar, help=help.replace("%", "%%"))
-        if name == "ls":
-            action.add_argument("--json", action="store_true", help="print what is found as JSON")
+                help = option.help_text.replace("%", "%%")
+                action.add_argument(option.flag, metavar=option.metavar, help=help)
+        action.add_argument(CONFIG_FLAG, metavar="FILE", help=CONFIG_HELP)
+        action.add_argument("--json", action="store_true", help="print what is found or done as JSON")
         if name == "clear":
             action.add_argument("--pinned", action="store_true", help="pinned files too")
 
@@ -62,24 +64,53 @@ def _gc(options: Options, arguments: argparse.Namespace) -> int:
     before = sum(file.held for file in _listed(options.cache_dir))
     # Opening a store removes what belongs to nothing, and what is over the limit.
     with _held(options.cache_dir, options.cache_size, options.cache_min_free) as store:
-        after = store.figures()["disk_bytes"]
-        say(f"{human(max(0, before - after))} freed, {human(after)} kept; the limit is {human(store.limit)}")
+        after, limit = store.figures()["disk_bytes"], store.limit
+    freed = max(0, before - after)
+    if arguments.json:
+        print_json({"freed": freed, "kept": after, "limit": limit})
+    else:
+        say(f"{human(freed)} freed, {human(after)} kept; the limit is {human(limit)}")
     return 0
 
 
 def _clear(options: Options, arguments: argparse.Namespace) -> int:
-    with _held(options.cache_dir) as store:
-        before = store.figures()["disk_bytes"]
-        store.clear(pinned=arguments.pinned)
-        after = store.figures()["disk_bytes"]
-    say(f"{human(before - after)} freed" + (f", {human(after)} pinned" if after else ""))
+    try:
+        with _held(options.cache_dir) as store:
+            before = store.figures()["disk_bytes"]
+            store.clear(pinned=arguments.pinned)
+            after = store.figures()["disk_bytes"]
+    except StoreRefused as refusal:
+        before, after = _cleared_by_its_daemon(options.cache_dir, arguments.pinned, refusal)
+    if arguments.json:
+        print_json({"freed": before - after, "kept": after})
+    else:
+        say(f"{human(before - after)} freed" + (f", {human(after)} pinned" if after else ""))
     return 0
+
+
+def _cleared_by_its_daemon(directory: Path, pinned: bool, refusal: StoreRefused) -> tuple[int, int]:
+    """Have the daemon that holds the store clear it; bytes before and after. Raises `refusal` if none can."""
+    from fsd.cli.client import NoDaemon, connected, sockets  # noqa: PLC0415  (imports httpx)
+
+    for socket in sockets():
+        try:
+            with connected(str(socket)) as daemon:
+                cache = daemon.get("/v1/cache")
+                if cache["directory"] and Path(cache["directory"]).resolve() == directory.resolve():
+                    return cache["bytes"], daemon.post("/v1/cache/clear", pinned=pinned)["bytes"]
+        except NoDaemon:
+            continue
+    raise refusal
 
 
 def _verify(options: Options, arguments: argparse.Namespace) -> int:
     with _held(options.cache_dir) as store:
         held = store.figures()["disk_bytes"]
         damaged = store.verify()
+    if arguments.json:
+        chunks = [{"layout": key.identity, "chunk": key.number} for key in damaged]
+        print_json({"bytes": held, "damaged": chunks})
+        return DAMAGED if damaged else 0
     for key in damaged:
         print(f"{key.identity}\t{key.number}")
     say(f"{human(held)} verified, {len(damaged)} damaged chunks" + (" removed" if damaged else ""))

@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from fsd.cli.clash import REMEDY, clash
-from fsd.cli.terminal import human, print_json, print_table
+from fsd.cli.terminal import print_json, print_table
 from fsd.config import resolve
 from fsd.errors import PrismError
+from fsd.figures import human
 from fsd.mount import adapters, points
 from translators.dtypes import DTYPES
 from translators.errors import TranslationError

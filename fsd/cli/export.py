@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fsd.cli.sources import model_path
-from fsd.cli.terminal import human, printable, progress, say
+from fsd.cli.terminal import print_json, printable, progress, say
 from fsd.config import count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import export, stream
+from fsd.figures import human
 from fsd.memory import keep_freed
 from translators import Plan, Refusal, open_model, plans
 
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a form, as `prismfs ls MODEL` lists it; or just q4_k_m")
     parser.add_argument("-o", dest="output", metavar="FILE", required=True, help="file to write; - is stdout")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON; not with -o -")
     parser.add_argument("--workers", metavar="N", help="threads that translate; one a processor by default")
 
 
@@ -48,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
             export(layout, target, workers=workers, progress=advance, replace=arguments.force)
     finally:
         layout.close()
-    say(f"{printable(str(target))}: {human(layout.size)} ({layout.size:,} bytes), {plan.describe}")
+    if arguments.json:
+        print_json({"file": str(target), "form": plan.name, "bytes": layout.size, "describe": plan.describe})
+    else:
+        say(f"{printable(str(target))}: {human(layout.size)} ({layout.size:,} bytes), {plan.describe}")
     return 0
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from fsd.cli.mounts import SECTOR, TRANSLATED
 from fsd.cli.sources import located, opened_tree
-from fsd.cli.terminal import human, print_json, print_table
+from fsd.cli.terminal import print_json, print_table
 from fsd.config import resolve
 from fsd.errors import NoSuchEntry
+from fsd.figures import human, share
 from fsd.planner import RefusedEntry
 from fsd.tree import ModelReport
 
@@ -38,11 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         reports = tree.explain(place.below)
     if not arguments.all:
         reports = [_usual(report, options.types) for report in reports]
+    kept = _kept(place.mount, reports) if place.mount else {}
     if arguments.json:
-        print_json({"source": place.source, "models": [_data(report) for report in reports]})
+        about = {"source": place.source, "models": [_data(report) for report in reports]}
+        cached = {f"{model}/{name}": held for (model, name), held in kept.items()}
+        print_json(about | {"cached": cached} if place.mount else about)
     else:
         for report in reports:
-            _print(report)
+            _print(report, kept)
     if not reports:
         remedy = "name a directory with safetensors or GGUF files in it or below it"
         raise NoSuchEntry("there is no model here", path=arguments.path, remedy=remedy)
@@ -73,13 +79,36 @@ def _data(report: ModelReport) -> dict[str, Any]:
     }
 
 
-def _print(report: ModelReport) -> None:
-    rows = list(_rows(report))
+def _kept(mount: Path, reports: Sequence[ModelReport]) -> dict[tuple[str, str], int]:
+    """Bytes that the daemon keeps of each form, by model and name; not of what is only read through."""
+    kept = {}
+    for report in reports:
+        for entry in report.entries:
+            path = mount / report.name / entry.name
+            try:
+                if os.getxattr(path, TRANSLATED) == b"yes":
+                    kept[report.name, entry.name] = min(os.stat(path).st_blocks * SECTOR, entry.size)
+            except OSError:  # a source file has no such attribute; a model may have gone meanwhile
+                continue
+    return kept
+
+
+def _print(report: ModelReport, kept: Mapping[tuple[str, str], int]) -> None:
+    rows: list[tuple[str, ...]] = list(_rows(report))
+    columns: tuple[str, ...] = COLUMNS
+    if kept:
+        sizes = {entry.name: entry.size for entry in report.entries}
+        columns = (*COLUMNS, ">cached")
+        rows = [(*row, _share(kept.get((report.name, row[0])), sizes.get(row[0], 0))) for row in rows]
     if sys.stdout.isatty():
-        print_table(report.name, COLUMNS, rows)
+        print_table(report.name, columns, rows)
         print()
     else:  # every line of a pipe says which model it is about
-        print_table("", COLUMNS, [(f"{report.name}/{name}".rstrip("/"), *rest) for name, *rest in rows])
+        print_table("", columns, [(f"{report.name}/{name}".rstrip("/"), *rest) for name, *rest in rows])
+
+
+def _share(held: int | None, size: int) -> str:
+    return "-" if held is None else share(held, size)
 
 
 def _rows(report: ModelReport) -> Iterator[tuple[str, str, str, str]]:

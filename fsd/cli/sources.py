@@ -29,10 +29,11 @@ def opened_tree(source: str, options: Options) -> Iterator[Tree]:
 
 @dataclass(frozen=True)
 class Located:
-    """A source, and a place in a mount of it: "" for the whole."""
+    """A source, and a place in a mount of it: "" for the whole. `mount` where the path was in one."""
 
     source: str
     below: str
+    mount: Path | None = None
 
 
 def located(path: str) -> Located:
@@ -42,9 +43,8 @@ def located(path: str) -> Located:
     if mount is None:
         os.stat(absolute)
         return Located(absolute, "")
-    return Located(
-        status_of(mount)["source"], os.path.relpath(points.resolved(absolute), mount).removeprefix(".")
-    )
+    below = os.path.relpath(points.resolved(absolute), mount).removeprefix(".")
+    return Located(status_of(mount)["source"], below, mount)
 
 
 def model_path(path: str, options: Options) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,8 +17,6 @@ from fsd.errors import hint_of
 
 # To be called with the count of each run of bytes that is done.
 Progress = Callable[[int], object]
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def say(message: str) -> None:
@@ -49,19 +48,26 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
-def human(size: int) -> str:
-    """`size` bytes to three digits, in powers of 1024."""
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.3g} {_UNITS[unit]}" if unit else f"{size} B"
-
-
 @contextmanager
 def progress(what: str, size: int) -> Iterator[Progress]:
     """A bar on stderr, if that is a terminal: bytes, rate and time left. To be told of each run of bytes."""
+    lock, done = threading.Lock(), 0
+    with advancing(what, size) as advance:
+
+        def add(count: int) -> None:
+            nonlocal done
+            with lock:
+                done += count
+                advance(done, size)
+
+        yield add
+
+
+@contextmanager
+def advancing(what: str, size: int = 0) -> Iterator[Callable[[int, int], bool]]:
+    """As `progress`; to be told how many bytes are done, of how many. False where there is no bar."""
     if not sys.stderr.isatty():
-        yield lambda count: None
+        yield lambda done, size: False
         return
     from rich import console, progress  # noqa: PLC0415  (a tenth of a second, only for terminals)
 
@@ -77,7 +83,12 @@ def progress(what: str, size: int) -> Iterator[Progress]:
     errors = console.Console(stderr=True)
     with progress.Progress(*columns, console=errors, transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task(printable(what), total=size)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(done: int, size: int) -> bool:
+            bar.update(task, completed=done, total=size)
+            return True
+
+        yield advance
 
 
 def print_json(data: object) -> None:

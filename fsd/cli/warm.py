@@ -1,189 +1,154 @@
-"""`prismfs warm PATH...`: have the forms at these paths of a mount translated and kept, by reading them.
+"""`prismfs warm PATH...`: have the forms at these paths of a mount translated and kept, ahead of their use.
 
-A directory stands for every form that is listed below it, each once, whatever names it has. What needs no
-translation (source files, merged shards) is passed over, and so is what is complete already. The errors of
-one file do not keep the others from being read; the exit code is the first one's.
+A job of the daemon does it, which Ctrl-C calls off; of a daemon without an API, or with --jobs, the forms are
+read instead (reading.py). Both pass over what needs no translation, and what is complete already; the errors
+of one file keep no other from being done, and the exit code is the first one's.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import stat
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from fsd.cli.mounts import mount_above, status_of
-from fsd.cli.terminal import Progress, human, print_json, printable, progress, say, sentence, tell
+from fsd.cli.client import Client, NoDaemon, connected, error_of
+from fsd.cli.following import Job, followed, problem_of, started
+from fsd.cli.mounts import mount_above, socket_of
+from fsd.cli.reading import FAILED, Outcome, is_translated, read, say_nothing_to_do
+from fsd.cli.terminal import print_json, printable, say, tell
 from fsd.config import count
 from fsd.errors import BadOption, exit_code_of
-from fsd.mount.points import MountError
-
-PIECE = 4 << 20
-SECTOR = 512  # the unit of st_blocks
-TRANSLATED = "user.prismfs.translated"
-READ, WHOLE, FAILED = "read", "whole", "failed"
+from fsd.mount import points
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     about = "a form under a mount, or a directory there: every form that is listed below it"
     parser.add_argument("paths", metavar="PATH", nargs="+", help=about)
-    parser.add_argument("--jobs", metavar="N", help="files read at a time (default: 1, for all processors)")
+    parser.add_argument("--no-wait", action="store_true", help="leave it to the daemon; print the job's id")
+    parser.add_argument("--jobs", metavar="N", help="read the files instead, so many at a time")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON, at the end")
 
 
-@dataclass(frozen=True)
-class Form:
-    """A file to be warmed. `keeps` says whether its daemon keeps bytes on disk."""
-
-    path: Path
-    size: int
-    keeps: bool
-    is_whole: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a file: read, whole (there was nothing to do) or failed."""
-
-    path: str
-    state: str
-    bytes: int
-    seconds: float
-    error: str = ""
-
-
-class _Stopped(Exception):
-    """The reading was called off."""
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """Find the forms, read them, tell of each."""
-    jobs = _jobs(arguments.jobs)
-    errors: list[Exception] = []
-    forms = list(_forms(arguments.paths, errors))
-    waiting = sum(form.size for form in forms if not form.is_whole)
-    outcomes: list[Outcome] = []
-    if waiting:
-        say(f"reading {human(waiting)}")
-    with progress("warm", waiting) as advance:
-        for form, result in _read_all(forms, jobs, advance):
-            outcome = _outcome(form, result, errors)
-            outcomes.append(outcome)
-            if not arguments.json and outcome.state != FAILED:
-                print(f"{outcome.state}\t{outcome.bytes}\t{printable(outcome.path)}", flush=True)
+    """Have each path's daemon warm it, or read it; tell of each form."""
+    at_a_time = _at_a_time(arguments.jobs)
+    if arguments.no_wait and arguments.jobs:
+        raise BadOption(
+            "--jobs reads here and now: there is nothing that --no-wait could leave to the daemon"
+        )
+    warming = _Warming(arguments.json, arguments.no_wait)
+    by_reading: list[str] = []
+    for socket, paths in _by_daemon(arguments.paths, read_all=bool(arguments.jobs)).items():
+        if socket is None or not warming.by_job(socket, paths):
+            by_reading += paths
+    if by_reading and arguments.no_wait:
+        raise NoDaemon("there is no API to leave it to", path=by_reading[0], remedy="leave out --no-wait")
+    if by_reading:
+        read(by_reading, at_a_time, warming.errors, warming.tell_of)
     if arguments.json:
-        print_json([asdict(outcome) for outcome in outcomes])
-    return exit_code_of(errors[0]) if errors else 0
+        print_json(warming.jobs if arguments.no_wait else [asdict(each) for each in warming.outcomes])
+    return exit_code_of(warming.errors[0]) if warming.errors else 0
 
 
-def _forms(paths: Sequence[str], errors: list[Exception]) -> Iterator[Form]:
-    """The files to be warmed, each once; what is wrong with a path is told and added to `errors`."""
-    seen: set[tuple[int, int]] = set()
-    for path in paths:
-        passed_over = found = 0
+class _Warming:
+    """What has become of the forms so far."""
+
+    def __init__(self, as_json: bool, no_wait: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self.errors: list[Exception] = []
+        self.jobs: list[Job] = []
+        self._as_json = as_json
+        self._no_wait = no_wait
+
+    def tell_of(self, outcome: Outcome) -> None:
+        """A form is done, or failed."""
+        self.outcomes.append(outcome)
+        if not self._as_json and outcome.state != FAILED:
+            print(f"{outcome.state}\t{outcome.bytes}\t{printable(outcome.path)}", flush=True)
+
+    def by_job(self, socket: Path, paths: Sequence[str]) -> bool:
+        """Have the daemon at `socket` warm `paths`; False if it cannot be asked (as another user's)."""
+        wanted = [path for path in paths if self._is_wanted(path)]
         try:
-            keeps = _keeps(Path(path))
-            for file in _files(Path(path)):
-                status = file.stat()
-                if not _is_translated(file):
-                    passed_over += 1
-                    continue
-                found += 1
-                if (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    yield Form(file, status.st_size, keeps, status.st_blocks * SECTOR >= status.st_size)
-        except (OSError, MountError) as error:
-            errors.append(error)
-            tell(error)
-        if passed_over and not found:
-            say(f"{printable(path)}: read through as it is, there is nothing to translate")
+            with connected(str(socket)) as daemon:
+                if wanted:
+                    self._follow(daemon, started(daemon, "warm", paths=_places(wanted)))
+        except NoDaemon:
+            if self.jobs:
+                raise
+            return False
+        return True
 
-
-def _keeps(path: Path) -> bool:
-    """Whether the daemon whose mount `path` is in keeps bytes on disk. Raises MountError, OSError."""
-    mount = mount_above(path.absolute())
-    if mount is None:
-        remedy = "mount the source and name a path there, or write a plain file with `prismfs export`"
-        raise MountError("this is not in a mount of prismfs", path=str(path), remedy=remedy)
-    return "disk_bytes" in status_of(mount)["store"]
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """The file, or all files below a directory: a directory's own before those further down."""
-    if not stat.S_ISDIR(path.stat().st_mode):
-        yield path
-        return
-    with os.scandir(path) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    yield from (Path(entry.path) for entry in found if entry.is_file())
-    for entry in found:
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from _files(Path(entry.path))
-
-
-def _is_translated(path: Path) -> bool:
-    """Whether any byte of a file has to be computed."""
-    try:
-        return os.getxattr(path, TRANSLATED) == b"yes"
-    except OSError:  # a source file has no such attribute
+    def _is_wanted(self, path: str) -> bool:
+        try:
+            if Path(path).is_dir() or is_translated(Path(path)):
+                return True
+            os.stat(path)
+        except OSError as error:
+            self._wrong(error)
+            return False
+        say_nothing_to_do(path)
         return False
 
+    def _follow(self, daemon: Client, job: Job) -> None:
+        self.jobs.append(job)
+        if self._no_wait:
+            if not self._as_json:
+                print(job["id"], flush=True)
+                say(f"prismfs jobs show {job['id']} tells how far it is")
+            return
+        told = 0
 
-def _read_all(
-    forms: Sequence[Form], jobs: int, advance: Progress
-) -> Iterator[tuple[Form, Future[tuple[int, float]]]]:
-    """Each form with the bytes read and the seconds that it took, as they are done."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="prismfs-warm") as pool:
-        futures = {pool.submit(_read, form, advance, stop): form for form in forms}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future
-        finally:
-            stop.set()  # where this is Ctrl-C, nobody waits for more than the piece at hand
-            pool.shutdown(wait=False, cancel_futures=True)
+        def tell_of_new(job: Job) -> None:
+            nonlocal told
+            for line in job["results"][told:]:
+                self.tell_of(Outcome(**{name: line[name] for name in Outcome.__dataclass_fields__}))
+                if line["state"] == FAILED:
+                    say(printable(line["error"]))
+                told += 1
 
+        job = followed(daemon, job, tell_of_new)
+        problem = problem_of(job)
+        if problem is not None:
+            self._wrong(problem)
+        elif job["state"] == "cancelled":
+            self._wrong(error_of("Interrupted", "the job was called off", hint="start it again"))
+        elif not job["results"]:
+            for path in job["paths"]:
+                say_nothing_to_do(path)
 
-def _read(form: Form, advance: Progress, stop: threading.Event) -> tuple[int, float]:
-    """Read a form from front to back. Raises OSError."""
-    started, offset = time.monotonic(), 0
-    if form.is_whole:
-        return 0, 0.0
-    descriptor = os.open(form.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        buffer = memoryview(bytearray(PIECE))
-        while not stop.is_set():
-            length = os.preadv(descriptor, [buffer], offset)
-            if not length:
-                return offset, time.monotonic() - started
-            if form.keeps:  # on disk: the page cache is left to what is used now
-                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-            offset += length
-            advance(length)
-        raise _Stopped
-    finally:
-        os.close(descriptor)
-
-
-def _outcome(form: Form, result: Future[tuple[int, float]], errors: list[Exception]) -> Outcome:
-    try:
-        length, seconds = result.result()
-    except OSError as error:
-        error.filename = error.filename or str(form.path)
-        errors.append(error)
+    def _wrong(self, error: Exception) -> None:
+        self.errors.append(error)
         tell(error)
-        return Outcome(str(form.path), FAILED, 0, 0.0, sentence(error))
-    return Outcome(str(form.path), WHOLE if form.is_whole else READ, length or form.size, round(seconds, 3))
 
 
-def _jobs(text: str | None) -> int:
+def _by_daemon(paths: Sequence[str], *, read_all: bool) -> dict[Path | None, list[str]]:
+    """The paths of each daemon's socket; at None those that are to be read."""
+    found: dict[Path | None, list[str]] = {}
+    for path in paths:
+        mount = None if read_all else mount_above(Path(path).absolute())
+        socket = socket_of(mount) if mount is not None and _is_text(path) else None
+        found.setdefault(socket, []).append(path)
+    return found
+
+
+def _places(paths: Sequence[str]) -> list[str]:
+    return [str(points.resolved(path)) for path in paths]
+
+
+def _is_text(path: str) -> bool:
+    """Whether JSON can name it: a name need not be text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _at_a_time(text: str | None) -> int:
     try:
         return count(text) if text else 1
     except ValueError as error:

@@ -50,7 +50,8 @@ class FileReport:
     """A file of a model. `name` is its path in the model's directory, `path` the absolute one in the mount.
 
     kind: "source" for a file that is shown as it is. translated: any of its bytes is computed.
-    equals: in a sentence, what it is byte for byte equal to. sha256: of all of it, once that is known.
+    equals: what it is byte for byte equal to, in words that follow "equal to"; "" for nothing of upstream's.
+    sha256: of all of it, once that is known. note: what else there is to say of what was just done with it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class FileReport:
     sources: tuple[str, ...]
     equals: str
     cost: Cost
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 
+from fsd import metrics
+from fsd.api import serving
 from fsd.config import Options
-from fsd.control import Mounted, Place
-from fsd.daemon import parts
+from fsd.control import Control, Mounted, Place
+from fsd.control.control import KERNELS
+from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
+from fsd.engine import Engine
 from fsd.memory import keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
-from fsd.tree import Tree
+from fsd.tree import Changes, Tree
+from fsd.watch import watching
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +35,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     For the main thread of a process that does nothing else: it takes the signals, and may end the process.
     """
     keep_freed()
+    service = notify.Service.taken(os.environ)  # before any child is started
     name, reason = adapters.chosen(options.fuse)
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
@@ -38,10 +45,34 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
+        mounted = [stack.enter_context(_watched(mount, options)) for mount in mounted]
+        control = stack.enter_context(closing(Control(mounted, shared, options)))
+        figures = _figures(name, shared, mounted, control)
+        told = stack.enter_context(
+            notify.telling(service, [place.mountpoint for place in places], lambda: metrics.sentence(figures))
+        )
+        registry = metrics.registry(figures)
+        offered = stack.enter_context(
+            serving(control, options, lambda accept: metrics.exposition(registry, accept))
+        )
+        for mount in mounted:
+            mount.tree.tell("api", offered.told)
+
+        def ready() -> None:
+            told.mounted()
+            on_ready()
+
+        def stop() -> None:
+            told.stopping()
+            ending.in_time()
+
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(
-            [Served(mount.adapter, mount.place.mountpoint, others) for mount in mounted], on_ready
+            [Served(mount.adapter, mount.place.mountpoint, others) for mount in mounted],
+            ready,
+            on_stop=stop,
+            on_cut_off=shared.engine.stop,
         )
     log.info("unmounted")
     if not ended:
@@ -49,6 +80,42 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _figures(
+    adapter_name: str, shared: Parts, mounted: Sequence[Mounted], control: Control
+) -> metrics.Sources:
+    mounts = [_metered(mount) for mount in mounted]
+    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": KERNELS}
+    return metrics.Sources(
+        engine=shared.engine, planner=shared.planner, mounts=mounts, build=build,
+        by_type=lambda: _translated(shared.engine),
+        changes=_noted(mounted).counts,
+        jobs=lambda: [(job.kind, job.state) for job in control.jobs.list()],
+    )  # fmt: skip
+
+
+def _noted(mounted: Sequence[Mounted]) -> metrics.Noted:
+    noted = metrics.Noted()
+
+    def heard(changes: Changes) -> None:
+        noted.note(
+            appeared=len(changes.appeared), changed=len(changes.changed), vanished=len(changes.vanished)
+        )
+
+    for mount in mounted:
+        if mount.watch is not None:
+            mount.watch.listen(heard)
+    return noted
+
+
+def _translated(engine: Engine) -> dict[str, metrics.Translated]:
+    measured = engine.counters().by_target
+    return {target: metrics.Translated(seconds, count) for target, (count, seconds) in measured.items()}
+
+
+def _metered(mount: Mounted) -> metrics.Mount:
+    return metrics.Mount(mount.place.mountpoint, mount.adapter, lambda: mount.tree.models_known)
 
 
 def _mounted(
@@ -61,3 +128,10 @@ def _mounted(
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
     return Mounted(place, tree, adapter)
+
+
+@contextmanager
+def _watched(mount: Mounted, options: Options) -> Iterator[Mounted]:
+    """The mount, with its source watched while the block runs."""
+    with watching(mount.tree, mount.adapter, settle=options.settle, poll=options.poll) as watch:
+        yield replace(mount, watch=watch)

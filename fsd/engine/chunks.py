@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +52,15 @@ class ChunkStore(Protocol):
 
     def __contains__(self, key: ChunkKey) -> bool:
         """Whether `read` would give it; does not count as a use."""
+
+    def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
+        """Whether it has exactly `data` as the chunk; what it has is dropped if not. None if it has nothing.
+
+        Does not count as a use.
+        """
+
+    def evict(self, identity: str) -> int:
+        """Forget the layout of this identity, unless it is pinned; returns how many bytes of it were kept."""
 
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
@@ -109,6 +119,29 @@ class MemoryStore:
     def __contains__(self, key: ChunkKey) -> bool:
         return key in self._chunks
 
+    def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
+        """Whether the chunk here is `data`; None where it is not here. Another one is dropped."""
+        with self._lock:
+            kept = self._chunks.get(key)
+        if kept is None:
+            return None
+        if bytes(kept) == bytes(data):  # item by item, as memoryviews compare, is slow
+            return True
+        self._drop([key])
+        return False
+
+    def evict(self, identity: str) -> int:
+        """Drop every chunk of a layout."""
+        with self._lock:
+            keys = [key for key in self._chunks if key.identity == identity]
+        return self._drop(keys)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            keys = list(self._chunks)
+        self._drop(keys)
+
     def held(self, identity: str) -> int:
         """Bytes kept of the layout of this identity."""
         return self._held.get(identity, 0)
@@ -126,6 +159,16 @@ class MemoryStore:
     def figures(self) -> dict[str, int]:
         """Bytes kept, and the limit."""
         return {"memory_bytes": self.used, "memory_limit": self.limit}
+
+    def _drop(self, keys: Iterable[ChunkKey]) -> int:
+        dropped = 0
+        with self._lock:
+            for key in keys:
+                gone = self._chunks.pop(key, None)
+                if gone is not None:
+                    self._account(key.identity, -len(gone))
+                    dropped += len(gone)
+        return dropped
 
     def _account(self, identity: str, difference: int) -> None:
         self.used += difference

@@ -28,7 +28,7 @@ from fsd.errors import Interrupted, StaleHandle
 from translators.layout import Layout
 
 # A chunk takes less than a second; what takes longer is a source that does not answer.
-LEAVE_SECONDS = 5.0
+LEAVE_SECONDS = 1.0
 # Workers beyond the usual number, for those that sources keep waiting.
 SPARES = 32
 # Chunks ahead of a reader, for each worker: more make no reader faster, only more work that may be in vain.
@@ -48,7 +48,9 @@ class Engine:
         self.workers = workers
         self._budget = read_ahead // CHUNK
         self._sequences = 0
-        self._condition = threading.Condition()
+        lock = threading.RLock()
+        self._condition = threading.Condition(lock)
+        self._left = threading.Condition(lock)  # a flight has left; mostly, nobody waits for that
         self._flights = Flights(workers)
         self._layouts: dict[str, OpenLayout] = {}
         self._counters = Counters()
@@ -56,17 +58,18 @@ class Engine:
         self._unused: list[Layout] = []
         self._closed = False
 
-    def open(self, layout: Layout, *, warm: bool = False) -> EngineFile:
+    def open(self, layout: Layout, *, warm: bool = False, target: str = "") -> EngineFile:
         """A handle on `layout`, to be closed; where one of this identity is open already, it is shared.
 
-        What a `warm` handle reads waits for everybody else's. Raises StaleHandle once the engine is closed.
+        What a `warm` handle reads waits for everybody else's. `target` is what its translation is counted
+        under. Raises StaleHandle once the engine is closed.
         """
         identity = layout.identity
         with self._condition:
             self._prove_open()
             opened = self._layouts.get(identity)
             if opened is None:
-                opened = self._layouts[identity] = OpenLayout(layout)
+                opened = self._layouts[identity] = OpenLayout(layout, target=target)
             opened.users += 1
             return EngineFile(self, opened, Urgency.WARM if warm else Urgency.READER)
 
@@ -78,19 +81,32 @@ class Engine:
         """What was done so far."""
         with self._condition:
             under_way = sum(opened.source_bytes for opened in self._layouts.values())
-            return replace(self._counters, source_bytes=self._counters.source_bytes + under_way)
+            source_bytes = self._counters.source_bytes + under_way
+            by_target = dict(self._counters.by_target)
+            return replace(self._counters, source_bytes=source_bytes, by_target=by_target)
 
-    def close(self) -> None:
-        """End the threads, after the chunks that they are at. Every other read gets StaleHandle.
+    def pending(self) -> tuple[int, int]:
+        """Chunks that wait for a worker, and those that are translated or on their way to the store."""
+        with self._condition:
+            queued = len(self._flights.queued())
+            return queued, len(self._flights) - queued
 
-        A thread whose source does not answer is left to it: it ends with the process.
-        """
+    def stop(self) -> None:
+        """Translate nothing more: reads get what is kept or under way, every other one StaleHandle."""
         with self._locked():
             self._closed = True
             gone = self._call_off(self._flights.queued())
-            threads = list(self._threads)
             self._condition.notify_all()
         _tell(gone, StaleHandle("the engine was closed while the file was read"))
+
+    def close(self) -> None:
+        """Stop, and end the threads, after the chunks that they are at.
+
+        A thread whose source does not answer is left to it: it ends with the process.
+        """
+        self.stop()
+        with self._condition:
+            threads = list(self._threads)
         until = time.monotonic() + LEAVE_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -122,6 +138,29 @@ class Engine:
                 flight.waiters.append(waiter)
             return waiter
 
+    def wanted_anew(self, opened: OpenLayout, number: int) -> tuple[ChunkKey, Waiter]:
+        """A chunk translated anew, whatever the store has, when nothing else is; it is not kept.
+
+        Returns what `abandon` needs as well. Raises StaleHandle.
+        """
+        # No layout has such an identity: the store has no such chunk, and the file's readers have their lane.
+        key = ChunkKey(f"{opened.layout.identity} anew", number)
+        with self._condition:
+            self._prove_open()
+            flight = self._flights.find(key) or self._launch(opened, key, Urgency.WARM)
+            flight.keep, flight.waited = False, True
+            waiter: Waiter = Future()
+            if flight.data is not None:
+                waiter.set_result(flight.data)
+            else:
+                flight.waiters.append(waiter)
+            return key, waiter
+
+    def settled(self, opened: OpenLayout, timeout: float) -> bool:
+        """Wait until the store was given all chunks of a layout that are under way; False after `timeout`."""
+        with self._condition:
+            return self._left.wait_for(lambda: not self._flights.any_of(opened.layout.identity), timeout)
+
     def wanted_ahead(self, opened: OpenLayout, numbers: Iterable[int], run: Run, urgency: Urgency) -> None:
         """Have chunks translated when nothing is more urgent; `run` can call them off."""
         with self._condition:
@@ -143,10 +182,10 @@ class Engine:
                 flight.wanted -= runs
             self._call_off(flight for flight in queued if flight.is_unwanted)
 
-    def abandon(self, opened: OpenLayout, number: int, waiter: Waiter) -> None:
+    def abandon(self, key: ChunkKey, waiter: Waiter) -> None:
         """A read that waits for a chunk is interrupted: it is told, the chunk dropped if nobody waits."""
         with self._locked():
-            flight = self._flights.find(opened.key(number))
+            flight = self._flights.find(key)
             if flight is None or waiter not in flight.waiters:
                 return
             flight.waiters.remove(waiter)
@@ -238,13 +277,13 @@ class Engine:
 
     def _work(self) -> None:
         for flight in self._taken():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.thread_time()
             outcome: memoryview | Exception
             try:
                 outcome = _translated(flight)
             except Exception as error:  # whatever it is, it goes to those who asked
                 outcome = error
-            self._land(flight, outcome, time.perf_counter() - began)
+            self._land(flight, outcome, time.perf_counter() - began, time.thread_time() - used)
 
     def _taken(self) -> Iterator[Flight]:
         """The flights that a worker takes up, until the engine is closed or the worker is one too many."""
@@ -257,10 +296,12 @@ class Engine:
                     self._condition.wait()
             yield flight
 
-    def _land(self, flight: Flight, outcome: memoryview | Exception, seconds: float) -> None:
+    def _land(self, flight: Flight, outcome: memoryview | Exception, seconds: float, used: float) -> None:
         data = None if isinstance(outcome, Exception) else outcome
         with self._locked():
             self._counters.seconds += seconds
+            if data is not None:
+                self._counters.translated_for(flight.opened.target, len(data), used)
             self._counters.errors += data is None
             self._counters.translated += data is not None
             self._counters.ahead += data is not None and not flight.waited
@@ -272,12 +313,14 @@ class Engine:
             return
         for waiter in waiters:
             waiter.set_result(outcome)
-        self.store.put(flight.key, outcome)
+        if flight.keep:
+            self.store.put(flight.key, outcome)
         with self._locked():
             self._leave(flight)
 
     def _leave(self, flight: Flight) -> None:
         self._flights.leave(flight)
+        self._left.notify_all()
         self._release(flight.opened)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fsd.engine.chunks import CHUNK, Lent
+from fsd.engine.chunks import CHUNK, ChunkKey, Lent
 from fsd.engine.flights import STUCK_SECONDS, Waiter
 from fsd.engine.interrupt import Interrupt
 from fsd.engine.lanes import Urgency
@@ -75,6 +75,39 @@ class EngineFile:
         finally:
             self._engine.end_read(self._opened, served, hits)
         return served
+
+    def kept_chunks(self) -> list[int]:
+        """The numbers of the chunks that a store keeps once all of the file was read."""
+        return self._opened.kept_chunks()
+
+    def settled(self, timeout: float) -> bool:
+        """Wait until the store was given all that was read: readers get a chunk before it does.
+
+        False after `timeout` seconds.
+        """
+        return self._engine.settled(self._opened, timeout)
+
+    def where(self, number: int) -> ByteRange:
+        """Where a chunk lies in the file."""
+        return self._opened.chunk(number)
+
+    def anew(self, numbers: Iterable[int], interrupt: Callable[[], Interrupt]) -> Iterator[memoryview]:
+        """Chunks translated anew, one after the other, whatever the store has; none of them is kept.
+
+        They wait for everybody else's; some are translated ahead. `interrupt` is asked for one for each
+        chunk. Raises what `read_into` raises.
+        """
+        waiting: deque[tuple[ChunkKey, Waiter]] = deque()
+        try:
+            for number in numbers:
+                waiting.append(self._engine.wanted_anew(self._opened, number))
+                if len(waiting) > 2 * self._engine.workers:
+                    yield self._landed(waiting, interrupt())
+            while waiting:
+                yield self._landed(waiting, interrupt())
+        finally:
+            for key, waiter in waiting:
+                self._engine.abandon(key, waiter)
 
     def lend(self) -> int | None:
         """A descriptor of a file of exactly these bytes, open until `close`; None where there is none."""
@@ -178,18 +211,25 @@ class EngineFile:
             waiter = self._engine.wanted(self._opened, number, self._urgency)
             if waiter is not None:
                 if interrupt is not None and not waiter.done():
-                    interrupt.then(partial(self._engine.abandon, self._opened, number, waiter))
+                    interrupt.then(partial(self._engine.abandon, key, waiter))
                 return partial(self._await, waiter, start, into)
         return None
 
     def _await(self, waiter: Waiter, start: int, into: memoryview) -> None:
+        into[:] = self._data(waiter)[start : start + len(into)]
+
+    def _landed(self, waiting: deque[tuple[ChunkKey, Waiter]], interrupt: Interrupt) -> memoryview:
+        key, waiter = waiting[0]
+        interrupt.then(partial(self._engine.abandon, key, waiter))
+        data = self._data(waiter)
+        waiting.popleft()
+        return data
+
+    def _data(self, waiter: Waiter) -> memoryview:
         while True:
             try:
-                data = waiter.result(STUCK_SECONDS)
+                return waiter.result(STUCK_SECONDS)
             except TimeoutError:
                 if waiter.done():  # it is what translating raised
                     raise
                 self._engine.relieve()
-                continue
-            into[:] = data[start : start + len(into)]
-            return

@@ -29,6 +29,7 @@ class Flight:
     """A chunk on its way: `waiters` are reads, `wanted` the runs that may come to it.
 
     began: when a worker took it up, in monotonic seconds.    data: its bytes, once it has landed.
+    keep: whether the store is to have them.
     """
 
     key: ChunkKey
@@ -39,6 +40,7 @@ class Flight:
     began: float | None = None
     data: memoryview | None = None
     waited: bool = False
+    keep: bool = True
 
     @property
     def is_queued(self) -> bool:
@@ -114,6 +116,10 @@ class Flights:
     def leave(self, flight: Flight) -> None:
         """It is in the store, or failed: later requests begin anew."""
         del self._flights[flight.key]
+
+    def any_of(self, identity: str) -> bool:
+        """Whether a chunk of this layout is on its way."""
+        return any(key.identity == identity for key in self._flights)
 
     def queued(self) -> list[Flight]:
         """Those that nobody has taken up."""

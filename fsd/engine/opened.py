@@ -21,7 +21,7 @@ _LOOK_AGAIN = 0.05
 
 @dataclass(eq=False)
 class OpenLayout:
-    """A layout, used by `users` handles, reads and chunks under way.
+    """A layout, used by `users` handles, reads and chunks under way. `target` is what it is counted under.
 
     Where most of a layout has to be computed, all of it is kept, header and all, so that one file of the
     store holds it from end to end. Of any other only the computed parts are kept (`is_kept`); the rest is
@@ -30,6 +30,7 @@ class OpenLayout:
 
     layout: Layout
     users: int = 0
+    target: str = ""
 
     def __post_init__(self) -> None:
         self._translated = _translated(self.layout)
@@ -62,6 +63,10 @@ class OpenLayout:
             return True
         at = bisect_right(self._translated, part.offset, key=lambda piece: piece.end)
         return at < len(self._translated) and self._translated[at].offset < part.end
+
+    def kept_chunks(self) -> list[int]:
+        """The chunks that a store keeps once all of the file was read."""
+        return [number for number in range(self.chunks) if self.is_kept(self.chunk(number))]
 
     def prove_current(self) -> None:
         """Raise SourceChanged where a source file is no longer the one that was planned from.

@@ -6,21 +6,23 @@ files read by the kernel itself. An adapter is imported when it is chosen, as on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 from fsd.mount.kernel import session
 from fsd.mount.kernel.adapter import Adapter as KernelAdapter
+from fsd.mount.observed import Observed
 from fsd.mount.points import MountError
 
 if TYPE_CHECKING:
-    from fsd.tree import Tree
+    from fsd.tree import News, Tree
 
 
 class Adapter(Protocol):
     """A tree behind FUSE; serves once."""
 
     name: str
+    observed: Observed
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount at an absolute path, call `on_ready`, and serve until the mount is gone.
@@ -30,6 +32,15 @@ class Adapter(Protocol):
 
     def end(self) -> None:
         """Make `serve` return although files are open. From another thread."""
+
+    def watched(self) -> None:
+        """Before it serves: whoever calls will say what changes, so the kernel may keep what it is told."""
+
+    def forget(self, news: News) -> None:
+        """Have the kernel ask again for what this is about. Returns at once."""
+
+    def refresh(self, inos: Collection[int]) -> None:
+        """Have the kernel ask again how much of these files is cached. Returns at once."""
 
     def counters(self) -> dict[str, object]:
         """What it did so far, for status.json."""

@@ -21,10 +21,13 @@ SECTOR = 512  # the unit of st_blocks, whatever st_blksize says
 # How long the kernel answers stat and look-up by itself: long enough that one `ls -l` or one loader asks
 # once, short enough that a person sees a changed source at once. No open relies on it.
 TIMEOUT_SECONDS = 2.0
+# The same where the source is watched, and the kernel is told what is out of date.
+WATCHED_SECONDS = 3600.0
 # A reader that waits for a computation holds a thread: more of them than readers wait at a time, and more
 # than read-ahead requests are under way, of all readers together.
 THREADS, BACKGROUND = 256, 192
 _XATTR_PREFIX = "user.prismfs."
+_OTHERS = ("system.", "security.selinux")
 
 
 def mode_of(attributes: Attributes) -> int:
@@ -50,6 +53,7 @@ def xattr(name: str, values: Callable[[], Mapping[str, bytes]]) -> bytes:
     """
     value = values().get(name) if name.startswith(_XATTR_PREFIX) else None
     if value is None:
-        # Whoever is told that there are none of a kind, as access control lists, need not ask for each file.
-        raise Answer(errno.EOPNOTSUPP if name.startswith("system.") else errno.ENODATA)
+        # Whoever is told that there are none of a kind, as access control lists or labels, need not ask for
+        # each file.
+        raise Answer(errno.EOPNOTSUPP if name.startswith(_OTHERS) else errno.ENODATA)
     return value

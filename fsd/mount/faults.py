@@ -12,6 +12,7 @@ import logging
 import os
 
 from fsd.errors import PrismError, errno_of
+from fsd.mount.observed import Observed
 from translators.errors import TranslationError
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ class Answer(OSError):
 
 
 class Faults:
-    """Logs each fault once, however often a reader tries again."""
+    """Logs each fault once, however often a reader tries again; `observed` counts every one."""
 
     REMEMBERED = 1024
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed | None = None) -> None:
+        self._observed = observed or Observed()
         self._seen: dict[tuple[str, str], None] = {}
 
     def note(self, operation: str, error: BaseException) -> int:
@@ -40,12 +42,15 @@ class Faults:
         code = errno_of(error)
         expected = isinstance(error, _OURS)
         key = (operation, str(error))
-        if key in self._seen or isinstance(error, Answer) or (expected and code in _EVERYDAY):
+        if isinstance(error, Answer) or (expected and code in _EVERYDAY):
+            return code
+        name = errno.errorcode.get(code, str(code))
+        self._observed.failed(name)
+        if key in self._seen:
             return code
         if len(self._seen) >= self.REMEMBERED:
             self._seen.clear()
         self._seen[key] = None
-        name = errno.errorcode.get(code, str(code))
         trace = None if expected else error
         log.error("%s: %s: %s", operation, name, str(error) or type(error).__name__, exc_info=trace)
         return code

@@ -15,6 +15,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,11 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 5e-5
 # The kernel's default of 128 KiB makes eight requests of each 1 MiB; far bigger values cost throughput.
 READ_AHEAD_KIB = 1024
-# A handler that computes cannot be interrupted; longer than this nobody waits for it.
-LEAVE_SECONDS = 10.0
+# A handler that computes cannot be interrupted; longer than this after it was told to leave nobody waits for
+# it. Service managers and operators expect an end within 5 s: the rest is for what is closed afterwards.
+LEAVE_SECONDS = 2.5
+# Files that are closed at once need no force.
+BUSY_SECONDS = 0.5
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -43,20 +47,32 @@ class Served:
     allow_other: bool = False
 
 
-def run(mounts: Sequence[Served], on_ready: Callable[[], None]) -> bool:
+def _nothing() -> None:
+    """For who is not told."""
+
+
+def run(
+    mounts: Sequence[Served],
+    on_ready: Callable[[], None],
+    *,
+    on_stop: Callable[[], None] = _nothing,
+    on_cut_off: Callable[[], None] = _nothing,
+) -> bool:
     """Mount each and have its adapter serve it, until the last one is gone. For the main thread.
 
-    `on_ready` is called once, when every mount answers. Raises MountError if one of them cannot be mounted;
+    `on_ready` is called once, when every mount is there. `on_stop` is called once, when all begin to be
+    unmounted; `on_cut_off`, in a thread of its own, after a mount was ended although files are open: what its
+    readers wait for can be given up. None of them may block. Raises MountError if a mount cannot be mounted;
     the others are unmounted again. Returns False if a handler still runs: the process then has to end without
     waiting for its threads.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     events: Events = queue.SimpleQueue()
-    own = [_Mount(served, events) for served in mounts]
+    own = [_Mount(served, events, on_cut_off) for served in mounts]
     with _signals(lambda name: events.put((None, name))):
         for mount in own:
             mount.start()
-        _follow(events, own, on_ready)
+        _follow(events, own, on_ready, on_stop)
     for mount in own:
         if mount.failure is not None:
             raise mount.failure
@@ -72,11 +88,12 @@ class _Mount:
     What happens is put into `events` as (this, state); the main thread takes it from there.
     """
 
-    def __init__(self, served: Served, events: Events) -> None:
+    def __init__(self, served: Served, events: Events, on_cut_off: Callable[[], None]) -> None:
         self.served = served
         self.state = "starting"
         self.failure: MountError | None = None
         self._events = events
+        self._on_cut_off = on_cut_off
         self._leaving = False
         name = f"prismfs-fuse {served.mountpoint.name}"
         self._server = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -105,11 +122,13 @@ class _Mount:
     def _leave(self) -> None:
         """Unmount, or end the server and detach; waits for the server, but not for ever."""
         mountpoint = self.served.mountpoint
+        until = time.monotonic() + LEAVE_SECONDS
         try:
-            points.unmount(mountpoint, patience=0.5)
+            points.unmount(mountpoint, patience=BUSY_SECONDS)
         except MountError:  # files are open
             self.served.adapter.end()
-        self._server.join(LEAVE_SECONDS)
+            self._on_cut_off()
+        self._server.join(max(0.0, until - time.monotonic()))
         if points.mount_at(mountpoint) is not None:
             with contextlib.suppress(MountError):
                 points.unmount(mountpoint, lazy=True, patience=0)
@@ -119,9 +138,11 @@ class _Mount:
         self._events.put((self, state))
 
 
-def _follow(events: Events, mounts: Sequence[_Mount], on_ready: Callable[[], None]) -> None:
+def _follow(
+    events: Events, mounts: Sequence[_Mount], on_ready: Callable[[], None], on_stop: Callable[[], None]
+) -> None:
     """Act on what happens, in order, until every server ended or is given up."""
-    told = stopping = False
+    told = stopping = leaving = False
     while any(mount.state in ("starting", "ready") for mount in mounts):
         mount, event = events.get()
         if mount is None:
@@ -134,9 +155,12 @@ def _follow(events: Events, mounts: Sequence[_Mount], on_ready: Callable[[], Non
                 mount.failure = mount.failure or _unmounted(mount.served.mountpoint)
                 stopping = True
             mount.state = event
-        if not told and all(mount.state == "ready" for mount in mounts):
+        if not told and not stopping and not any(mount.state == "starting" for mount in mounts):
             told = True
             on_ready()
+        if stopping and not leaving:
+            leaving = True
+            on_stop()
         if stopping:  # a signal may come before there is a mount to leave
             for mount in mounts:
                 if mount.state == "ready":

@@ -117,6 +117,17 @@ class Planner:
                 return known
         return self._once((key, None), lambda: self._listing(source, key))
 
+    def known(self, path: str | os.PathLike[str]) -> Listing | None:
+        """What `listing` would give, if that needs no planning; else None. Never raises."""
+        source = os.path.abspath(os.fspath(path))
+        key = self._key(source)
+        with self._lock:
+            known = self._listings.get(key)
+        if known is not None:
+            return known
+        failure = self._failure((key, None))
+        return Listing(error=failure) if failure is not None else self._kept_listing(key)
+
     def layout(self, path: str | os.PathLike[str], name: str) -> Layout:
         """The bytes of one form of the model at `path`.
 
@@ -178,12 +189,9 @@ class Planner:
         failure = self._failure((key, None))
         if failure is not None:
             return Listing(error=failure)
-        kept = self._disk.get(f"{key}.listing") if self._disk else None
+        kept = self._kept_listing(key)
         if kept is not None:
-            try:
-                return self._keep_listing(key, LISTINGS.decode(kept))
-            except msgspec.MsgspecError:
-                pass
+            return kept
         reply = self._processes.ask(Request(os.fsencode(source), key))
         if isinstance(reply, Failure):
             self._note((key, None), reply)
@@ -196,6 +204,13 @@ class Planner:
             if self._disk:
                 self._disk.put(f"{key}.listing", encoded(reply))
         return reply
+
+    def _kept_listing(self, key: str) -> Listing | None:
+        kept = self._disk.get(f"{key}.listing") if self._disk else None
+        if kept is not None:
+            with contextlib.suppress(msgspec.MsgspecError):
+                return self._keep_listing(key, LISTINGS.decode(kept))
+        return None
 
     def _layout(self, source: str, key: str, name: str) -> Layout:
         failure = self._failure((key, name)) or self._failure((key, None))

@@ -41,7 +41,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     identity: that of its layout, by which the store knows its bytes without the layout at hand.
     own: it holds the source's values in their own precision.
-    translated: any of its bytes is computed, rather than read from the source as it is.
+    translated: any of its bytes is computed, rather than read from the source as it is; `computed` is how
+    many. source_bytes: what is read of the source for all of it. equals: what it is byte for byte equal to.
     """
 
     name: str
@@ -50,6 +51,14 @@ class Entry(msgspec.Struct, frozen=True):
     describe: str
     own: bool = False
     translated: bool = True
+    computed: int = 0
+    source_bytes: int = 0
+    equals: str = ""
+
+    @property
+    def kept(self) -> int:
+        """About how many of its bytes a store keeps once all were read: see `fsd.engine.opened`."""
+        return self.size if 2 * self.computed >= self.size else self.computed
 
 
 class RefusedEntry(msgspec.Struct, frozen=True):

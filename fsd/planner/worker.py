@@ -161,7 +161,10 @@ def _send(descriptor: int, data: bytes) -> None:
 
 def _entry(name: str, plan: Plan) -> Entry:
     told = plan.told
-    return Entry(name, told.size, told.identity, shown(plan.describe), plan.own, told.translated)
+    return Entry(
+        name, told.size, told.identity, shown(plan.describe), plan.own, told.translated > 0,
+        computed=told.translated, source_bytes=told.source_bytes, equals=shown(plan.equals),
+    )  # fmt: skip
 
 
 def _bug(error: Exception, path: str) -> PlanningCrash:

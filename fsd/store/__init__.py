@@ -28,9 +28,9 @@ the ledger has let go. Lock order: the engine's, then the store's, then that of 
 Knows nothing of names, of layouts, or of who translates.
 """
 
-from fsd.store.disk import DiskStore
+from fsd.store.disk import DiskStore, HeldFile
 from fsd.store.index import ListedFile, listed
 from fsd.store.place import is_current
 from fsd.store.tiered import Tiered
 
-__all__ = ["DiskStore", "ListedFile", "Tiered", "is_current", "listed"]
+__all__ = ["DiskStore", "HeldFile", "ListedFile", "Tiered", "is_current", "listed"]

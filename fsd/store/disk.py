@@ -7,7 +7,7 @@ chunk.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fsd.engine import CHUNK, ChunkKey, Lent
@@ -18,6 +18,24 @@ from fsd.store.proofs import Proofs
 from fsd.store.reading import Reading, checksum
 from fsd.store.shelf import Shelf
 from fsd.store.writer import Writer
+
+# How long (seconds) to wait for what is on its way to the disk.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A file of which something is held, or that is pinned. `label`: what it is of, "" if unknown.
+
+    whole: all of it is there, and was found right. lent: somebody reads its data file by himself.
+    """
+
+    identity: str
+    label: str
+    held: int
+    pinned: bool
+    whole: bool
+    lent: bool
 
 
 class DiskStore:
@@ -92,6 +110,55 @@ class DiskStore:
         if is_name(identity):
             with self._wake:
                 self._holdings.pin(identity, pinned)
+
+    def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
+        """Whether the chunk on disk is `data`; one that is not is dropped. None if it is not held."""
+        return self._reading.compare(key, data)
+
+    def evict(self, identity: str) -> int:
+        """Drop what is held of a layout that is not pinned; returns how many bytes. May wait for the disk.
+
+        Who was lent the file goes on to read it; its space is given back after the last of them.
+        """
+        self.flush(_PATIENCE)  # what is on its way to the disk cannot be dropped
+        with self._wake:
+            return self._holdings.evict(identity)
+
+    def digests(self) -> dict[str, str]:
+        """The sha256 of every layout of which it was noted, by identity."""
+        with self._wake:
+            return dict(self._holdings.digests)
+
+    def note_digest(self, identity: str, sha256: str) -> None:
+        """Have the index keep the sha256 of all of a layout."""
+        if is_name(identity):
+            with self._wake:
+                self._holdings.note_digest(identity, sha256)
+
+    def files(self) -> list[HeldFile]:
+        """What is held or pinned, the last used first."""
+        with self._wake:
+            files = sorted(self._holdings.ledger.files.values(), key=lambda file: -file.used)
+            labels = self._holdings.labels
+            return [
+                HeldFile(
+                    file.identity, labels.get(file.identity, ""), file.held, file.pinned, file.whole,
+                    file.loans > 0,
+                )
+                for file in files
+            ]  # fmt: skip
+
+    def is_pinned(self, identity: str) -> bool:
+        """Whether nothing of a layout is evicted."""
+        with self._wake:
+            file = self._holdings.ledger.files.get(identity)
+            return file is not None and file.pinned
+
+    def is_lent(self, identity: str) -> bool:
+        """Whether somebody reads the layout's data file by himself."""
+        with self._wake:
+            file = self._holdings.ledger.files.get(identity)
+            return file is not None and file.loans > 0
 
     def clear(self, *, pinned: bool = False) -> None:
         """Drop every chunk that is present and not lent; of pinned files only if `pinned`."""

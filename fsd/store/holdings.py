@@ -56,7 +56,8 @@ class Holdings:
         self.figures = Figures()
         self.closing = False
         self.wake = threading.Condition()
-        self._labels: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
         self._told = float("-inf")
         with self.wake:
             self.load()
@@ -80,8 +81,8 @@ class Holdings:
         self.ledger.add(key, kept)
         self.batch.added.append((key, kept))
         self.batch.seen[key.identity] = time.time()
-        if key.identity in self._labels:
-            self.batch.labels[key.identity] = self._labels[key.identity]
+        if key.identity in self.labels:
+            self.batch.labels[key.identity] = self.labels[key.identity]
         self.wake.notify_all()
         return True
 
@@ -112,6 +113,26 @@ class Holdings:
             if pinned or not file.pinned:
                 self.drop(key)
 
+    def evict(self, identity: str) -> int:
+        """Drop what is present of a layout that is not pinned, also what is lent; returns how many bytes.
+
+        Who reads a lent file goes on to read it; its space is given back after the last of them.
+        """
+        file = self.ledger.files.get(identity)
+        if file is None or file.pinned:
+            return 0
+        before = file.held
+        for key, kept in self.ledger.chunks(identity):
+            if kept.data is None and not kept.gone:
+                self.drop(key)
+        return before - file.held
+
+    def note_digest(self, identity: str, sha256: str) -> None:
+        """The sha256 of a whole layout, for the index."""
+        if self.digests.get(identity) != sha256:
+            self.digests[identity] = self.batch.digests[identity] = sha256
+            self.wake.notify_all()
+
     def pin(self, identity: str, pinned: bool) -> None:
         """Evict nothing of a layout, or allow it again."""
         self.ledger.pin(identity, pinned)
@@ -120,8 +141,8 @@ class Holdings:
 
     def name(self, identity: str, label: str) -> None:
         """Have the index tell what a layout is; at the latest when something of it is held."""
-        if self._labels.get(identity) != label:
-            self._labels[identity] = label
+        if self.labels.get(identity) != label:
+            self.labels[identity] = label
             self.batch.labels[identity] = label
 
     def mark(self, file: KeptFile) -> None:
@@ -141,6 +162,8 @@ class Holdings:
         for identity in content.whole:
             file = self.ledger.files[identity]
             file.whole = file.marked = True
+        self.labels = content.labels | self.labels
+        self.digests = content.digests | self.digests
         content.pins.clear()
         content.whole.clear()
         content.chunks.clear()
@@ -165,6 +188,7 @@ class Holdings:
                 self.ledger.drop(key)
         self.ledger.unlinked.clear()
         self.batch.pins |= dict.fromkeys(pins, True)
+        self.batch.digests |= self.digests
 
     def begin(self, shelf: Shelf) -> None:
         """Go on with another shelf, after `forget_present`."""

@@ -3,6 +3,8 @@
     file    identity, pinned, when it was last used (wall clock) and what it is of (both for people only),
             its size once it is whole, else 0
     chunk   file, number, length, xxh3-64 (signed), the count of its last use
+    digest  the sha256 of a file by its identity, whether or not anything of it is kept; the last ones noted
+
 
 In WAL mode a commit is atomic and needs no sync of its own: after power loss the index is that of an earlier
 moment. Then a chunk is missing from it, which costs a translation, or is in it though its bytes are gone,
@@ -37,6 +39,9 @@ CREATE TABLE IF NOT EXISTS chunk (
     file INTEGER NOT NULL REFERENCES file(id), number INTEGER NOT NULL, length INTEGER NOT NULL,
     checksum INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (file, number)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS digest (
+    noted INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL
+) STRICT;
 """
 _FILE = "INSERT INTO file (identity) VALUES (?) ON CONFLICT DO NOTHING"
 _CHUNK = (
@@ -45,6 +50,12 @@ _CHUNK = (
     "UPDATE chunk SET used = ? WHERE number = ? AND file = (SELECT id FROM file WHERE identity = ?)",
 )
 _UNUSED = "DELETE FROM file WHERE NOT pinned AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.file = file.id)"
+_DIGEST = (
+    "INSERT OR REPLACE INTO digest (identity, sha256) VALUES (?, ?)",
+    "DELETE FROM digest WHERE noted <= (SELECT MAX(noted) FROM digest) - ?",
+)
+# Digests that are kept: 200 bytes each.
+_DIGESTS = 1 << 16
 _FILES = """
 SELECT identity, label, pinned, seen, COUNT(number), COALESCE(SUM(length), 0) FROM file
 LEFT JOIN chunk ON chunk.file = file.id GROUP BY file.id ORDER BY seen DESC, identity
@@ -65,11 +76,16 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class Content:
-    """What an index has: the pinned files, the sizes of the whole ones, and chunks by their last use."""
+    """What an index has: the pinned files, the sizes of the whole ones, and chunks by their last use.
+
+    labels: what files are of. digests: the sha256 of files, by identity as well.
+    """
 
     pins: list[str]
     whole: dict[str, int]
     chunks: Chunks
+    labels: dict[str, str]
+    digests: dict[str, str]
 
 
 class Index:
@@ -91,7 +107,9 @@ class Index:
         """All that it has."""
         pins = [name for (name,) in self._connection.execute("SELECT identity FROM file WHERE pinned")]
         whole = dict(self._connection.execute("SELECT identity, whole FROM file WHERE whole"))
-        return Content(pins, whole, self._chunks())
+        labels = dict(self._connection.execute("SELECT identity, label FROM file WHERE label <> ''"))
+        digests = dict(self._connection.execute("SELECT identity, sha256 FROM digest"))
+        return Content(pins, whole, self._chunks(), labels, digests)
 
     def change(
         self,
@@ -104,6 +122,7 @@ class Index:
         pins: Mapping[str, bool] | None = None,
         seen: Mapping[str, float] | None = None,
         labels: Mapping[str, str] | None = None,
+        digests: Mapping[str, str] | None = None,
     ) -> None:
         """All of it, or nothing, in one transaction: first what is gone, then the rest."""
         insert, delete, update = _CHUNK
@@ -122,6 +141,9 @@ class Index:
             run.executemany("UPDATE file SET seen = ? WHERE identity = ?", _flipped(seen))
             run.executemany("UPDATE file SET whole = ? WHERE identity = ?", _flipped(whole))
             run.executemany("UPDATE file SET label = ? WHERE identity = ?", _flipped(labels))
+            if digests:
+                run.executemany(_DIGEST[0], list(digests.items()))
+                run.execute(_DIGEST[1], (_DIGESTS,))
             run.execute(_UNUSED)
 
     def close(self) -> None:

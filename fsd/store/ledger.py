@@ -163,11 +163,12 @@ class Ledger:
         if not pinned and not file.chunks:
             del self.files[identity]
 
-    def chunks(self) -> Chunks:
-        """Every chunk held."""
+    def chunks(self, identity: str | None = None) -> Chunks:
+        """Every chunk held, or every one of a layout."""
         return [
             (ChunkKey(file.identity, number), kept)
             for file in self.files.values()
+            if identity in (None, file.identity)
             for number, kept in file.chunks.items()
         ]
 

@@ -53,6 +53,32 @@ class Reading:
         """Whether the bytes on disk of a chunk that is present are right; it is dropped if not."""
         return kept.verified or self._read(key, kept, files, 0, None)
 
+    def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
+        """Whether a chunk's bytes on disk are `data`; it is dropped if not. None where it is not held."""
+        holdings = self._holdings
+        with holdings.wake:
+            kept = holdings.ledger.find(key)
+            pending = kept.data if kept is not None else None
+            files = holdings.shelf.files
+        if kept is None:
+            return None
+        same = kept.checksum == checksum(data) and (pending is not None or self._is(key, kept, files))
+        if same or kept.gone:
+            kept.verified |= same and pending is None
+            return None if kept.gone else same
+        with holdings.wake:
+            if not kept.gone:
+                holdings.damaged(key)
+        return False
+
+    def _is(self, key: ChunkKey, kept: Kept, files: DataFiles) -> bool:
+        """Whether a chunk on disk is right; it is read whether or not it was verified."""
+        try:
+            return self._verified(key, kept, files, 0, None)
+        except OSError as error:
+            self._holdings.tell("a chunk cannot be read", error)
+            return False
+
     def _read(
         self, key: ChunkKey, kept: Kept, files: DataFiles, start: int, buffer: memoryview | None
     ) -> bool:

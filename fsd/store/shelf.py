@@ -12,13 +12,13 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
 from fsd.engine import ChunkKey
 from fsd.store.datafiles import DataFiles
-from fsd.store.index import Content, is_damage, opened
+from fsd.store.index import is_damage, opened
 from fsd.store.ledger import Chunks, KeptFile
 from fsd.store.place import Place
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, and uses.
+    """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, digests, and uses.
 
     Of the files that lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody
     waits for it. Afterwards, `written` are those of `added` that are on disk and noted, and `marked` tells
@@ -43,6 +43,7 @@ class Batch:
     uses: dict[ChunkKey, int] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     written: set[ChunkKey] = field(default_factory=set)
     marked: bool = False
     urgent: bool = False
@@ -55,12 +56,13 @@ class Batch:
     @property
     def is_due(self) -> bool:
         """Whether there is more in it than uses and labels, which can wait."""
-        return bool(self.added or self.gone or self.whole or self.pins or self.urgent)
+        return bool(self.added or self.gone or self.whole or self.pins or self.digests or self.urgent)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to be noted."""
-        return not (self.added or self.gone or self.whole or self.pins or self.uses or self.labels)
+        noted = self.pins or self.uses or self.labels or self.digests
+        return not (self.added or self.gone or self.whole or noted)
 
 
 class Shelf:
@@ -114,7 +116,8 @@ class Shelf:
             self._free(batch, failures)
             self._space += sum(kept.space for _, kept in batch.added)
             written = [] if self._broken else self._written(batch.added, failures)
-            if self._note(failures, added=written, seen=batch.seen, labels=batch.labels):
+            told = {"seen": batch.seen, "labels": batch.labels, "digests": batch.digests}
+            if self._note(failures, added=written, **told):
                 batch.written = {key for key, _ in written}
         finally:
             self._changes += 1
@@ -206,7 +209,7 @@ class Shelf:
         keys = [key for key, _ in self.content.chunks if key.identity in lost]
         chunks = [(key, kept) for key, kept in self.content.chunks if key.identity not in lost]
         whole = {name: size for name, size in self.content.whole.items() if name not in lost}
-        self.content = Content(self.content.pins, whole, chunks)
+        self.content = replace(self.content, whole=whole, chunks=chunks)
         try:
             self.index.change(gone=keys, unlinked=lost)
         except sqlite3.Error as error:

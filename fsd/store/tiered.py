@@ -29,6 +29,17 @@ class Tiered:
     def __contains__(self, key: ChunkKey) -> bool:
         return key in self.disk or key in self.memory
 
+    def compare(self, key: ChunkKey, data: memoryview) -> bool | None:
+        """Whether whichever has the chunk has `data`."""
+        found = self.disk.compare(key, data)
+        return self.memory.compare(key, data) if found is None else found
+
+    def evict(self, identity: str) -> int:
+        """From both; what the disk has pinned stays in both."""
+        if self.disk.is_pinned(identity):
+            return 0
+        return self.disk.evict(identity) + self.memory.evict(identity)
+
     def held(self, identity: str) -> int:
         """Bytes kept of a layout, here and there."""
         return self.disk.held(identity) + self.memory.held(identity)

@@ -10,6 +10,7 @@
     MNT/<model>/model.gguf-<type>      and whatever else the planner says; found in any case; see forms.py
     MNT/<model>/gguf/<Model>-<TYPE>.gguf   the same inode
     MNT/.prismfs/status.json           see status.py
+    MNT/.prismfs/SHA256SUMS            see sums.py
 
 Names are str as `os.fsdecode` makes them: a name need not be text. An inode number means one thing as long
 as the daemon runs: when a source changes, its virtual files are others, with other numbers, and the old ones
@@ -23,11 +24,18 @@ has, or when its neighbours are listed in a row (ahead.py). No tensor data is re
     stored.py    its source files                         forms.py     its virtual files
     ahead.py     listings one after another
     status.py    status.json                              reports.py   what `prismfs ls` says
+    sums.py      SHA256SUMS                               catalogue.py models told whole, to the inside
+    news.py      what a changed source makes look different
 """
 
+from fsd.tree.catalogue import FileNode, Found, ModelContents
 from fsd.tree.handles import Handle
-from fsd.tree.nodes import Attributes
+from fsd.tree.news import Changes, News, Spot
+from fsd.tree.nodes import Attributes, ModelSource
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.tree import Tree
 
-__all__ = ["Attributes", "EntryReport", "Handle", "ModelNode", "ModelReport", "Tree"]
+__all__ = [
+    "Attributes", "Changes", "EntryReport", "FileNode", "Found", "Handle", "ModelContents", "ModelNode",
+    "ModelReport", "ModelSource", "News", "Spot", "Tree",
+]  # fmt: skip

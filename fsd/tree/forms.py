@@ -110,6 +110,14 @@ def _upper(kind: str) -> str:
     return kind.upper().replace(NOIMAT.upper(), NOIMAT)
 
 
+def target_of(name: str) -> str:
+    """What the translation of a form is counted under: one of a few words, whatever models there are."""
+    kind = type_of(name)
+    if kind is not None:
+        return f"gguf-{kind.removesuffix(NOIMAT)}"
+    return "safetensors" if name.endswith(".safetensors") else "other"
+
+
 def is_form_like(path: str) -> bool:
     """Whether somebody who asks for `path` means a virtual file, and should hear why there are none."""
     folded = path.casefold()

@@ -49,24 +49,29 @@ def repositories(cache: str, directories: Iterable[str]) -> Iterator[Repository]
             yield found
 
 
-def snapshot(directory: str) -> str:
-    """The snapshot of a repository that is shown: that of refs/main, else the newest; "" for none."""
-    snapshots = os.path.join(directory, "snapshots")
+def snapshots(directory: str) -> list[str]:
+    """The snapshots of a repository, that of refs/main first, then the newest."""
+    below = os.path.join(directory, "snapshots")
     try:
         with Path(directory, "refs", "main").open("rb") as file:
             revision = os.fsdecode(file.read(_REVISION_LENGTH).strip())
     except OSError:
         revision = ""
     if revision and not revision.startswith(".") and "/" not in revision and "\0" not in revision:
-        path = Path(snapshots, revision)
-        if path.is_dir():
-            return str(path)
+        main = os.path.join(below, revision)
+    else:
+        main = ""
     try:
-        with os.scandir(snapshots) as entries:
+        with os.scandir(below) as entries:
             dated = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.is_dir()]
     except OSError:
-        return ""
-    return max(dated, default=(0, ""))[1]
+        return []
+    return sorted((path for _, path in sorted(dated, reverse=True)), key=lambda path: path != main)
+
+
+def blobs_of(path: str) -> str:
+    """Where the files lie that the snapshot `path` links to; "" for another directory."""
+    return str(Path(path).parent.parent / "blobs") if name_of_snapshot(path) else ""
 
 
 def name_of_snapshot(path: str) -> str:

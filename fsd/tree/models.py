@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from fsd.errors import StaleHandle
-from fsd.planner import Entry, Planner
+from fsd.planner import Entry, Listing, Planner
 from fsd.planner.messages import shown
 from fsd.tree.forms import Forms, is_form_like
 from fsd.tree.nodes import ModelFolder, ModelSource, SourceFile, VirtualFile
@@ -80,9 +80,21 @@ class ModelFolders:
         """Whether the model's virtual files have been asked for, in whatever version."""
         return model in self._forms
 
+    def lasts(self, model: ModelSource) -> bool | None:
+        """Whether the model could be planned, the last time that it was; None where it has not been yet."""
+        forms = self._forms.get(model)
+        return None if forms is None else forms.listing.error is None
+
     def forms(self, model: ModelSource) -> Forms:
         """The model's virtual files as they are now; planned if they were not."""
-        listing = self._planner.listing(model.path)
+        return self._as_forms(model, self._planner.listing(model.path))
+
+    def known(self, model: ModelSource) -> Forms | None:
+        """The same, if nothing has to be planned for it; else None."""
+        listing = self._planner.known(model.path)
+        return self._as_forms(model, listing) if listing is not None else None
+
+    def _as_forms(self, model: ModelSource, listing: Listing) -> Forms:
         forms = self._forms.get(model)
         if forms is None or forms.listing is not listing:
             if len(self._forms) >= _FORMS_KEPT:

@@ -8,6 +8,7 @@ never used for two things while the daemon runs. Knows no disk and no planner.
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,10 @@ ROOT = 1
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What stat tells. `mode` holds permission bits alone; `allocated` is bytes on disk or in the cache."""
+    """What stat tells. `mode` holds permission bits alone; `allocated` is bytes on disk or in the cache.
+
+    lasting: it changes only as models do, or as its bytes are cached: who is told of that may keep it.
+    """
 
     ino: int
     kind: Literal["directory", "file"]
@@ -25,6 +29,7 @@ class Attributes:
     allocated: int
     mtime_ns: int
     nlink: int
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,14 @@ class StatusFile:
     """`.prismfs/status.json`."""
 
 
-Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile
+@dataclass(frozen=True, slots=True)
+class SumsFile:
+    """A version of `.prismfs/SHA256SUMS`."""
+
+    version: int
+
+
+Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile | SumsFile
 
 
 class Inodes:
@@ -117,6 +129,16 @@ class Inodes:
         """The node of an inode number that was given."""
         index = number - ROOT
         return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    def inside(self, models: Collection[ModelSource]) -> list[tuple[int, ModelFolder]]:
+        """The directories of these models that were given numbers."""
+        with self._lock:
+            numbers = list(self._numbers.items())
+        return [
+            (number, node)
+            for node, number in numbers
+            if isinstance(node, ModelFolder) and node.model in models
+        ]
 
     def models(self) -> int:
         """How many models have been seen."""

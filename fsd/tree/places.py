@@ -26,6 +26,8 @@ from translators.sources.recognise import Found, recognise
 
 Place = Folder | ModelSource
 Recogniser = Callable[[Iterable[str]], list[Found]]
+# Whether the model at a path of the source may be shown.
+Gate = Callable[[str], bool]
 
 # Directories looked into before a folder without a model in sight is shown all the same.
 _PATIENCE = 64
@@ -46,27 +48,28 @@ class Contents:
 class Places:
     """The folders and models below `source`, an absolute path of a directory or a weight file.
 
-    `excluded` are absolute paths that are not looked into. `recognise` says which models files are.
+    `excluded` are absolute paths that are not looked into. `recognise` says which models files are. `admits`
+    may be set to hold models back, by their path: they are then not there yet.
     """
 
     def __init__(
         self, source: str, excluded: Collection[str] = (), recognise: Recogniser = recognise
     ) -> None:
         self.source = source
-        self._excluded = frozenset(excluded)
+        self.excluded = self._excluded = frozenset(excluded)
         self._excluding = frozenset(str(Path(path).parent) for path in excluded)
         self._recognise = recognise
+        self.admits: Gate = lambda path: True
 
-    def children(self, folder: Root | Folder) -> dict[str, Place]:
-        """What a folder shows, by name, in order."""
-        candidates = self._candidates(folder)
-        found = {name: place() for name, place in sorted(candidates.items())}
+    def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
+        """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
+        candidates = self._candidates(folder, only)
+        found = {name: place() for name, place in sorted(candidates.items()) if only is None or name in only}
         return {name: place for name, place in found.items() if place is not None}
 
     def child(self, folder: Root | Folder, name: str) -> Place | None:
         """What a folder shows under `name`; looks at no other."""
-        place = self._candidates(folder, name).get(name)
-        return place() if place is not None else None
+        return self.children(folder, (name,)).get(name)
 
     def omitted(self, folder: Root | Folder) -> dict[str, str]:
         """Directories and broken links of a folder that are not shown, with the reason."""
@@ -101,9 +104,9 @@ class Places:
         return path not in self._excluded and not self._leads_back(path)
 
     def _candidates(
-        self, folder: Root | Folder, only: str | None = None
+        self, folder: Root | Folder, only: Collection[str] | None = None
     ) -> dict[str, Callable[[], Place | None]]:
-        """What may be in a folder, each to be looked at when called; of its directories perhaps one alone."""
+        """What may be in a folder, each looked at when called; of its directories perhaps some alone."""
         if isinstance(folder, Root):
             top = self._top()
             if isinstance(top, ModelSource):
@@ -112,7 +115,7 @@ class Places:
         found: dict[str, Callable[[], Place | None]] = {}
         contents = self.look(folder.path) if folder.path else Contents()
         for name in contents.directories:
-            if only in (None, name) and not hub.is_repository(name):
+            if (only is None or name in only) and not hub.is_repository(name):
                 found[name] = _bound(self._directory, os.path.join(folder.path, name), name)
         for repository in hub.repositories(folder.path, contents.directories):
             if repository.org:
@@ -127,6 +130,8 @@ class Places:
                     found.setdefault(repository.name, _bound(self._repository, repository))
         for model in self._loose(contents):
             path = os.path.join(folder.path, _first_weight(model))
+            if not self.admits(path):
+                continue
             # A directory of the same name is there first; the file's full name is then free.
             taken = model.name in found or model.name in contents.directories
             name = Path(path).name if taken else model.name
@@ -145,6 +150,8 @@ class Places:
         name = Path(self.source).name or "model"
         if not Path(self.source).is_dir():
             found = self._recognise([name])
+            if not self.admits(self.source):
+                return Folder("")
             return ModelSource(self.source, (found[0].name or _stem(found[0])) if found else name)
         repository = hub.repository(str(Path(self.source).parent), name)
         if repository is not None:
@@ -160,8 +167,12 @@ class Places:
         return folder if any(place() is not None for place in self._candidates(folder).values()) else None
 
     def _repository(self, repository: hub.Repository) -> Place | None:
-        path = hub.snapshot(repository.directory)
-        return self._directory(path, repository.name) if path else None
+        """The first of its revisions that is there."""
+        for path in hub.snapshots(repository.directory):
+            place = self._directory(path, repository.name)
+            if place is not None:
+                return place
+        return None
 
     def _directory(self, path: str, name: str) -> Place | None:
         """What a directory is: a model, a folder of models, or nothing to show."""
@@ -171,8 +182,12 @@ class Places:
         found = self._recognise(contents.files)
         whole = [model for model in found if not model.name]
         if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents.directories)):
-            return ModelSource(path, name)
-        return Folder(path) if found or self._holds_model(path, contents.directories, in_doubt=True) else None
+            return ModelSource(path, name) if self.admits(path) else None
+        return (
+            Folder(path)
+            if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True)
+            else None
+        )
 
     def _holds_model(self, path: str, directories: Iterable[str], *, in_doubt: bool = False) -> bool:
         """Whether there is a model below `path`, breadth first; `in_doubt` where it takes too long to say."""
@@ -183,10 +198,16 @@ class Places:
             if not self.is_open(below):
                 continue
             contents = self.look(below)
-            if self._recognise(contents.files):
+            if self._shows(below, self._recognise(contents.files)):
                 return True
             waiting += [os.path.join(below, name) for name in contents.directories]
         return False
+
+    def _shows(self, path: str, found: Iterable[Found]) -> bool:
+        """Whether of the models that lie in a directory any is there yet."""
+        return any(
+            self.admits(path) or self.admits(os.path.join(path, _first_weight(each))) for each in found
+        )
 
     def _reason(self, path: str) -> str:
         """Why a directory is not shown."""
@@ -230,7 +251,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def _first_weight(model: Found) -> str:
-    return next(name for name in model.files if not name.endswith(".json"))
+    return next((name for name in model.files if not name.endswith(".json")), model.files[0])
 
 
 def _stem(model: Found) -> str:

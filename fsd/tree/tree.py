@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 
-from fsd.engine import Engine
+from fsd.engine import Engine, EngineFile
 from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
 from fsd.planner import Failure, Planner
 from fsd.planner.messages import shown
 from fsd.tree.ahead import PlanAhead
+from fsd.tree.catalogue import Catalogue, source_identity
+from fsd.tree.forms import target_of
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
 from fsd.tree.models import Known, ModelFolders, Planned
+from fsd.tree.news import Changes, News, Spot
 from fsd.tree.nodes import (
     ROOT,
     Attributes,
@@ -27,16 +30,18 @@ from fsd.tree.nodes import (
     SourceFile,
     StatusFile,
     StatusFolder,
+    SumsFile,
     VirtualFile,
 )
 from fsd.tree.places import Place, Places, Recogniser
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.status import STATUS_SIZE, status
 from fsd.tree.stored import Stored
+from fsd.tree.sums import Sums, SumsVersion, lines
 from translators.layout import BYTES_VERSION
 from translators.sources.recognise import recognise
 
-OWN, STATUS = ".prismfs", "status.json"
+OWN, STATUS, SUMS = ".prismfs", "status.json", "SHA256SUMS"
 _VERSION = version("prismfs")
 
 Directory = Root | Folder | ModelFolder | StatusFolder
@@ -65,6 +70,16 @@ class Tree:
         self._ahead = PlanAhead(self._prepare)
         self._started_ns = time.time_ns()
         self._told: dict[str, Callable[[], object]] = {}
+        self._digests: Mapping[str, str] = {}
+        self._sums = Sums(self._known_sums)
+        self.catalogue = Catalogue(self.lookup, self._inodes, self._stored, self._folders)
+        # Of virtual files, by inode number: the layout's identity, and how much of it stat has told is held.
+        self._held: dict[int, tuple[str, int]] = {}
+
+    @property
+    def places(self) -> Places:
+        """Where models lie, by which the tree finds them: its `admits` decides which are shown."""
+        return self._places
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -95,18 +110,68 @@ class Tree:
             return SourceHandle(ino, node.path, (node.device, node.inode))
         if isinstance(node, StatusFile):
             return TextHandle(ino, self.status())
+        if isinstance(node, SumsFile):
+            return TextHandle(ino, self._sums_of(node).text)
         if isinstance(node, VirtualFile):
-            return self._open(ino, node)
+            return VirtualHandle(ino, self._engine_file(node))
         raise IsADirectory("it is a directory")
+
+    def news(self, changes: Changes) -> News:
+        """Which directories and names these changes make look different from what was told of them."""
+        folders: dict[Spot, None] = {}
+        entries: dict[tuple[Spot, str], None] = {}
+        paths = {model: path for path, model in changes.models.items()}
+        appeared = frozenset(changes.appeared)
+        found: dict[str, Place | None] = {}
+        for path in (*changes.appeared, *changes.changed, *changes.vanished):
+            node: Root | Folder = Root()
+            below = ""
+            parts = path.split("/")
+            for number, part in enumerate(parts):
+                spot = Spot(self._inodes.number(node), below)
+                folders[spot] = None
+                if path not in appeared:  # of what was not there, nobody was told
+                    entries[spot, part] = None
+                if number + 1 == len(parts):
+                    break
+                below = f"{below}/{part}"
+                if below not in found:
+                    found[below] = self._places.child(node, part)
+                place = found[below]
+                if not isinstance(place, Folder):
+                    break
+                node = place
+        inside = [
+            Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
+            for number, folder in self._inodes.inside(paths.keys())
+        ]
+        return News(tuple(folders), tuple(entries), tuple(inside))
+
+    def lasts(self, ino: int) -> bool | None:
+        """Whether a directory's listing changes only as models do, which `news` tells; None: not known yet.
+
+        Directories of models that can be planned do; of others, for reasons that may pass at any moment, not.
+        """
+        node = self._node(ino)
+        return self._folders.lasts(node.model) if isinstance(node, ModelFolder) else False
+
+    def grown(self) -> list[int]:
+        """Inode numbers of the files of which another part is cached than `attributes` has told."""
+        return [
+            ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held
+        ]
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""
         node = self._node(ino)
         if isinstance(node, SourceFile):
-            return {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
+            told = {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
+            return told | (
+                self._digest(source_identity(node.path, os.stat(node.path))) if self._digests else {}
+            )
         if isinstance(node, VirtualFile):
             entry, forms = self._folders.entry(node)
-            return {
+            return self._digest(entry.identity) | {
                 "user.prismfs.target": entry.describe.encode(),
                 "user.prismfs.translated": b"yes" if entry.translated else b"no",
                 "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
@@ -121,6 +186,25 @@ class Tree:
     def tell(self, name: str, value: Callable[[], object]) -> None:
         """Have status.json tell what `value` gives then, as `name`: facts of who serves the tree."""
         self._told[name] = value
+
+    @property
+    def models_known(self) -> int:
+        """How many models were looked up or listed so far."""
+        return self._inodes.models()
+
+    def know(self, digests: Mapping[str, str]) -> None:
+        """Have the sha256 of files told by `digests`: by identity (`FileNode.identity`), and live."""
+        self._digests = digests
+
+    def engine_file(self, ino: int, *, warm: bool = False) -> EngineFile:
+        """A virtual file of this very version as the engine has it, to be closed; see `Engine.open`.
+
+        Raises NoSuchEntry where the inode is none, and what `open` raises.
+        """
+        node = self._node(ino)
+        if not isinstance(node, VirtualFile):
+            raise NoSuchEntry("this is no virtual file")
+        return self._engine_file(node, warm=warm)
 
     def status(self) -> bytes:
         """The content of `.prismfs/status.json`."""
@@ -159,9 +243,10 @@ class Tree:
         reports = [self._report(model.path, self._model_at(model)) for model in self._models(node, below)]
         return sorted(reports + self._omitted(node, below), key=lambda report: report.name)
 
-    def _open(self, ino: int, node: VirtualFile) -> Handle:
+    def _engine_file(self, node: VirtualFile, *, warm: bool = False) -> EngineFile:
         self._folders.entry(node)
-        file = self._engine.open(self._planner.layout(node.model.path, node.name))
+        layout = self._planner.layout(node.model.path, node.name)
+        file = self._engine.open(layout, warm=warm, target=target_of(node.name))
         try:
             # Once more: what was planned is of this version only if the source still is.
             self._folders.entry(node)
@@ -169,7 +254,26 @@ class Tree:
             file.close()
             raise
         self._engine.store.name(file.identity, f"{node.model.name}/{node.name}")
-        return VirtualHandle(ino, file)
+        return file
+
+    def _digest(self, identity: str) -> dict[str, bytes]:
+        sha256 = self._digests.get(identity)
+        return {"user.prismfs.sha256": sha256.encode()} if sha256 is not None else {}
+
+    def _known_sums(self) -> bytes:
+        if not self._digests:
+            return b""
+        known = filter(None, (self.catalogue.known(model) for model in self.models()))
+        files = [file for contents in known for file in contents.files if file.entry is not None]
+        return lines(
+            (file.path, self._digests[file.identity]) for file in files if file.identity in self._digests
+        )
+
+    def _sums_of(self, node: SumsFile) -> SumsVersion:
+        version = self._sums.of(node.version)
+        if version is None:
+            raise StaleHandle("there are other digests now")
+        return version
 
     def _node(self, ino: int) -> Node:
         node = self._inodes.node(ino)
@@ -179,7 +283,7 @@ class Tree:
 
     def _directory(self, ino: int) -> Directory:
         node = self._node(ino)
-        if isinstance(node, SourceFile | VirtualFile | StatusFile):
+        if isinstance(node, SourceFile | VirtualFile | StatusFile | SumsFile):
             raise NotADirectory("it is a file")
         return node
 
@@ -193,7 +297,7 @@ class Tree:
             return inside
         found: Node | None = None
         if isinstance(directory, StatusFolder):
-            found = StatusFile() if name == STATUS else None
+            found = StatusFile() if name == STATUS else self._sums_node() if name == SUMS else None
         elif isinstance(directory, Root) and name == OWN:
             found = StatusFolder()
         else:
@@ -206,6 +310,7 @@ class Tree:
     def _children(self, directory: Directory) -> Iterator[tuple[str, Node, Known | None]]:
         if isinstance(directory, StatusFolder):
             yield STATUS, StatusFile(), None
+            yield SUMS, self._sums_node(), None
         elif isinstance(directory, ModelFolder):
             if not directory.inside:
                 self._ahead.listed(directory.model)
@@ -218,6 +323,9 @@ class Tree:
             for name, place in places.items():
                 yield name, _as_node(place), None
 
+    def _sums_node(self) -> SumsFile:
+        return SumsFile(self._sums.current().number)
+
     def _prepare(self, model: ModelSource) -> None:
         if not self._folders.is_planned(model):
             self._planner.prepare(model.path)
@@ -228,15 +336,21 @@ class Tree:
             found = known if isinstance(known, os.stat_result) else os.stat(node.path)
             if (found.st_dev, found.st_ino) != (node.device, node.inode):
                 raise StaleHandle("the file was replaced", path=shown(node.path))
-            return Attributes(ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1)
+            return Attributes(
+                ino, "file", 0o644, found.st_size, found.st_blocks * 512, found.st_mtime_ns, 1, lasting=True
+            )
         if isinstance(node, VirtualFile):
             entry, forms = known if isinstance(known, Planned) else self._folders.entry(node)
             held = self._engine.held(entry.identity)
-            return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1)
+            self._held[ino] = entry.identity, held
+            return Attributes(ino, "file", 0o644, entry.size, held, forms.mtime_ns, 1, lasting=True)
         if isinstance(node, StatusFile):
             return Attributes(ino, "file", 0o644, STATUS_SIZE, 0, time.time_ns(), 1)
+        if isinstance(node, SumsFile):
+            sums = self._sums_of(node)
+            return Attributes(ino, "file", 0o644, len(sums.text), 0, sums.made_ns, 1)
         changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
-        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2)
+        return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting=True)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""

@@ -228,7 +228,13 @@ def main(source: str, mountpoint: str, fuse: str, threads: str = "") -> int:
     points.prepare(Path(source).resolve(), point)
     tree = FakeTree(Path(source).resolve())
     adapter = adapters.made(fuse, tree)
-    tree.counters = adapter.counters
+
+    def told() -> dict[str, object]:
+        reads = adapter.observed.reads()
+        observed = {"answered": reads.count, "answered_bytes": reads.bytes, "seconds": reads.seconds}
+        return adapter.counters() | observed | {"errors": adapter.observed.errors()}
+
+    tree.counters = told
     done = lifecycle.run([lifecycle.Served(adapter, point)], lambda: print("ready", flush=True))
     return 0 if done else 9
 

@@ -65,8 +65,10 @@ def is_mounted(path: Path) -> bool:
 def environment(home: Path) -> dict[str, str]:
     """The environment of a user of his own: no state or cache of this machine is touched."""
     own = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "XDG_CACHE_HOME": str(home / "cache")}
+    own |= {"PRISMFS_API_SOCKET": "none"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PRISMFS_")}
-    return {**kept, **own, "PYTHONPATH": str(ROOT)}
+    # The usual socket is this machine's: a daemon of a test has one only if it is named.
+    return {**kept, **own, "PYTHONPATH": str(ROOT), "PRISMFS_API_SOCKET": "none"}
 
 
 def unmount(mountpoint: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fsd.command_line import Done, in_process
-from tests.fsd.mounting import PRISMFS, Daemon, environment, running
+from tests.fsd.mounting import PRISMFS, Daemon, environment, running, until
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 
@@ -138,6 +138,7 @@ def test_a_form_that_fails_when_it_is_read(daemon: Daemon, warm: Warm, base: Pat
     data = bytearray(weights.read_bytes())
     data[-64:] = b"\xff" * 64  # NaNs, which no quantised type can hold
     weights.write_bytes(data)
+    until(form.exists, "the new model is listed")
     done = warm("--json", form, good)
     states = {Path(outcome["path"]).name: outcome for outcome in json.loads(done.stdout)}
     assert states["model.gguf-q8_0"]["state"] == "failed"
@@ -180,7 +181,7 @@ def test_ctrl_c(daemon: Daemon, warm: Warm, monkeypatch: pytest.MonkeyPatch) -> 
             os.kill(os.getpid(), signal.SIGINT)
         return 1
 
-    monkeypatch.setattr("fsd.cli.warm.os.preadv", endless)
+    monkeypatch.setattr("fsd.cli.reading.os.preadv", endless)
     # A shell's background job ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

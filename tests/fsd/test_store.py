@@ -93,6 +93,52 @@ def test_what_is_put_is_got_at_once_and_after_a_restart(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("verified", [False, True])
+def test_a_chunk_is_compared_with_what_it_ought_to_be(opened: Opened, tmp_path: Path, verified: bool) -> None:
+    store = opened()
+    fill(store, KEYS[:3])
+    if verified:
+        assert got(store, KEYS[1]) == content(KEYS[1])
+    assert store.compare(KEYS[0], content(KEYS[0])) is True
+    assert store.compare(KEYS[5], content(KEYS[5])) is None
+    with (tmp_path / "store" / "chunks" / name(0)).open("r+b") as file:
+        file.seek(CHUNK + 5)
+        file.write(b"!!")
+    assert store.compare(KEYS[1], content(KEYS[1])) is False and KEYS[1] not in store
+    assert store.compare(KEYS[2], content(KEYS[0])) is False and KEYS[2] not in store
+    assert store.compare(KEYS[0], content(KEYS[0])[:-1]) is False and store.held(name(0)) == 0
+    assert store.figures()["disk_damaged"] == 3
+
+
+def test_one_file_is_evicted(opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    other = ChunkKey(name(1), 0)
+    fill(store, [*KEYS[:3], other])
+    store.pin(name(1))
+    store.put(KEYS[4], content(KEYS[4]))
+    assert store.evict(name(1)) == store.evict(name(2)) == 0
+    assert store.evict(name(0)) == 4 * CHUNK
+    assert store.flush() and on_disk(tmp_path / "store") == CHUNK
+    assert [(file.identity, file.held, file.pinned) for file in store.files()] == [(name(1), CHUNK, True)]
+    store.pin(name(1), False)
+    assert store.evict(name(1)) == CHUNK and store.files() == []
+
+
+def test_digests_outlive_chunks_and_restarts(opened: Opened) -> None:
+    store = opened()
+    store.name(name(0), "a model/a form")
+    fill(store, KEYS[:1])
+    for at in range(3):
+        store.note_digest(name(at), "0" * 64)
+    store.note_digest(name(1), "1" * 64)
+    store.note_digest("no identity", "2" * 64)
+    known = {name(0): "0" * 64, name(1): "1" * 64, name(2): "0" * 64}
+    store.evict(name(0))
+    assert store.digests() == known
+    store = opened()
+    assert store.digests() == known and store.files() == []
+
+
+@pytest.mark.parametrize("verified", [False, True])
 def test_parts_of_chunks_are_read_into_the_readers_buffer(opened: Opened, verified: bool) -> None:
     store = opened()
     store.put(KEYS[0], content(KEYS[0]))

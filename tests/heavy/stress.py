@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.fsd.mounting import ADAPTERS, Daemon, running
@@ -45,19 +46,20 @@ ENGINES = {
 }
 JOBS = (1, 8, 32)
 
-_WARM_UP = 2  # seconds of each engine with most jobs, before memory is looked at
+ROUNDS = 3  # of all stressors, which share their time
 _SAMPLE = 0.25
-_FLAT = 24 << 20  # bytes, or a tenth: what the last third may have above the second
+_FLAT = 24 << 20  # bytes, or a tenth: what the last round may need above the one before
 _WORDS = ("Traceback", " ERROR ", " CRITICAL ", " WARNING ")
 _COUNT = "2"
 
 
 @dataclass
 class Memory:
-    """The resident memory of a process, sampled: seconds and bytes."""
+    """The resident memory of a process, sampled: seconds and bytes; `rounds` are where each round ended."""
 
     pid: int
     samples: list[tuple[float, int]] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
 
     @contextmanager
     def watched(self) -> Iterator[Memory]:
@@ -81,17 +83,26 @@ class Memory:
             kib = next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
             self.samples.append((time.monotonic() - began, kib << 10))
 
+    def now(self) -> str:
+        """The last sample."""
+        return f"resident {self.samples[-1][1] / 1e6:6.1f} MB" if self.samples else ""
+
+    def end_of_round(self) -> None:
+        """The same load comes again from here on."""
+        self.rounds.append(len(self.samples))
+
     def told(self) -> str:
-        """The slope after the first third, and the most. Raises AssertionError where it grows."""
-        third = max(1, len(self.samples) // 3)
-        times, sizes = zip(*self.samples[third:], strict=True)
-        slope = statistics.linear_regression(times, sizes).slope * 60
-        second, last = statistics.median(sizes[:third]), statistics.median(sizes[third:] or sizes)
-        told = (
-            f"resident {second / 1e6:.1f} MB, then {last / 1e6:.1f} MB; slope {slope / 1e6:+.2f} MB a minute"
-        )
-        assert last - second <= max(_FLAT, second / 10), f"memory grows: {told}"
-        return f"{told}; at most {max(size for _, size in self.samples) / 1e6:.1f} MB"
+        """The most of each round. Raises AssertionError where the last needs more than the one before.
+
+        Memory is that of the busiest moment, which a load has somewhere; a leak needs more each time.
+        """
+        peaks = [
+            max(size for _, size in self.samples[start:end]) for start, end in pairwise([0, *self.rounds])
+        ]
+        told = ", then ".join(f"{peak / 1e6:.1f} MB" for peak in peaks)
+        *_, before, last = peaks
+        assert last - before <= max(_FLAT, before / 10), f"memory grows: {told}"
+        return f"resident at most {told}"
 
 
 def fio(daemon: Daemon, engine: str, jobs: int, seconds: float, seed: int) -> str:
@@ -150,20 +161,26 @@ def stressed(model: Subject, work: Path, fuse: str, *, seconds: float, seed: int
     command = subject.mounting(model, mountpoint, fuse, work / "cache", *options)
     with running(command, model.models, mountpoint, work) as daemon:
         try:
-            for engine in ENGINES:
-                fio(daemon, engine, max(JOBS), _WARM_UP, seed)
             with Memory(daemon.process.pid).watched() as memory:
-                for engine in ENGINES:
-                    for jobs in JOBS:
-                        yield fio(daemon, engine, jobs, seconds, seed)
-                for name, stressor in stressors(daemon).items():
-                    _carried_out([*stressor, "--timeout", f"{seconds:g}s", "--temp-path", str(work)], seconds)
-                    yield f"stress-ng {name}"
+                for number in range(ROUNDS):
+                    yield from _round(daemon, memory, work, seconds / ROUNDS, seed + number)
+                    memory.end_of_round()
             yield memory.told()
             yield f"{subject.compare(model, mountpoint, random.Random(seed)):,} bytes compared"
             _prove_well(daemon)
         except AssertionError as error:
             raise AssertionError(f"--fuse {fuse} --seed {seed}: {error}\n{daemon.log[-3000:]}") from error
+
+
+def _round(daemon: Daemon, memory: Memory, work: Path, seconds: float, seed: int) -> Iterator[str]:
+    """Each stressor once: a line each."""
+    for engine in ENGINES:
+        for jobs in JOBS:
+            yield f"{fio(daemon, engine, jobs, seconds, seed)}   {memory.now()}"
+    for name, stressor in stressors(daemon).items():
+        timed = [*stressor, "--timeout", f"{math.ceil(seconds)}s", "--temp-path", str(work)]
+        _carried_out(timed, seconds)
+        yield f"stress-ng {name:36}   {memory.now()}"
 
 
 def _prove_well(daemon: Daemon) -> None:

@@ -9,6 +9,7 @@ Knows nothing of how values are computed or where a source lies.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -252,15 +253,15 @@ def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     return edited
 
 
-def with_imatrix(key_values: KeyValues, file: bytes, matrix: ImportanceMatrix) -> KeyValues:
-    """`key_values` of a file that was made with `matrix`, which was named as `file`: what says so is last."""
+def with_imatrix(key_values: KeyValues, matrix: ImportanceMatrix) -> KeyValues:
+    """`key_values` of a file that was made with `matrix`; what says so is last."""
     edited = key_values.copy()
-    edited.moved_to_end("quantize.imatrix.file", string(file[:_OVERRIDE]))
+    # Told by its name alone, as where llama-quantize was run beside it.
+    edited.moved_to_end("quantize.imatrix.file", string(os.fsencode(matrix.file)[:_OVERRIDE]))
     if matrix.dataset is not None:
         dataset = matrix.dataset.partition(b"\0")[0][:_OVERRIDE]
         edited.moved_to_end("quantize.imatrix.dataset", string(dataset))
-    entries = scalar(ValueType.U32, len(matrix.entries))
-    edited.moved_to_end("quantize.imatrix.entries_count", entries)
+    edited.moved_to_end("quantize.imatrix.entries_count", scalar(ValueType.U32, len(matrix.entries)))
     if matrix.chunks:
         edited.moved_to_end("quantize.imatrix.chunks_count", scalar(ValueType.U32, matrix.chunks))
     return edited

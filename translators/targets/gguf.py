@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -31,6 +32,8 @@ from translators.recipes import Cast, Recipe, Stored, stored
 from translators.sources import imatrix
 
 PREFIX, NOIMAT = "model.gguf-", "-noimat"
+# The build of upstream's tools whose files these are.
+UPSTREAM = "llama.cpp b11434"
 _GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
 
 
@@ -45,68 +48,82 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
-    weighing = _Weighing(model) if model.imatrices else None
-    unweighted: list[Plan | Refusal] = []
+    kinds = _Kinds(model, own, quantised)
+    matrix = _matrix_of(model)
+    without: list[Plan | Refusal] = []
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
         if own is not None and file_type.name == own.name:
-            yield Plan(name, _describe_own(model, own), partial(_own_layout, model, base), own=True)
-        elif weighing is None:
-            yield _plan(name, quantised, file_type, model)
+            make = partial(_own_layout, model, base)
+            yield Plan(name, _describe_own(model, own), make, own=True, equals=_equals_own(model, own))
+        elif matrix is None:
+            yield kinds.plan(name, file_type)
         else:
-            unweighted.append(_plan(name + NOIMAT, quantised, file_type, model))
-            yield weighing.plan(name, quantised, file_type, instead=unweighted[-1])
-    yield from unweighted
+            without.append(kinds.plan(name + NOIMAT, file_type))
+            yield kinds.weighted(name, file_type, matrix, instead=without[-1])
+    yield from without
 
 
-def _plan(name: str, quantised: _Quantised, file_type: FileType, model: Model) -> Plan | Refusal:
-    try:
-        file = quantised.of(file_type)
-    except TranslationError as error:
-        return Refusal(name, error.stated, error.remedy)
-    return Plan(name, f"{file_type.dtype.name} as llama-quantize makes it", partial(file.layout, model.files))
+@dataclass(frozen=True)
+class _Kinds:
+    """The plans of a model's types, all but that of its own precision."""
 
+    model: Model
+    own: FileType | None
+    quantised: _Quantised
 
-class _Weighing:
-    """Plans with the model's importance matrix, or the reason why it is of no use."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._matrix: ImportanceMatrix | TranslationError
+    def plan(self, name: str, file_type: FileType) -> Plan | Refusal:
+        """The plan of one type, without an importance matrix."""
         try:
-            self._matrix = _matrix_of(model)
+            file = self.quantised.of(file_type)
         except TranslationError as error:
-            self._matrix = error
+            return Refusal(name, error.stated, error.remedy)
+        make = partial(file.layout, self.model.files)
+        return Plan(name, _describe(file_type), make, equals=_equals(self.model, self.own, file_type))
 
-    def plan(
-        self, name: str, quantised: _Quantised, file_type: FileType, *, instead: Plan | Refusal
+    def weighted(
+        self,
+        name: str,
+        file_type: FileType,
+        matrix: ImportanceMatrix | TranslationError,
+        *,
+        instead: Plan | Refusal,
     ) -> Plan | Refusal:
-        """The plan of one type. A refusal that is the matrix's fault names the form `instead` as a remedy."""
+        """The plan of one type by a matrix, or by what is wrong with it.
+
+        A refusal that is the matrix's fault names the form `instead` as a remedy.
+        """
         try:
-            if isinstance(self._matrix, TranslationError):
-                raise self._matrix
-            file = quantised.of(file_type, self._matrix)
+            if isinstance(matrix, TranslationError):
+                raise matrix
+            file = self.quantised.of(file_type, matrix)
         except TranslationError as error:
-            without = f"{instead.name} is made without it" if isinstance(instead, Plan) else ""
-            return Refusal(name, error.stated, "; ".join(filter(None, (error.remedy, without))))
-        describe = f"{file_type.dtype.name} as llama-quantize makes it with {_file_name(self._matrix)}"
-        return Plan(name, describe, partial(file.layout, (*self._model.files, self._matrix.identity)))
+            remedy = f"{instead.name} is made without it" if isinstance(instead, Plan) else ""
+            return Refusal(name, error.stated, "; ".join(filter(None, (error.remedy, remedy))))
+        make = partial(file.layout, (*self.model.files, matrix.identity))
+        equals = _equals(self.model, self.own, file_type, f" --imatrix {matrix.file}")
+        return Plan(name, f"{_describe(file_type)} with {matrix.file}", make, equals=equals)
 
 
-def _matrix_of(model: Model) -> ImportanceMatrix:
-    """The importance matrix beside the model. Raises TranslationError."""
+def _describe(file_type: FileType) -> str:
+    return f"{file_type.dtype.name} as llama-quantize makes it"
+
+
+def _matrix_of(model: Model) -> ImportanceMatrix | TranslationError | None:
+    """The importance matrix beside the model, or why the one or more that lie there are of no use."""
     paths = [Path(os.fsdecode(file.path)) for file in model.imatrices]
+    if not paths:
+        return None
     if len(paths) > 1:
-        raise Unsupported(
+        return Unsupported(
             f"several importance matrices lie beside the model: {', '.join(path.name for path in paths)}",
             path=model.imatrices[0].shown,
             remedy="call the one that is meant imatrix.gguf or imatrix.dat",
         )
-    return imatrix.read(paths[0], len(model.files))
-
-
-def _file_name(matrix: ImportanceMatrix) -> str:
-    return os.fsdecode(matrix.identity.path.rpartition(b"/")[2])
+    try:
+        return imatrix.read(paths[0], len(model.files))
+    except TranslationError as error:
+        return error
 
 
 def _base(model: Model) -> tuple[GgufFile, FileType | None]:
@@ -127,6 +144,20 @@ def _describe_own(model: Model, own: FileType) -> str:
         if model.key_values is not None
         else f"{own.dtype.name}, the source's own precision"
     )
+
+
+def _equals_own(model: Model, own: FileType) -> str:
+    if model.key_values is None:
+        return f"convert_hf_to_gguf.py --outtype {own.name} ({UPSTREAM}) of the source"
+    return "the source file" if model.weights == 1 else "the source's parts, merged into one file"
+
+
+def _equals(model: Model, own: FileType | None, file_type: FileType, options: str = "") -> str:
+    tool = f"llama-quantize{'' if model.key_values is None else ' --allow-requantize'}{options}"
+    made = f"{tool} {file_type.name.upper()} ({UPSTREAM})"
+    if model.key_values is None and own is not None:
+        return f"{made} of convert_hf_to_gguf.py --outtype {own.name}"
+    return f"{made} of {'the source file' if model.weights == 1 else 'the source'}"
 
 
 def _own_layout(model: Model, base: GgufFile) -> Layout:
@@ -154,7 +185,7 @@ class _Quantised:
         tensors = tuple(self._tensor(tensor, dtype, matrix) for tensor, dtype in chosen)
         key_values = numbered(self._carried, file_type)
         if matrix is not None:
-            key_values = with_imatrix(key_values, os.fsencode(_file_name(matrix)), matrix)
+            key_values = with_imatrix(key_values, matrix)
         return GgufFile(key_values, tensors)
 
     def _tensor(self, tensor: QuantTensor, dtype: DType, matrix: ImportanceMatrix | None) -> GgufTensor:

@@ -16,7 +16,7 @@ from translators.families.to_huggingface import config, generation_config, own_d
 from translators.layout import Layout, LiteralBytes
 from translators.model import FileIdentity, Model
 from translators.plan import Plan, Refusal
-from translators.targets.safetensors import layout_of
+from translators.targets.safetensors import WRITER, layout_of
 from translators.vocab.to_huggingface import huggingface_files
 
 WEIGHTS = "model.safetensors"
@@ -37,7 +37,8 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     for name, data in files.items():
         yield Plan(name, "from the GGUF's key-values", partial(_literal, model.files, data))
     make = partial(layout_of, model.files, tensors, {"format": "pt"})
-    yield Plan(WEIGHTS, f"{own_dtype(model).name}, Hugging Face names", make)
+    equals = f"{WRITER} makes of the GGUF's tensors, decoded to {own_dtype(model).name}"
+    yield Plan(WEIGHTS, f"{own_dtype(model).name}, Hugging Face names", make, equals=equals)
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from translators.errors import Unsupported
@@ -26,6 +27,8 @@ NAME = "model.safetensors"
 # What transformers and others expect where a checkpoint says nothing of its own.
 DEFAULT_METADATA = {"format": "pt"}
 HEADER_LIMIT = 100_000_000
+# What every file of this module is equal to.
+WRITER = "what the safetensors library's own writer"
 
 # The library's own order of dtypes, its `enum Dtype`; a file begins with the last of them.
 _DTYPE_ORDER = (
@@ -39,7 +42,8 @@ def merged(model: Model) -> Plan | Refusal:
     """The model's tensors in one file, in their own dtypes; a source that is such a file is that file."""
     weights = model.files[: model.weights]
     if len(weights) == 1 and Path(os.fsdecode(weights[0].path)).name == NAME:
-        return Plan(NAME, "the source's own file", lambda: _whole_file(weights[0]))
+        make = partial(_whole_file, weights[0])
+        return Plan(NAME, "the source's own file", make, equals="the source file")
     for tensor in model.tensors.values():
         if not tensor.dtype.safetensors:
             reason = f"the format has no type for {tensor.dtype.name}, as tensor {tensor.name!r} is"
@@ -48,7 +52,8 @@ def merged(model: Model) -> Plan | Refusal:
     metadata = model.metadata or DEFAULT_METADATA
     if len(_header(_in_order(tensors), metadata)) > HEADER_LIMIT:
         return Refusal(NAME, f"the header of all tensors exceeds the format's {HEADER_LIMIT:,} bytes")
-    return Plan(NAME, "all shards in one file", lambda: layout_of(weights, tensors, metadata))
+    make = partial(layout_of, weights, tensors, metadata)
+    return Plan(NAME, "all shards in one file", make, equals=f"{WRITER} makes of the source's tensors")
 
 
 def layout_of(

@@ -13,14 +13,16 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from fsd.engine.interrupt import Interrupt
-from fsd.mount.answers import TIMEOUT_SECONDS, may_write, mode_of, xattr
-from fsd.mount.faults import Answer
+from fsd.mount.answers import TIMEOUT_SECONDS, WATCHED_SECONDS, may_write, mode_of, xattr
+from fsd.mount.faults import Answer, Faults
 from fsd.mount.kernel import protocol, watcher
-from fsd.mount.kernel.opens import Opens, inode_of
+from fsd.mount.kernel.opens import Opens, inode_of, nodes_of
 from fsd.mount.kernel.protocol import (
     CHANGES,
     HANDLE,
@@ -28,15 +30,25 @@ from fsd.mount.kernel.protocol import (
     READ_IN,
     WORD,
     Feature,
+    OpenFlag,
     Operation,
 )
 from fsd.mount.kernel.session import Session
 from fsd.mount.kernel.workers import Handler, Request, Workers
+from fsd.mount.notices import Notices, Told
+from fsd.mount.observed import Observed
 
 if TYPE_CHECKING:
-    from fsd.tree import Attributes, Handle, Tree
+    from fsd.tree import Attributes, Handle, News, Tree
 
-Listing = list[tuple[bytes, "Attributes | None"]]
+
+@dataclass(eq=False)
+class _Listing:
+    """An open directory's entries, asked for at `age` (see `Adapter`). `read`: somebody has begun to."""
+
+    age: int
+    entries: list[tuple[str, Attributes | None]]
+    read: bool = False
 
 
 class Adapter:
@@ -45,15 +57,21 @@ class Adapter:
     name = "kernel"
 
     def __init__(self, tree: Tree) -> None:
+        self.observed = Observed()
         self._tree = tree
         self._numbers = itertools.count(1)
         self._opened: dict[int, Handle] = {}
-        self._listings: dict[int, Listing] = {}
+        self._listings: dict[int, _Listing] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._session: Session | None = None
         self._opens = Opens(None, None)
         self._passthrough = False
         self._workers: Workers | None = None
+        self._watched = False
+        self._notices = Notices()
+        self._told = Told()
+        # Grows with all that is found out of date: an answer that was begun before is not to be kept.
+        self._age = 0
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount and serve until the mount is gone. Blocks. Raises MountError if it cannot be mounted."""
@@ -61,10 +79,11 @@ class Adapter:
         self._passthrough = Feature.PASSTHROUGH in session.features
         if self._passthrough:
             self._opens = Opens(session.register, session.unregister)
-        self._workers = Workers(session.clone, self._handlers(), self._read)
+        self._workers = Workers(session.clone, self._handlers(), self._read, Faults(self.observed))
         with watcher.watching(mountpoint):
             on_ready()
             self._workers.run()
+        self._notices.close()
         session.close()
         for handle in self._opened.values():
             handle.close()
@@ -73,6 +92,20 @@ class Adapter:
         """Stop although files are open; their next uncached read gets ENOTCONN."""
         if self._session is not None:
             self._session.end()
+
+    def watched(self) -> None:
+        """From now on the kernel may keep what it is told, as `forget` and `refresh` will be called."""
+        self._watched = True
+
+    def forget(self, news: News) -> None:
+        """Have the kernel ask again for what this is about. Returns at once."""
+        self._age += 1
+        self._notices.tell(lambda: self._have_forgotten(news))
+
+    def refresh(self, inos: Collection[int]) -> None:
+        """Have the kernel ask again how much of these files is cached. Returns at once."""
+        if inos:
+            self._notices.tell(lambda: self._have_refreshed(inos))
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon, opens that the kernel reads itself."""
@@ -109,11 +142,15 @@ class Adapter:
         }
 
     def _lookup(self, request: Request) -> bytes:
-        return self._entry(self._tree.lookup(request.node, os.fsdecode(_text(request.body))))
+        age, name = self._age, os.fsdecode(_text(request.body))
+        attributes = self._tree.lookup(request.node, name)
+        self._told.note(request.node, name, attributes.ino)
+        return self._entry(attributes, age)
 
     def _getattr(self, request: Request) -> bytes:
+        age = self._age
         attributes = self._tree.attributes(inode_of(request.node))
-        return protocol.attributes_out(self._packed(attributes), TIMEOUT_SECONDS)
+        return protocol.attributes_out(self._packed(attributes), self._kept(attributes, age))
 
     def _setattr(self, request: Request) -> bytes:
         """Times are accepted without effect: programs touch files that they use."""
@@ -146,8 +183,11 @@ class Adapter:
         return protocol.open_out(number, answer, backing)
 
     def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
+        began = time.perf_counter()
         number, offset, size, *_ = READ_IN.unpack_from(body)
-        return self._opened[number].read_into(offset, into[:size], interrupt)
+        count = self._opened[number].read_into(offset, into[:size], interrupt)
+        self.observed.read(time.perf_counter() - began, count)
+        return count
 
     def _write(self, request: Request) -> NoReturn:
         """Refused; that the kernel asks means that a shared map was written to."""
@@ -177,9 +217,17 @@ class Adapter:
         return _fitting(names, WORD.unpack_from(request.body)[0])
 
     def _opendir(self, request: Request) -> bytes:
+        """A handle; where the kernel may keep the listing, it need not ask for it by the next one."""
         if self._tree.attributes(request.node).kind != "directory":
             raise Answer(errno.ENOTDIR)
-        return protocol.open_out(next(self._numbers), 0, 0)
+        number, flags = next(self._numbers), 0
+        if self._watched:
+            lasts = self._tree.lasts(request.node)
+            if lasts is None:  # as nobody has listed it yet: it is found out by doing so
+                self._listings[number] = self._listed(request.node)
+                lasts = self._tree.lasts(request.node)
+            flags = OpenFlag.CACHE_DIR | OpenFlag.KEEP_CACHE if lasts else 0
+        return protocol.open_out(number, flags, 0)
 
     def _releasedir(self, request: Request) -> bytes:
         self._listings.pop(HANDLE.unpack_from(request.body)[0], None)
@@ -194,30 +242,61 @@ class Adapter:
     def _list(self, request: Request, *, plus: bool) -> bytes:
         """As many names from an offset on as fit. From the start the directory is looked at anew."""
         number, offset, size, *_ = READ_IN.unpack_from(request.body)
-        if offset == 0 or number not in self._listings:
-            found: Listing = [(b".", None), (b"..", None)]
-            found += [(os.fsencode(name), entry) for name, entry in self._tree.entries(request.node)]
-            self._listings[number] = found
+        listing = self._listings.get(number)
+        if listing is None or (offset == 0 and listing.read):
+            listing = self._listings[number] = self._listed(request.node)
+        listing.read = True
         parts: list[bytes] = []
-        for at, (name, attributes) in enumerate(self._listings[number][offset:], offset + 1):
+        for at, (name, attributes) in enumerate(listing.entries[offset:], offset + 1):
             # The kernel has its own idea of "." and ".."; without a node it is not told of them.
             ino, kind = request.node, stat.S_IFDIR
             if attributes:
                 ino, kind = attributes.ino, mode_of(attributes)
-            entry = protocol.directory_entry(ino, at, name, kind)
+                if plus:
+                    self._told.note(request.node, name, ino)
+            entry = protocol.directory_entry(ino, at, os.fsencode(name), kind)
             if plus:
-                entry = (self._entry(attributes) if attributes else NO_ENTRY) + entry
+                entry = (self._entry(attributes, listing.age) if attributes else NO_ENTRY) + entry
             size -= len(entry)
             if size < 0:
                 break
             parts.append(entry)
         return b"".join(parts)
 
-    def _entry(self, attributes: Attributes) -> bytes:
+    def _listed(self, directory: int) -> _Listing:
+        age = self._age
+        return _Listing(age, [(".", None), ("..", None), *self._tree.entries(directory)])
+
+    def _entry(self, attributes: Attributes, age: int) -> bytes:
         node = attributes.ino
         if attributes.kind == "file":
             node = self._opens.node_of(node, whole=attributes.allocated >= attributes.size)
-        return protocol.entry_out(node, self._packed(attributes), TIMEOUT_SECONDS)
+        return protocol.entry_out(node, self._packed(attributes), self._kept(attributes, age))
+
+    def _kept(self, attributes: Attributes, age: int) -> float:
+        """How long the kernel may believe in attributes, and in their name, that were asked for at `age`."""
+        lasting = self._watched and attributes.lasting and age == self._age
+        return WATCHED_SECONDS if lasting else TIMEOUT_SECONDS
+
+    def _have_forgotten(self, news: News) -> None:
+        """For the notices' own thread."""
+        tell = self._session.notify if self._session is not None else lambda message: None
+        for folder in news.folders:
+            tell(protocol.node_changed(folder.ino, pages=True))
+        for folder, name in news.entries:
+            tell(protocol.entry_changed(folder.ino, os.fsencode(name)))
+        for folder in news.inside:
+            tell(protocol.node_changed(folder.ino, pages=True))
+            for name, ino in self._told.inside(folder.ino):
+                tell(protocol.entry_changed(folder.ino, os.fsencode(name)))
+                for node in nodes_of(ino):
+                    tell(protocol.node_changed(node, pages=False))
+
+    def _have_refreshed(self, inos: Collection[int]) -> None:
+        """For the notices' own thread."""
+        if self._session is not None:
+            for node in itertools.chain.from_iterable(map(nodes_of, inos)):
+                self._session.notify(protocol.node_changed(node, pages=False))
 
     def _packed(self, attributes: Attributes) -> bytes:
         return protocol.attributes_of(attributes, self._uid, self._gid)

@@ -55,6 +55,11 @@ def inode_of(node: int) -> int:
     return node & ~_PASSED
 
 
+def nodes_of(ino: int) -> tuple[int, int]:
+    """The nodes that an inode may have."""
+    return ino, ino | _PASSED
+
+
 @dataclass(eq=False)
 class _Node:
     """users: opens that are not released. A map keeps its own, but not one that is passed through.

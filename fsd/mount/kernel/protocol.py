@@ -88,8 +88,16 @@ class OpenFlag(IntFlag):
     """Flags of the answer to OPEN."""
 
     KEEP_CACHE = 1 << 1
+    CACHE_DIR = 1 << 3
     NOFLUSH = 1 << 5
     PASSTHROUGH = 1 << 7
+
+
+class Notice(IntEnum):
+    """What the daemon tells the kernel unasked; it stands where an answer has its errno."""
+
+    INVAL_INODE = 2
+    INVAL_ENTRY = 3
 
 
 # SETATTR's mask: mode, owner, group or size; all other bits are times and whose they are.
@@ -115,6 +123,9 @@ _ENTRY_OUT = struct.Struct("<4Q2I")  # node, generation, entry and attributes va
 _DIRENT = struct.Struct("<QQII")  # inode, next offset, length of the name, type; the name follows
 _STATFS = struct.Struct("<5Q4I24x")  # blocks, bfree, bavail, files, ffree, bsize, namelen, frsize, -
 _XATTR_SIZE = struct.Struct("<II")
+_INVAL_INODE = struct.Struct("<Qqq")  # node, from where, how much; from -1: no pages, attributes alone
+_EXPIRE_ONLY = 1  # it is looked up again, and not taken from under who is in it (or has mounted there)
+_INVAL_ENTRY = struct.Struct("<QII")  # parent, length of the name, flags; the name follows, with a zero byte
 
 NO_ENTRY = bytes(_ENTRY_OUT.size + _ATTRIBUTES.size)
 
@@ -178,6 +189,18 @@ def offered(body: memoryview) -> tuple[int, int, int, Feature]:
     major, minor, readahead, low, high = INIT_IN.unpack(fields)
     flags = low | (high << 32 if low & Feature.INIT_EXT else 0)
     return major, minor, readahead, Feature(flags & WANTED)
+
+
+def node_changed(node: int, *, pages: bool) -> bytes:
+    """A notice: what is known of a node is out of date; `pages`: what its cached pages hold as well."""
+    body = _INVAL_INODE.pack(node, 0 if pages else -1, 0)
+    return HEADER_OUT.pack(HEADER_OUT.size + len(body), Notice.INVAL_INODE, 0) + body
+
+
+def entry_changed(parent: int, name: bytes) -> bytes:
+    """A notice: a name may lead elsewhere by now, or nowhere."""
+    body = _INVAL_ENTRY.pack(parent, len(name), _EXPIRE_ONLY) + name + b"\0"
+    return HEADER_OUT.pack(HEADER_OUT.size + len(body), Notice.INVAL_ENTRY, 0) + body
 
 
 def _split(seconds: float) -> tuple[int, int]:

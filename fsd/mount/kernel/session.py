@@ -64,6 +64,11 @@ class Session:
         if _libc.umount2(os.fsencode(self._mountpoint), _FORCE | _DETACH):
             log.debug("%s is not mounted any more", self._mountpoint)
 
+    def notify(self, message: bytes) -> None:
+        """Tell the kernel something unasked. It may wait for who asks us: not for a worker's thread."""
+        with suppress(OSError):  # it knows no such node or name, which is as good; or the mount is gone
+            os.write(self._device, message)
+
     def register(self, descriptor: int) -> int:
         """Have the kernel read a file itself; gives the id that an answer to OPEN names. Raises OSError."""
         request = bytearray(BACKING_MAP.pack(descriptor, 0, 0))

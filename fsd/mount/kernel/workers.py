@@ -63,11 +63,13 @@ class Workers:
     `reads` is how many READs came.
     """
 
-    def __init__(self, clone: Callable[[], int], handlers: Mapping[int, Handler], reader: Reader) -> None:
+    def __init__(
+        self, clone: Callable[[], int], handlers: Mapping[int, Handler], reader: Reader, faults: Faults
+    ) -> None:
         self._clone = clone
         self._handlers = handlers
         self._reader = reader
-        self._faults = Faults()
+        self._faults = faults
         self._under_way = Reads()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []

@@ -22,7 +22,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -32,16 +32,19 @@ from fsd.mount.answers import (
     SECTOR,
     THREADS,
     TIMEOUT_SECONDS,
+    WATCHED_SECONDS,
     may_write,
     mode_of,
     xattr,
 )
 from fsd.mount.faults import Answer, Faults
-from fsd.mount.mfuse.binding import Binding, mfusepy
+from fsd.mount.mfuse.binding import Binding, Kernel, mfusepy
 from fsd.mount.mfuse.names import Name, Names
+from fsd.mount.notices import Notices, Told
+from fsd.mount.observed import Observed
 
 if TYPE_CHECKING:
-    from fsd.tree import Attributes, Handle, Tree
+    from fsd.tree import Attributes, Handle, News, Tree
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +89,10 @@ class Adapter:
     name = "mfusepy"  # what `--fuse` calls it
 
     def __init__(self, tree: Tree) -> None:
+        self.observed = Observed()
         self._tree = tree
         self._on_ready: Callable[[], None] | None = None
-        self._faults = Faults()
+        self._faults = Faults(self.observed)
         self._names = Names(lambda: int(mfusepy.fuse_get_context()[2]))
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
@@ -99,6 +103,12 @@ class Adapter:
         self._fuse: int | None = None
         self._lock = threading.Lock()
         self._reads = 0
+        self._watched = False
+        self._kernel = Kernel("")
+        self._notices = Notices()
+        self._known = Told()
+        # Paths of what changes by itself, as the status, and was told of: nobody else would say so.
+        self._restless: dict[str, None] = {}
 
     def serve(self, mountpoint: str, *, allow_other: bool, on_ready: Callable[[], None]) -> None:
         """Mount and serve until the mount is gone. Blocks; not for the main thread, whose signals it takes.
@@ -109,14 +119,16 @@ class Adapter:
         self._mountpoint = mountpoint
         self._on_ready = on_ready
         self._names.mounted_at(mountpoint)
+        self._kernel = Kernel(mountpoint)
+        kept = WATCHED_SECONDS if self._watched else TIMEOUT_SECONDS
         options: dict[str, object] = {
             "fsname": "prismfs",
             "subtype": "prismfs",
             "default_permissions": True,
             "allow_other": allow_other,
             "auto_unmount": shutil.which("fusermount3") is not None,  # it is its child that would unmount
-            "attr_timeout": TIMEOUT_SECONDS,
-            "entry_timeout": TIMEOUT_SECONDS,
+            "attr_timeout": kept,
+            "entry_timeout": kept,
         }
         if mfusepy.fuse_version_minor >= 12:  # older ones start as many as they need, and refuse the option
             options |= {"max_threads": THREADS, "max_idle_threads": IDLE}
@@ -125,6 +137,9 @@ class Adapter:
             Binding(self, mountpoint, raw_fi=True, foreground=True, **options)
         except RuntimeError as error:  # its exit code; signals give one as well
             log.debug("libfuse ended with %s", error)
+        finally:
+            self._kernel.ended()
+            self._notices.close()
 
     def end(self) -> None:
         """Have libfuse stop and unmount although files are open; their next uncached read gets ENOTCONN."""
@@ -134,6 +149,21 @@ class Adapter:
         name = f"{self._mountpoint}/.prismfs-{secrets.token_hex(8)}"
         with contextlib.suppress(OSError):
             subprocess.Popen(["/bin/sh", "-c", 'test -e "$1"', "sh", name], cwd="/", stdin=subprocess.DEVNULL)
+
+    def watched(self) -> None:
+        """From now on the kernel may keep what it is told, as `forget` and `refresh` will be called."""
+        self._watched = True
+
+    def forget(self, news: News) -> None:
+        """Have the kernel ask again for what this is about. Returns at once."""
+        self._directories.clear()
+        self._notices.tell(lambda: self._have_forgotten(news))
+
+    def refresh(self, inos: Collection[int]) -> None:
+        """Have the kernel ask again how much of these files is cached. Returns at once."""
+        restless, self._restless = self._restless, {}
+        if inos or restless:
+            self._notices.tell(lambda: self._have_refreshed(set(inos), restless))
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon."""
@@ -149,6 +179,7 @@ class Adapter:
             # An unlinked file that is open (a retired version) is not to be renamed to .fuse_hidden first.
             config.hard_remove = 1
         self._fuse = mfusepy._libfuse.fuse_get_context().contents.fuse
+        self._kernel.serves(self._fuse)
         if self._on_ready is not None:
             self._on_ready()
 
@@ -158,16 +189,27 @@ class Adapter:
         if path is None:
             return self._stat(self._tree.attributes(self._opened[fi.fh][0].ino))
         attributes = self._resolve(path)
+        self._note(path, attributes)
         if attributes.kind == "file":
             self._names.tell(path, attributes.ino)
         return self._stat(attributes)
 
     @_operation
-    def opendir(self, path: str) -> int:
-        """A handle, by which a listing knows where it is."""
-        number = next(self._numbers)
-        self._listings[number] = _Listing(self._directory(path), path.rstrip("/"))
-        return number
+    def opendir(self, path: str, fi: Any) -> int:
+        """A handle, by which a listing knows where it is, and whether the kernel may keep the listing.
+
+        libfuse 3.14 does not hand that on; newer ones do.
+        """
+        number, ino = next(self._numbers), self._directory(path)
+        listing = self._listings[number] = _Listing(ino, path.rstrip("/"))
+        if self._watched:
+            lasts = self._tree.lasts(ino)
+            if lasts is None:  # as nobody has listed it yet: it is found out by doing so
+                listing.entries = self._tree.entries(ino)
+                lasts = self._tree.lasts(ino)
+            fi.cache_readdir = fi.keep_cache = bool(lasts)
+        fi.fh = number
+        return 0
 
     @_operation
     def readdir(
@@ -178,8 +220,9 @@ class Adapter:
         From the start the directory is looked at anew. What the kernel knows otherwise is told by a look-up.
         """
         listing = self._listings[number]
-        if offset == 0 or listing.entries is None:
+        if listing.entries is None or (offset == 0 and listing.read):
             listing.entries = self._tree.entries(listing.ino)
+        listing.read = True
         return self._told(listing, listing.entries, offset, plus=plus)
 
     def _told(
@@ -198,6 +241,8 @@ class Adapter:
                     self._believe(path, entry.ino)
             else:
                 whole = plus and self._names.may_tell(path, entry.ino)
+            if whole:
+                self._note(path, entry)
             yield name, self._stat(entry) if whole else {"st_mode": mode_of(entry), "st_ino": entry.ino}, at
 
     @_operation
@@ -234,9 +279,12 @@ class Adapter:
     @_operation
     def read(self, number: int, offset: int, into: memoryview) -> int:
         """Fills `into`, less at the end of the file; returns how many bytes."""
+        began = time.perf_counter()
         with self._lock:
             self._reads += 1
-        return self._opened[number][0].read_into(offset, into)
+        count = self._opened[number][0].read_into(offset, into)
+        self.observed.read(time.perf_counter() - began, count)
+        return count
 
     @_operation
     def release(self, path: str | None, fi: Any) -> int:
@@ -308,6 +356,32 @@ class Adapter:
             self._believe(path, ino)
         return ino
 
+    def _note(self, path: str, attributes: Attributes) -> None:
+        """The kernel is about to be told of a path."""
+        if self._watched and path != "/":
+            directory, _, name = path.rpartition("/")
+            self._known.note(directory, name, attributes.ino)
+            if not attributes.lasting:
+                self._restless[path] = None
+
+    def _have_forgotten(self, news: News) -> None:
+        """For the notices' own thread. Children first: their paths are found by way of what is above."""
+        for folder in news.inside:
+            for name, _ in self._known.inside(folder.path):
+                self._kernel.attributes_changed(f"{folder.path}/{name}")
+                self._kernel.entry_changed(folder.path, name)
+            self._kernel.listing_changed(folder.path)
+        for folder, name in news.entries:
+            self._kernel.entry_changed(folder.path, name)
+        for folder in news.folders:
+            self._kernel.listing_changed(folder.path)
+
+    def _have_refreshed(self, inos: set[int], others: Collection[str]) -> None:
+        """For the notices' own thread."""
+        paths = [f"{directory}/{name}" for directory, name in self._known.having(inos)] if inos else []
+        for path in [*paths, *others]:
+            self._kernel.attributes_changed(path)
+
     def _believe(self, path: str, ino: int) -> None:
         if len(self._directories) >= _DIRECTORIES_KEPT:
             self._directories.clear()
@@ -334,3 +408,4 @@ class _Listing:
     ino: int
     path: str
     entries: list[tuple[str, Attributes]] | None = None
+    read: bool = False

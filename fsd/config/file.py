@@ -1,0 +1,100 @@
+"""A configuration file: TOML, with an option's name as key, and a table `[[mount]]` for each mount.
+
+What TOML writes as a number, a truth value or a list of words is taken where it means the same as the text.
+Knows the shape of a file; which options there are, and what they can be, it is not told.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fsd.errors import BadOption
+
+_MOUNT_KEYS = ("source", "mountpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMount:
+    """A `[[mount]]` of a file: absolute paths, about which nothing was found out yet."""
+
+    source: Path
+    mountpoint: Path
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration file that was read: what its keys are set to, as TOML has it, and its mounts."""
+
+    path: Path
+    text: str
+    values: Mapping[str, object]
+    mounts: tuple[WantedMount, ...]
+
+    def place(self, key: str) -> str:
+        """Where `key` is set, for a person: the line and the key."""
+        return _place(self.text, key)
+
+    def located(self, text: str) -> str:
+        """A path that the file names: relative to the file's own directory."""
+        return str(_located(self.path, text))
+
+
+def read(path: str | Path) -> File:
+    """Read a file. Raises BadOption, with file, line and key, for whatever is wrong with it."""
+    place = Path(path).expanduser().absolute()
+    try:
+        text = place.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise BadOption(
+            f"the configuration cannot be read: {error.strerror}", path=str(place), remedy="check the path"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BadOption(
+            f"this is not UTF-8: {error.reason}", path=str(place), remedy="save it as UTF-8"
+        ) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        remedy = 'a line is as `cache_size = "50G"`'
+        raise BadOption(f"this is not TOML: {error}", path=str(place), remedy=remedy) from None
+    mounts = values.pop("mount", [])
+    if not isinstance(mounts, list) or not all(isinstance(mount, dict) for mount in mounts):
+        raise BadOption(
+            "mounts are tables",
+            path=str(place),
+            place=_place(text, "mount"),
+            remedy="write [[mount]] above each",
+        )
+    wanted = tuple(_mount(place, number, mount) for number, mount in enumerate(mounts, 1))
+    return File(place, text, values, wanted)
+
+
+def _mount(file: Path, number: int, table: Mapping[str, object]) -> WantedMount:
+    place = f"mount {number}"
+    for key in table:
+        if key not in _MOUNT_KEYS:
+            reason = f"{key!r} is no key of a mount"
+            remedy = f"a mount has {' and '.join(_MOUNT_KEYS)}; options stand above the first [[mount]]"
+            raise BadOption(reason, path=str(file), place=place, remedy=remedy)
+    paths = []
+    for key in _MOUNT_KEYS:
+        value = table.get(key)
+        if not isinstance(value, str) or not value:
+            remedy = 'write it as source = "/srv/models"'
+            raise BadOption(f"{key} must be a path", path=str(file), place=place, remedy=remedy)
+        paths.append(_located(file, value))
+    return WantedMount(*paths)
+
+
+def _located(file: Path, text: str) -> Path:
+    return file.parent / Path(text).expanduser()
+
+
+def _place(text: str, key: str) -> str:
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\].]", line):
+            return f"line {number}, {key}"
+    return key

@@ -1,0 +1,121 @@
+"""What a source holds at the moment: every model by its path under the mount, and a print of its files.
+
+A print is made of the names, devices, inode numbers, sizes and times of all files of a model, links followed:
+equal prints are the same files, wherever they lie now. A hub cache's unfinished downloads are part of it.
+Nothing is opened but what `places` reads. Knows no clock, and nothing of who is told.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from fsd.tree.hub import blobs_of
+from fsd.tree.nodes import Folder, ModelSource, Root
+from fsd.tree.places import Places
+from translators.sources.recognise import set_of
+
+# Deeper directories of a model are looked at when somebody asks for what is in them.
+_DEEPEST = 8
+_UNFINISHED = ".incomplete"
+# A link to nowhere, a file that was removed just now.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_WEIGHTS = (".gguf", ".safetensors")
+
+# Name, device, inode number, size, time.
+_File = tuple[str, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A model as it was found. `changed_ns` is the newest change (ctime) of a file of it.
+
+    `print` is good in this process alone; None where a disk did not tell.
+    """
+
+    model: ModelSource
+    print: int | None
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The models of `places` by their paths under the mount. `pause` is called between two of them."""
+
+    places: Places
+    pause: Callable[[], None] = lambda: None
+
+    def take(self, only: Collection[str] | None = None) -> dict[str, Seen]:
+        """Every model; with `only`, those whose paths begin with one of these names."""
+        found: dict[str, Seen] = {}
+        if only is None:
+            for path, model in self._below(Root(), ""):
+                found[path] = self._seen(model)
+            return found
+        for name, place in self.places.children(Root(), frozenset(only)).items():
+            if isinstance(place, ModelSource):
+                found[name] = self._seen(place)
+            else:
+                found.update((path, self._seen(model)) for path, model in self._below(place, name))
+        return found
+
+    def _below(self, folder: Root | Folder, path: str) -> Iterator[tuple[str, ModelSource]]:
+        for name, place in self.places.children(folder).items():
+            below = f"{path}/{name}" if path else name
+            if isinstance(place, ModelSource):
+                yield below, place
+            else:
+                yield from self._below(place, below)
+
+    def _seen(self, model: ModelSource) -> Seen:
+        self.pause()
+        found: list[_File] = []
+        newest = 0
+        try:
+            for name, status in self._files(model):
+                found.append((name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+                newest = max(newest, status.st_ctime_ns)
+        except OSError:
+            return Seen(model, None, newest)
+        return Seen(model, hash(tuple(sorted(found))), newest)
+
+    def _files(self, model: ModelSource) -> Iterator[tuple[str, os.stat_result]]:
+        """The files that decide what the model's directory shows. Raises OSError where it cannot be told."""
+        if os.path.isdir(model.path):  # noqa: PTH112  (ten times as fast as pathlib's, a thousand times a look)
+            yield from self._inside(model.path, "", 0)
+            blobs = blobs_of(model.path)
+            names = self.places.look(blobs).files if blobs else ()
+            yield from _stats(blobs, [name for name in names if name.endswith(_UNFINISHED)])
+            return
+        folder, own = os.path.split(model.path)
+        names = self.places.look(folder).files
+        members = set(set_of(own, names).files) if own.lower().endswith(_WEIGHTS) else {own}
+        yield from _stats(
+            folder, [name for name in names if name in members or not name.lower().endswith(_WEIGHTS)]
+        )
+
+    def _inside(self, path: str, below: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError as error:
+                    if error.errno in _ABSENT:
+                        continue
+                    raise
+                if not stat.S_ISDIR(status.st_mode):
+                    yield below + entry.name, status
+                elif depth < _DEEPEST and entry.name[0] != "." and self.places.is_open(entry.path):
+                    yield from self._inside(entry.path, f"{below}{entry.name}/", depth + 1)
+
+
+def _stats(folder: str, names: Collection[str]) -> Iterator[tuple[str, os.stat_result]]:
+    for name in names:
+        try:
+            yield name, os.stat(os.path.join(folder, name))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
