@@ -1,7 +1,8 @@
 """Quants: values in one element type as values in another, and llama-quantize's choice of types.
 
     conversion.py     convert: the same values in another type, any run of whole blocks
-    ggml.py           the kernels of the block types, from libggml
+    kernels/          our own kernels, for the types that have one
+    ggml.py           the kernels of all block types, from libggml
     floats.py         the plain types, by NumPy
     validity.py       what upstream refuses
     filetypes.py      the types of a whole file (q4_k_m), as llama-quantize names and numbers them

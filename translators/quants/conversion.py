@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from translators.dtypes import F16, F32, DType
 from translators.errors import BadValues, Unsupported
-from translators.quants import floats, ggml
+from translators.quants import floats, ggml, kernels
 from translators.quants.validity import first_bad
 
 Bytes = npt.NDArray[np.uint8]
@@ -76,6 +76,10 @@ def convert(
         return raw
     _refuse_unknown(source, target, weighted=columns is not None)
     result = np.empty(made_bytes, np.uint8)
+    if kernels.makes(source, target, weighted=columns is not None) and _convert_by_kernel(
+        source, target, raw, result, first=first, checked=checked, columns=columns
+    ):
+        return result
     step = _SLICE if columns is None else max(_SLICE // columns.size, 1) * columns.size
     scratch = np.empty(0 if F32 in (source, target) else min(count, step), np.float32)
     for start in range(0, count, step):
@@ -89,6 +93,23 @@ def convert(
         if checked:
             _check(target, made, first + start)
     return result
+
+
+def _convert_by_kernel(
+    source: DType,
+    target: DType,
+    raw: Bytes,
+    result: Bytes,
+    *,
+    first: int,
+    checked: bool,
+    columns: Floats | None,
+) -> bool:
+    """Fill `result` by one of our own kernels, in one go. False: not `checked`, and numbers that are none."""
+    bad = kernels.quantise(source, target, raw, result, check_result=checked, columns=columns)
+    if bad is not None and checked:
+        raise _refusal(target if bad.in_result else source, first + bad.element)
+    return bad is None
 
 
 def _decode(source: DType, piece: Bytes, values: Floats) -> Floats:
@@ -123,9 +144,12 @@ def _check(dtype: DType, raw: Bytes, first: int) -> None:
     for at in range(0, raw.size, step):
         bad = first_bad(dtype, raw[at : at + step])
         if bad is not None:
-            where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
-            place = f"{where} {first + at // dtype.size * dtype.block + bad}"
-            raise BadValues(f"{_NAN} in {dtype.name}", place=place, remedy=_REMEDY)
+            raise _refusal(dtype, first + at // dtype.size * dtype.block + bad)
+
+
+def _refusal(dtype: DType, element: int) -> BadValues:
+    where = f"block of {dtype.block} from element" if dtype.block > 1 else "element"
+    return BadValues(f"{_NAN} in {dtype.name}", place=f"{where} {element}", remedy=_REMEDY)
 
 
 def _check_magnitude(target: DType, values: Floats, first: int) -> None:
