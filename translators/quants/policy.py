@@ -9,6 +9,7 @@ Knows nothing of how values are computed or where a source lies.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from functools import cache, cached_property
 
 from translators.dtypes import DTYPES, F16, F32, DType
 from translators.errors import Unsupported
+from translators.importance import ImportanceMatrix
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
 from translators.quants import can_decode, needs_imatrix
 from translators.quants.filetypes import FileType
@@ -35,6 +37,10 @@ _SMALL_BLOCK = 32
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+_LACKS = ", and the one here has no weights for this tensor"
+_NO_MATRIX = "put the model's imatrix.gguf beside it, or ask for a larger type"
+# What a string in llama-quantize's list of overrides can hold, in bytes.
+_OVERRIDE = 127
 # Kept at eight bits in GLM 5 whatever the file type.
 _GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
 
@@ -229,9 +235,9 @@ def _refuse_unweighted(
     unweighted = needs_imatrix(dtype) or (dtype.name == "Q2_K" and file_type.name == "q2_k_s")
     if unweighted and visited.role not in (Role.OUTPUT, Role.EMBEDDING):
         raise Unsupported(
-            f"{dtype.name} needs an importance matrix",
+            f"{dtype.name} needs an importance matrix" + (_LACKS if imatrix is not None else ""),
             place=f"tensor {tensor.name}",
-            remedy="ask for a larger type",
+            remedy="ask for a larger type" if imatrix is not None else _NO_MATRIX,
         )
 
 
@@ -244,6 +250,20 @@ def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     """`carried` as those of a file of type `file_type`, whose number comes last."""
     edited = carried.copy()
     edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
+    return edited
+
+
+def with_imatrix(key_values: KeyValues, matrix: ImportanceMatrix) -> KeyValues:
+    """`key_values` of a file that was made with `matrix`; what says so is last."""
+    edited = key_values.copy()
+    # Told by its name alone, as where llama-quantize was run beside it.
+    edited.moved_to_end("quantize.imatrix.file", string(os.fsencode(matrix.file)[:_OVERRIDE]))
+    if matrix.dataset is not None:
+        dataset = matrix.dataset.partition(b"\0")[0][:_OVERRIDE]
+        edited.moved_to_end("quantize.imatrix.dataset", string(dataset))
+    edited.moved_to_end("quantize.imatrix.entries_count", scalar(ValueType.U32, len(matrix.entries)))
+    if matrix.chunks:
+        edited.moved_to_end("quantize.imatrix.chunks_count", scalar(ValueType.U32, matrix.chunks))
     return edited
 
 
