@@ -14,6 +14,7 @@
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
+#   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -25,7 +26,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	oracle store-pressure soak kills stress clean
+	oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -69,6 +70,10 @@ screenshots: $(VENV)/.installed
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
+	$(RUN) -m tests.oracle.weighted
+
+imatrix-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.weighted
 
 store-pressure: $(VENV)/.installed
 	$(RUN) -m tests.heavy.store_pressure

@@ -11,6 +11,16 @@
 Knows nothing of files or recipes.
 """
 
-from translators.quants.conversion import can_decode, can_encode, convert, needs_imatrix
+from translators.quants.conversion import (
+    can_decode,
+    can_encode,
+    convert,
+    is_weighted,
+    needs_imatrix,
+    needs_rows,
+)
+from translators.quants.ggml import LARGEST_COLUMN
 
-__all__ = ["can_decode", "can_encode", "convert", "needs_imatrix"]
+__all__ = [
+    "LARGEST_COLUMN", "can_decode", "can_encode", "convert", "is_weighted", "needs_imatrix", "needs_rows",
+]  # fmt: skip

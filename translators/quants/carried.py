@@ -1,18 +1,23 @@
 """The key-values of what llama-quantize writes: the model's own, as the tool (b11434) edits them.
 
-`carried_key_values` is the same for every type and made once; `numbered` adds a file's type. Where the tool
-fails, they raise Unsupported with its reason.
+`carried_key_values` is the same for every type and made once; `numbered` adds a file's type, `with_imatrix`
+what it was made with. Where the tool fails, they raise Unsupported with its reason.
 Knows nothing of tensors.
 """
 
 from __future__ import annotations
 
+import os
+
 from translators.errors import Unsupported
+from translators.importance import ImportanceMatrix
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
 from translators.quants.filetypes import FileType
 
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
+# What a string in llama-quantize's list of overrides can hold, in bytes.
+_OVERRIDE = 127
 _FILE_TYPE = "general.file_type"
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
 
@@ -21,6 +26,20 @@ def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
     """`carried` as those of a file of type `file_type`, whose number comes last."""
     edited = carried.copy()
     edited.moved_to_end(_FILE_TYPE, scalar(ValueType.U32, file_type.number))
+    return edited
+
+
+def with_imatrix(key_values: KeyValues, matrix: ImportanceMatrix) -> KeyValues:
+    """`key_values` of a file that was made with `matrix`; what says so is last."""
+    edited = key_values.copy()
+    # Told by its name alone, as where llama-quantize was run beside it.
+    edited.moved_to_end("quantize.imatrix.file", string(os.fsencode(matrix.file)[:_OVERRIDE]))
+    if matrix.dataset is not None:
+        dataset = matrix.dataset.partition(b"\0")[0][:_OVERRIDE]
+        edited.moved_to_end("quantize.imatrix.dataset", string(dataset))
+    edited.moved_to_end("quantize.imatrix.entries_count", scalar(ValueType.U32, len(matrix.entries)))
+    if matrix.chunks:
+        edited.moved_to_end("quantize.imatrix.chunks_count", scalar(ValueType.U32, matrix.chunks))
     return edited
 
 

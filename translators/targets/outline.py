@@ -16,6 +16,7 @@ from typing import NamedTuple
 from translators.dtypes import DType
 from translators.errors import Unsupported
 from translators.gguf_file import GgufFile, Table, header, without_unit_dimensions
+from translators.importance import Importance
 from translators.keyvalues import KeyValues
 from translators.layout import LiteralBytes, Zeros, identity_of, print_of, tensor_print
 from translators.model import FileIdentity
@@ -134,17 +135,19 @@ class Common(NamedTuple):
         return Told(size + padding + outline.size, identity, outline.computed, self.source_bytes)
 
 
-def quantised(recipe: Recipe, name: str, dtype: DType) -> Recipe:
+def quantised(recipe: Recipe, name: str, dtype: DType, importance: Importance | None) -> Recipe:
     """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
     _prove_convertible(recipe.dtype, name, dtype)
-    return Cast(recipe, dtype.name, checked=True)
+    return Cast(recipe, dtype.name, checked=True, importance=importance)
 
 
 def _prove_convertible(source: DType, name: str, dtype: DType) -> None:
     if source is not dtype and not can_decode(source):
         raise Unsupported(f"{source.name} cannot be decoded", place=f"tensor {name}")
     if source is not dtype and not can_encode(dtype):
-        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
+        raise Unsupported(
+            f"{dtype.name} cannot be made here with llama-quantize's bytes", place=f"tensor {name}"
+        )
 
 
 @cache
