@@ -9,46 +9,55 @@ Knows nothing of where the tensors come from or why they have their types.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from math import prod
+from typing import NamedTuple
 
+from translators.dtypes import DType
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import FileIdentity
-from translators.recipes import Recipe, nbytes
+from translators.recipes import Recipe
 
 MAGIC, VERSION = b"GGUF", 3
 DEFAULT_ALIGNMENT = 32
 ALIGNMENT_KEY = "general.alignment"
-_OFFSET = struct.Struct("<Q")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """A tensor of the file: its name, its shape (row-major) there, and how it is made.
-
-    May be part of several files: what is the same in all of them is computed once.
-    """
+    """A tensor of the file: its name, its shape (row-major) there, and how it is made."""
 
     name: str
     shape: tuple[int, ...]
     recipe: Recipe
 
-    @cached_property
-    def parts(self) -> tuple[bytes, TensorBytes, int]:
-        """Its entry in the header up to the offset, its bytes, and how many these are.
 
-        Raises Unsupported for a type GGUF has not.
-        """
-        kind = self.recipe.dtype.gguf
-        if kind is None:
-            reason = f"a GGUF cannot hold {self.recipe.dtype.name}"
-            raise Unsupported(reason, place=f"tensor {self.name}")
-        name, rank = self.name.encode("utf-8", "surrogateescape"), len(self.shape)
-        form = f"<Q{len(name)}sI{rank}QI"
-        info = struct.pack(form, len(name), name, rank, *reversed(self.shape), kind)
-        return info, TensorBytes(self.name, self.recipe), nbytes(self.recipe)
+class Table(NamedTuple):
+    """Where tensors lie: their entries in the header, and each one's length and the padding behind it."""
+
+    entries: bytes
+    lengths: list[int]
+    paddings: list[int]
+
+    @staticmethod
+    def of(tensors: Iterable[tuple[str, tuple[int, ...], DType]], alignment: int) -> Table:
+        """The table of tensors in the order of the file. Raises Unsupported for a type GGUF has not."""
+        table, offset = Table(b"", [], []), 0
+        entries: list[bytes] = []
+        for name, shape, dtype in tensors:
+            if dtype.gguf is None:
+                raise Unsupported(f"a GGUF cannot hold {dtype.name}", place=f"tensor {name}")
+            data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
+            form = f"<Q{len(data)}sI{rank}QIQ"
+            entries.append(struct.pack(form, len(data), data, rank, *reversed(shape), dtype.gguf, offset))
+            length = dtype.nbytes(prod(shape))
+            table.lengths.append(length)
+            table.paddings.append(-length % alignment)
+            offset += length + table.paddings[-1]
+        return table._replace(entries=b"".join(entries))
 
 
 @dataclass(frozen=True)
@@ -66,21 +75,21 @@ class GgufFile:
 
     def layout(self, files: tuple[FileIdentity, ...]) -> Layout:
         """The file, bound to the source files `files`. Raises Unsupported for a type GGUF has not."""
-        alignment, offset = self.alignment, 0
-        infos: list[bytes] = []
-        data: list[Segment] = []
-        for tensor in self.tensors:
-            info, content, size = tensor.parts
-            infos += (info, _OFFSET.pack(offset))
-            data.append(content)
-            padding = -size % alignment
-            if padding:
-                data.append(Zeros(padding))
-            offset += size + padding
-        counts = struct.pack("<IQQ", VERSION, len(self.tensors), len(self.key_values))
-        header = b"".join((MAGIC, counts, self.key_values.encoded(), *infos))
-        header += bytes(-len(header) % alignment)
-        return Layout(files, (LiteralBytes(header), *data))
+        alignment = self.alignment
+        tensors = ((tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in self.tensors)
+        table = Table.of(tensors, alignment)
+        common, last = self.key_values.pieces
+        segments = header(len(self.tensors), len(self.key_values), common, last + table.entries, alignment)
+        for tensor, padding in zip(self.tensors, table.paddings, strict=True):
+            segments += TensorBytes(tensor.name, tensor.recipe), Zeros(padding)
+        return Layout(files, tuple(segments))
+
+
+def header(tensors: int, key_values: int, common: bytes, last: bytes, alignment: int) -> list[Segment]:
+    """All before the data: the counts, the key-values that files have in `common`, what is last."""
+    begin = MAGIC + struct.pack("<IQQ", VERSION, tensors, key_values)
+    padding = -(len(begin) + len(common) + len(last)) % alignment
+    return [LiteralBytes(begin), LiteralBytes(common), LiteralBytes(last), Zeros(padding)]
 
 
 def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:

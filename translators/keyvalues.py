@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import Any
 
 
@@ -39,7 +40,7 @@ FORMATS = {
     ValueType.I32: "i", ValueType.F32: "f", ValueType.BOOL: "?", ValueType.U64: "Q", ValueType.I64: "q",
     ValueType.F64: "d",
 }  # fmt: skip
-_LENGTH = struct.Struct("<Q")
+_LENGTH, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _ARRAY = struct.Struct("<IQ")
 
 
@@ -108,6 +109,8 @@ class KeyValues:
 
     def __init__(self, items: Iterable[tuple[str, Value]] = ()) -> None:
         self._values: dict[str, Value] = dict(items)
+        # The first pairs, how many and their bytes, which copies share with what they are copies of.
+        self._common = (0, b"")
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -131,16 +134,23 @@ class KeyValues:
         return default if value is None else value.decoded
 
     def copy(self) -> KeyValues:
-        """A copy that can be changed alone; the values are shared."""
-        return KeyValues(self._values.items())
+        """A copy that can be changed alone; values and bytes are shared."""
+        if self._common[0] < len(self._values):
+            self._common = len(self._values), self.encoded()
+        copied = KeyValues(self._values.items())
+        copied._common = self._common
+        return copied
 
     def set(self, key: str, value: Value) -> None:
         """Set `key`, in its old place if it has one, else at the end."""
+        if key in self._values:
+            self._common = (0, b"")
         self._values[key] = value
 
     def remove(self, key: str) -> None:
         """Remove `key` if it is there."""
-        self._values.pop(key, None)
+        if self._values.pop(key, None) is not None:
+            self._common = (0, b"")
 
     def moved_to_end(self, key: str, value: Value) -> None:
         """Set `key` at the end, wherever it was."""
@@ -169,7 +179,13 @@ class KeyValues:
 
     def encoded(self) -> bytes:
         """All pairs as they follow one another in a file."""
+        return b"".join(self.pieces)
+
+    @property
+    def pieces(self) -> tuple[bytes, bytes]:
+        """The same in two pieces: what is shared with copies (the very same object in each), and the rest."""
+        count, common = self._common
         parts: list[bytes] = []
-        for key, value in self._values.items():
-            parts += (_packed_string(key), struct.pack("<I", value.type), value.raw)
-        return b"".join(parts)
+        for key, value in islice(self._values.items(), count, None):
+            parts += (_packed_string(key), _TYPE.pack(value.type), value.raw)
+        return common, b"".join(parts)

@@ -21,7 +21,7 @@ from translators.errors import BadValues
 from translators.model import FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, Stored, nbytes, read_bytes, stored_bytes
+from translators.recipes import Recipe, Stored, nbytes, read_bytes, recipe_print, stored_bytes
 
 # Raised whenever the same plan would give other bytes than before, so that nothing stale is ever served.
 BYTES_VERSION = 1
@@ -59,6 +59,23 @@ class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
 Segment = LiteralBytes | Zeros | TensorBytes
 
 
+def print_of(segment: Segment) -> bytes:
+    """What stands for a segment in a layout's identity; of literal bytes their digest."""
+    if isinstance(segment, TensorBytes):
+        return tensor_print(segment.name, segment.recipe)
+    return _ENCODER.encode(blake2b(segment.data).digest() if isinstance(segment, LiteralBytes) else segment)
+
+
+def tensor_print(name: str, recipe: Recipe) -> bytes:
+    """`print_of` a tensor; where the recipe is a cast, its operand's with what follows it."""
+    return _ENCODER.encode(name) + recipe_print(recipe)
+
+
+def identity_of(files: tuple[FileIdentity, ...], prints: bytes) -> str:
+    """The identity of a layout of `files` whose segments, as far as they are not empty, have these prints."""
+    return blake2b(_ENCODER.encode((BYTES_VERSION, files)) + prints, digest_size=32).hexdigest()
+
+
 class _Plan(msgspec.Struct, frozen=True, array_like=True):
     version: int
     files: tuple[FileIdentity, ...]
@@ -87,7 +104,7 @@ class Layout:
     @cached_property
     def identity(self) -> str:
         """64 hex digits that name these bytes: same identity, same bytes."""
-        return blake2b(self.encoded(), digest_size=32).hexdigest()
+        return identity_of(self.files, b"".join(map(print_of, self.segments)))
 
     @cached_property
     def slices(self) -> tuple[Slice, ...]:

@@ -33,6 +33,7 @@ class Plan:
     """A form that a model has. `name` is its file name; `describe` says in a few words what it is.
 
     own: it holds the source's values as they are, in the source's own precision.
+    brief: what is told of the layout, where that is sooner found than the layout made.
     equals: what it is byte for byte equal to, in words that follow "equal to"; "" for nothing of upstream's.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     make: Callable[[], Layout]
     own: bool = False
     equals: str = ""
+    brief: Callable[[], Told] | None = None
 
     def layout(self) -> Layout:
         """The exact bytes, planned; each call makes a layout of its own."""
@@ -54,6 +56,8 @@ class Plan:
     @cached_property
     def told(self) -> Told:
         """What is kept of the layout where its bytes are not wanted."""
+        if self.brief is not None:
+            return self.brief()
         layout = self.make()
         return Told(layout.size, layout.identity, layout.translated, layout.source_bytes)
 

@@ -254,13 +254,26 @@ def nbytes(recipe: Recipe) -> int:
 
 def stored_bytes(recipe: Recipe) -> int:
     """How many bytes of a source all of a recipe's tensor is made of."""
+    while isinstance(recipe, Cast | SwapRows):
+        recipe = recipe.of
     if isinstance(recipe, Stored):
-        return nbytes(recipe)
+        return recipe.extent.length
     if isinstance(recipe, Literal):
         return 0
-    if isinstance(recipe, TakeRows):
-        return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
-    return stored_bytes(recipe.of)
+    return stored_bytes(recipe.of) * len(recipe.rows) // max(1, recipe.of.shape[0])
+
+
+def recipe_print(recipe: Recipe) -> bytes:
+    """What stands for a recipe in an identity; a cast's begins with its operand's."""
+    if isinstance(recipe, Cast):
+        return recipe_print(recipe.of) + cast_print(recipe)
+    return msgspec.msgpack.encode(recipe)
+
+
+def cast_print(recipe: Cast) -> bytes:
+    """What a cast adds to its operand's print: all of its fields but the operand."""
+    fields = recipe.__struct_fields__
+    return msgspec.msgpack.encode([getattr(recipe, field) for field in fields if field != "of"])
 
 
 def read_bytes(recipe: Recipe, offset: int, length: int, source: Source) -> Bytes:

@@ -40,6 +40,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
         shared = stack.enter_context(parts.opened(options))
+        shared.planner.start()  # a mount is mostly listed soon
         if shared.disk is not None:
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit

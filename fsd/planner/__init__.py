@@ -79,7 +79,7 @@ class Planner:
     """Plans models. Safe for use by many threads; one model is planned once however many ask.
 
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
-    ("module:function"; see `worker.py`). No process is started before the first plan is needed.
+    ("module:function"; see `worker.py`). No process is started before `start`, or the first plan is needed.
     """
 
     def __init__(
@@ -105,6 +105,10 @@ class Planner:
     def started(self) -> int:
         """How many planning processes there have been."""
         return self._processes.started
+
+    def start(self) -> None:
+        """Have planning processes started, which end if they are not needed soon. Returns at once."""
+        self._processes.start()
 
     def listing(self, path: str | os.PathLike[str]) -> Listing:
         """What the model at `path` can appear as; a model that cannot appear at all has its `error` set."""

@@ -1,4 +1,4 @@
-"""The planning processes: started when first needed, limited, and replaced when they stall or die.
+"""The planning processes: started when needed or before, limited, and replaced when they stall or die.
 
 A few processes serve all models; one model is planned by one at a time. A process that goes over its wall
 time is killed, one that died is noticed, and both are told as errors of this one request: the next gets a
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,8 @@ from fsd.planner.messages import REPLIES, Failure, Ready, Reply, Request, frame,
 # Starting takes 0.4 s (numpy and msgspec); on a machine that is swapping, much longer.
 _START_SECONDS = 60.0
 _IDLE_SECONDS = 30.0
+# The last process is started only after so long without another: mostly one is sooner done than started.
+_RESERVE_SECONDS = 1.0
 # Libraries that would start threads, whose stacks and arenas count against the limit of address space.
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -128,7 +131,7 @@ class Processes:
         self._provider = provider
         self._seconds = seconds
         self._memory = memory
-        self._free = count
+        self._free = self._count = count
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
         self._planned: set[bytes] = set()
@@ -136,15 +139,20 @@ class Processes:
         self._timer: threading.Timer | None = None
         self._closed = False
 
+    def start(self) -> None:
+        """Have all processes but the last started, so that who asks first need not wait for that."""
+        for _ in range(self._usual):
+            threading.Thread(target=self._start_idle, name="prismfs-plan-start", daemon=True).start()
+
     def ask(self, request: Request) -> Reply:
         """The reply, once a process is free and nobody else plans this model.
 
         A failure of planning is a reply; that of a process as well. Raises StaleHandle when closed meanwhile.
         """
         with self._condition:
-            self._condition.wait_for(
-                lambda: self._closed or (self._free and request.path not in self._planned)
-            )
+            for within, reserve in ((_RESERVE_SECONDS, False), (None, True)):
+                if self._condition.wait_for(partial(self._may_plan, request.path, reserve), within):
+                    break
             self._prove_open()
             self._free -= 1
             self._planned.add(request.path)
@@ -176,6 +184,39 @@ class Processes:
                 process.stop()
             self._condition.notify_all()
         for process in idle:
+            process.kill()
+
+    @property
+    def _usual(self) -> int:
+        """How many processes there are where nobody waits for long."""
+        return max(1, self._count - 1)
+
+    @property
+    def _alive(self) -> int:
+        """How many there are, or will be at once."""
+        return len(self._idle) + self._count - self._free
+
+    def _may_plan(self, path: bytes, reserve: bool) -> bool:
+        at_hand = reserve or bool(self._idle) or self._alive < self._usual
+        return self._closed or (self._free > 0 and at_hand and path not in self._planned)
+
+    def _start_idle(self) -> None:
+        """Start a process if there are fewer than usual. That none can be started is told to who asks."""
+        with self._condition:
+            if self._closed or self._alive >= self._usual:
+                return
+            self._free -= 1
+        process = None
+        with contextlib.suppress(PlanningCrash):
+            process = self._start()
+        with self._condition:
+            self._free += 1
+            if process is not None and not self._closed:
+                self._idle.append(process)
+                self._wake_later()
+                process = None
+            self._condition.notify_all()
+        if process is not None:
             process.kill()
 
     def _prove_open(self) -> None:

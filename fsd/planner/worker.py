@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-import translators
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanRefused, PrismError
 from fsd.planner.messages import (
     REQUESTS,
@@ -34,6 +33,7 @@ from fsd.planner.messages import (
     shown,
     unframed,
 )
+from translators import open_model, plans  # imports what plans, before the first request
 from translators.errors import TranslationError
 from translators.model import FileIdentity
 from translators.plan import Plan, Refusal
@@ -47,8 +47,8 @@ _CPU_SLACK = 10
 
 def of_translators(path: Path) -> tuple[tuple[FileIdentity, ...], Plans]:
     """What the model at `path` can appear as. Raises TranslationError."""
-    model = translators.open_model(path)
-    return (*model.files, *model.imatrices), translators.plans(model)
+    model = open_model(path)
+    return (*model.files, *model.imatrices), plans(model)
 
 
 class Worker:

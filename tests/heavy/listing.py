@@ -3,7 +3,7 @@
 Builds a few tiny models once and makes many of them: hard links to the weights, a configuration of each
 one's own, so that no two plans are alike. Each round has a daemon of its own for each adapter:
 
-    cold      the first listing, with no plan kept anywhere and no planning process started
+    cold      the first listing of a daemon just mounted, with no plan kept anywhere
     warm      the second one
     restart   the first listing of another daemon, with the plans that the first one kept
 

@@ -16,8 +16,9 @@ import pytest
 from translators.dtypes import DTYPES
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
+from translators.quants.carried import carried_key_values, numbered
 from translators.quants.filetypes import FILE_TYPES, FileType, file_type
-from translators.quants.policy import QuantTensor, carried_key_values, choose, numbered
+from translators.quants.policy import QuantTensor, choose
 
 GOLDEN = Path(__file__).parent / "golden_quants"
 POLICY: dict[str, dict[str, Any]] = json.loads((GOLDEN / "policy.json").read_text())

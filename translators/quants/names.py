@@ -8,10 +8,10 @@ Knows nothing of types.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 
-class Role(Enum):
+class Role(IntEnum):
     """The part that a tensor plays, as far as its type depends on it."""
 
     OUTPUT = auto()

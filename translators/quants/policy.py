@@ -1,15 +1,13 @@
-"""llama-quantize's choices: the order of the tensors and the type of each, and the edited key-values.
+"""llama-quantize's choices: the order of the tensors and the type of each.
 
-What `choose`, `carried_key_values` and `numbered` give is what upstream's tool (b11434) writes without
-options other than the file type and --allow-requantize. Where the tool fails, they raise Unsupported with
-its reason.
+What `choose` gives is what upstream's tool (b11434) writes without options other than the file type and
+--allow-requantize. Where the tool fails, it raises Unsupported with its reason.
 The rules lie in `names` (what a name tells), `mixtures` (who gets another type) and `subject` (the model).
 Knows nothing of how values are computed or where a source lies.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +15,7 @@ from functools import cache, cached_property
 
 from translators.dtypes import DTYPES, F16, F32, DType
 from translators.errors import Unsupported
-from translators.importance import ImportanceMatrix
-from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
+from translators.keyvalues import KeyValues
 from translators.quants import can_decode, needs_imatrix
 from translators.quants.filetypes import FileType
 from translators.quants.mixtures import LOWEST, RULES, Position, Rule
@@ -34,13 +31,8 @@ _NARROWER = {
     "Q6_K": "Q8_0",
 }
 _SMALL_BLOCK = 32
-_QUANTIZATION_VERSION = 2
-_ALIGNMENT = 32
-_SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
 _LACKS = ", and the one here has no weights for this tensor"
 _NO_MATRIX = "put the model's imatrix.gguf beside it, or ask for a larger type"
-# What a string in llama-quantize's list of overrides can hold, in bytes.
-_OVERRIDE = 127
 # Kept at eight bits in GLM 5 whatever the file type.
 _GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
 
@@ -76,52 +68,79 @@ def choose(
 
 
 class Choices:
-    """`choose` for many file types of one model: what does not depend on the type is found out once."""
+    """`choose` for many file types of one model: what does not depend on the type is found out once.
 
-    def __init__(self, tensors: Sequence[QuantTensor], key_values: KeyValues) -> None:
-        self._tensors = tensors
-        self._key_values = key_values
+    `model` is what its key-values say of it, which is all that matters of them.
+    """
+
+    def __init__(self, tensors: Sequence[QuantTensor], model: KeyValues | Subject) -> None:
+        self.tensors = tuple(tensors)
+        self._model = model
 
     def of(
         self, file_type: FileType, *, imatrix: frozenset[str] | None = None
     ) -> list[tuple[QuantTensor, DType]]:
         """The tensors with their types, as `choose` gives them; raises what it raises."""
-        choice = _Choice(self._visited, file_type, self._subject, weighted=imatrix is not None)
+        choice = _Choice(self, file_type, weighted=imatrix is not None)
+        known: dict[tuple[int, bool], DType] = {}
         result = []
-        for visited in self._visited:
+        for visited in self.visited:
             tensor = visited.tensor
             if not visited.may_change:
                 result.append((tensor, tensor.dtype))
                 continue
-            dtype = choice.type_of(visited)
-            _refuse_unweighted(visited, dtype, file_type, imatrix)
-            if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
-                raise Unsupported(
-                    f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
-                )
+            alike = visited.alike, imatrix is not None and tensor.name in imatrix
+            dtype = known.get(alike)
+            if dtype is None:
+                dtype = choice.type_of(visited)
+                _refuse_unweighted(visited, dtype, file_type, imatrix)
+                _refuse_unreadable(tensor, dtype)
+                if not choice.counts(visited.role):
+                    known[alike] = dtype
             result.append((tensor, dtype))
         return result
 
     @cached_property
-    def _subject(self) -> Subject:
-        return Subject.of(self._key_values)
+    def subject(self) -> Subject:
+        """What llama-quantize reads of the model. Raises Unsupported where it cannot open it."""
+        return self._model if isinstance(self._model, Subject) else Subject.of(self._model)
 
     @cached_property
-    def _visited(self) -> list[_Visited]:
-        architecture = self._subject.architecture
-        return [
-            _Visited(tensor, role(tensor.name), may_change(tensor.name, tensor.shape, architecture))
-            for tensor in sorted(self._tensors, key=lambda tensor: visiting_order(tensor.name))
-        ]
+    def visited(self) -> list[_Visited]:
+        """The tensors in the order of the output."""
+        architecture = self.subject.architecture
+        alike: dict[tuple[object, ...], int] = {}
+        found = []
+        for tensor in sorted(self.tensors, key=lambda tensor: visiting_order(tensor.name)):
+            kind = role(tensor.name)
+            key = kind, tensor.row, tensor.dtype.name, _stacked(tensor), _is_precious(tensor, architecture)
+            number = alike.setdefault(key, len(alike))
+            changes = may_change(tensor.name, tensor.shape, architecture)
+            found.append(_Visited(tensor, kind, changes, number))
+        return found
+
+    @cached_property
+    def tied(self) -> bool:
+        """Whether the embedding is the output matrix as well."""
+        return all(visited.tensor.name != OUTPUT_WEIGHT for visited in self.visited)
+
+    @cached_property
+    def values(self) -> int:
+        """How many value matrices there are."""
+        return sum(visited.role is Role.VALUE for visited in self.visited)
 
 
 @dataclass(frozen=True, slots=True)
 class _Visited:
-    """A tensor in visiting order, with what its name and shape say."""
+    """A tensor in visiting order, with what its name and shape say.
+
+    Those with the same number `alike` get the same type wherever it does not matter how many came before.
+    """
 
     tensor: QuantTensor
     role: Role
     may_change: bool
+    alike: int
 
 
 @cache
@@ -133,15 +152,17 @@ def _rules(file_type: str, kind: Role) -> tuple[Rule, ...]:
 class _Choice:
     """One run over the tensors in visiting order: some rules count how many of a kind came before."""
 
-    def __init__(
-        self, tensors: Sequence[_Visited], file_type: FileType, model: Subject, *, weighted: bool
-    ) -> None:
+    def __init__(self, choices: Choices, file_type: FileType, *, weighted: bool) -> None:
         self.file_type = file_type
-        self.model = model
+        self.model = choices.subject
         self.weighted = weighted
-        self.tied = all(visited.tensor.name != OUTPUT_WEIGHT for visited in tensors)
-        self.values = sum(visited.role is Role.VALUE for visited in tensors)
+        self.tied = choices.tied
+        self.values = choices.values
         self.seen: Counter[Role] = Counter()
+
+    def counts(self, kind: Role) -> bool:
+        """Whether a tensor's type may depend on how many of its kind came before."""
+        return bool(self.model.experts or _rules(self.file_type.name, kind))
 
     def type_of(self, visited: _Visited) -> DType:
         """The type of a tensor that may change; asked once for each, in visiting order."""
@@ -151,15 +172,15 @@ class _Choice:
 
     def _wanted(self, tensor: QuantTensor, kind: Role) -> str:
         """The type that the mixture wants, whether rows fit it or not."""
-        if self.model.architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS):
+        if _is_precious(tensor, self.model.architecture):
             return "Q8_0"
         if kind is Role.OUTPUT or (self.tied and kind is Role.EMBEDDING):
             return self._output(tensor)
         if self.file_type.name == "mxfp4_moe":
             return "MXFP4" if self._is_expert(tensor, kind) else "Q8_0"
         wanted = self.file_type.dtype.name
-        rules = _rules(self.file_type.name, kind)
-        if rules or self.model.experts:  # whose layer must be told, whatever becomes of it
+        if self.counts(kind):  # of experts the layer must be told, whatever becomes of it
+            rules = _rules(self.file_type.name, kind)
             position = self._position(tensor, kind)
             wanted = next((rule.then for rule in rules if rule.when(position)), wanted)
         if kind is Role.VALUE and self.file_type.name not in LOWEST:
@@ -182,8 +203,7 @@ class _Choice:
         return "Q8_0" if own.name == "Q8_0" else "Q6_K"
 
     def _is_expert(self, tensor: QuantTensor, kind: Role) -> bool:
-        stacked = len(tensor.shape) > 2 and tensor.shape[-3] > 1
-        return stacked and (
+        return _stacked(tensor) and (
             self.model.architecture != "bailingmoe3" or kind in (Role.UP, Role.GATE, Role.DOWN)
         )
 
@@ -241,61 +261,22 @@ def _refuse_unweighted(
         )
 
 
+def _refuse_unreadable(tensor: QuantTensor, dtype: DType) -> None:
+    if dtype is not tensor.dtype and not (can_decode(tensor.dtype) and _is_source(tensor.dtype)):
+        raise Unsupported(
+            f"llama-quantize cannot convert from {tensor.dtype.name}", place=f"tensor {tensor.name}"
+        )
+
+
+def _stacked(tensor: QuantTensor) -> bool:
+    """Whether it holds a matrix for each of several experts."""
+    return len(tensor.shape) > 2 and tensor.shape[-3] > 1
+
+
+def _is_precious(tensor: QuantTensor, architecture: str) -> bool:
+    return architecture == "glm5-next" and any(part in tensor.name for part in _GLM5_PRECIOUS)
+
+
 def _is_source(dtype: DType) -> bool:
     """True for what llama-quantize converts from: floats of up to 32 bits, and quantised types."""
     return dtype is F32 or dtype.is_float or dtype.is_quantised
-
-
-def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
-    """`carried` as those of a file of type `file_type`, whose number comes last."""
-    edited = carried.copy()
-    edited.moved_to_end("general.file_type", scalar(ValueType.U32, file_type.number))
-    return edited
-
-
-def with_imatrix(key_values: KeyValues, matrix: ImportanceMatrix) -> KeyValues:
-    """`key_values` of a file that was made with `matrix`; what says so is last."""
-    edited = key_values.copy()
-    # Told by its name alone, as where llama-quantize was run beside it.
-    edited.moved_to_end("quantize.imatrix.file", string(os.fsencode(matrix.file)[:_OVERRIDE]))
-    if matrix.dataset is not None:
-        dataset = matrix.dataset.partition(b"\0")[0][:_OVERRIDE]
-        edited.moved_to_end("quantize.imatrix.dataset", string(dataset))
-    edited.moved_to_end("quantize.imatrix.entries_count", scalar(ValueType.U32, len(matrix.entries)))
-    if matrix.chunks:
-        edited.moved_to_end("quantize.imatrix.chunks_count", scalar(ValueType.U32, matrix.chunks))
-    return edited
-
-
-def carried_key_values(key_values: KeyValues) -> KeyValues:
-    """What of a model's key-values is the same in the output of every type: to be made once.
-
-    Upstream's version of quantisation at the end, none of a split, strings cut at a NUL.
-
-    One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
-    `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
-    32, in its place, which is what the file has.
-    """
-    edited = KeyValues()
-    for key, value in key_values.items():
-        edited.moved_to_end(key.partition("\0")[0], _cut(value))
-    if edited.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
-        edited.u32("general.alignment", _ALIGNMENT)
-    edited.moved_to_end("general.quantization_version", scalar(ValueType.U32, _QUANTIZATION_VERSION))
-    for key in _SPLIT_KEYS:
-        edited.remove(key)
-    return edited
-
-
-def _cut(value: Value) -> Value:
-    """The value as it comes through C strings: each ends at its first NUL."""
-    if value.type is ValueType.STRING:
-        text = value.raw[8:]
-        return string(text.partition(b"\0")[0]) if b"\0" in text else value
-    if value.element is ValueType.ARRAY:
-        raise Unsupported("llama-quantize cannot read arrays of arrays")
-    if value.element is ValueType.STRING:
-        texts = value.strings
-        if any(b"\0" in text for text in texts):
-            return array(ValueType.STRING, [text.partition(b"\0")[0] for text in texts])
-    return value

@@ -10,9 +10,9 @@ Knows nothing of architectures: `families` makes the file that all types start f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 
@@ -22,14 +22,16 @@ from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
 from translators.importance import Importance, ImportanceMatrix
 from translators.layout import Layout, TensorBytes
-from translators.model import Extent, Model
-from translators.plan import Plan, Refusal
-from translators.quants import can_decode, can_encode, is_weighted
+from translators.model import Extent, FileIdentity, Model
+from translators.plan import Plan, Refusal, Told
+from translators.quants import is_weighted
+from translators.quants.carried import carried_key_values, numbered, with_imatrix
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.quants.names import Role, role
-from translators.quants.policy import Choices, QuantTensor, carried_key_values, numbered, with_imatrix
-from translators.recipes import Cast, Recipe, Stored, stored
+from translators.quants.policy import Choices, QuantTensor
+from translators.recipes import Stored, stored
 from translators.sources import imatrix
+from translators.targets.outline import Common, Outlines, outlines_of, quantised
 
 PREFIX, NOIMAT = "model.gguf-", "-noimat"
 # The build of upstream's tools whose files these are.
@@ -44,7 +46,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     """
     try:
         base, own = _base(model)
-        quantised = _Quantised(base)
+        quantised = _Quantised(base, model.files)
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
@@ -75,11 +77,12 @@ class _Kinds:
     def plan(self, name: str, file_type: FileType) -> Plan | Refusal:
         """The plan of one type, without an importance matrix."""
         try:
-            file = self.quantised.of(file_type)
+            brief = self.quantised.brief(file_type)
         except TranslationError as error:
             return Refusal(name, error.stated, error.remedy)
-        make = partial(file.layout, self.model.files)
-        return Plan(name, _describe(file_type), make, equals=_equals(self.model, self.own, file_type))
+        make = partial(self.quantised.layout, file_type)
+        equals = _equals(self.model, self.own, file_type)
+        return Plan(name, _describe(file_type), make, equals=equals, brief=brief)
 
     def weighted(
         self,
@@ -169,34 +172,45 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
 
 
 class _Quantised:
-    """What llama-quantize makes of `base`, for many types: a tensor that some share is made once."""
+    """What llama-quantize makes of `base`, for many types: what they have in common is found out once."""
 
-    def __init__(self, base: GgufFile) -> None:
+    def __init__(self, base: GgufFile, files: tuple[FileIdentity, ...]) -> None:
         given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
+        self._base = base
+        self._files = files
         self._choices = Choices(given, base.key_values)
         self._carried = carried_key_values(base.key_values)
         self._recipes = {tensor.name: tensor.recipe for tensor in base.tensors}
-        self._made: dict[tuple[str, str, bool], GgufTensor] = {}
+
+    def brief(self, file_type: FileType) -> Callable[[], Told]:
+        """What is told of the file of one type, without a matrix. Raises what `of` does."""
+        outline = self._outlines.of(file_type)
+        return lambda: self._common.told(outline)
+
+    def layout(self, file_type: FileType) -> Layout:
+        """The file of one type, without a matrix. Raises what `of` does."""
+        return self.of(file_type).layout(self._files)
 
     def of(self, file_type: FileType, matrix: ImportanceMatrix | None = None) -> GgufFile:
         """The file of one type, by a matrix. Raises Unsupported where llama-quantize would fail."""
         weighed = None if matrix is None else frozenset(matrix.entries)
-        chosen = self._choices.of(file_type, imatrix=weighed)
-        tensors = tuple(self._tensor(tensor, dtype, matrix) for tensor, dtype in chosen)
+        tensors = []
+        for tensor, dtype in self._choices.of(file_type, imatrix=weighed):
+            importance = _importance(tensor, dtype, matrix) if matrix is not None else None
+            recipe = quantised(self._recipes[tensor.name], tensor.name, dtype, importance)
+            tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))
         key_values = numbered(self._carried, file_type)
         if matrix is not None:
             key_values = with_imatrix(key_values, matrix)
-        return GgufFile(key_values, tensors)
+        return GgufFile(key_values, tuple(tensors))
 
-    def _tensor(self, tensor: QuantTensor, dtype: DType, matrix: ImportanceMatrix | None) -> GgufTensor:
-        importance = _importance(tensor, dtype, matrix) if matrix is not None else None
-        made = self._made.get((tensor.name, dtype.name, importance is not None))
-        if made is None:
-            shape = without_unit_dimensions(tensor.shape)
-            recipe = _as(self._recipes[tensor.name], tensor.name, dtype, importance)
-            made = GgufTensor(tensor.name, shape, recipe)
-            self._made[tensor.name, dtype.name, importance is not None] = made
-        return made
+    @cached_property
+    def _outlines(self) -> Outlines:
+        return outlines_of(self._choices)
+
+    @cached_property
+    def _common(self) -> Common:
+        return Common.of(self._base, self._carried, self._files)
 
 
 def _importance(tensor: QuantTensor, dtype: DType, matrix: ImportanceMatrix) -> Importance | None:
@@ -214,14 +228,3 @@ def _importance(tensor: QuantTensor, dtype: DType, matrix: ImportanceMatrix) -> 
             remedy="take the matrix that was made with this model",
         )  # fmt: skip
     return entry if is_weighted(dtype) else None
-
-
-def _as(recipe: Recipe, name: str, dtype: DType, importance: Importance | None) -> Recipe:
-    """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
-    if recipe.dtype is not dtype and not can_decode(recipe.dtype):
-        raise Unsupported(f"{recipe.dtype.name} cannot be decoded", place=f"tensor {name}")
-    if recipe.dtype is not dtype and not can_encode(dtype):
-        raise Unsupported(
-            f"{dtype.name} cannot be made here with llama-quantize's bytes", place=f"tensor {name}"
-        )
-    return Cast(recipe, dtype.name, checked=True, importance=importance)

@@ -11,18 +11,21 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from translators.errors import MalformedSource
 from translators.vocab.tokens import MAX_TOKENS, TokenType
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT = struct.Struct("<f")
+# Of a usual piece: its key and length with those of its text, its score with the key.
+_HEAD, _SCORE = struct.Struct("4B"), struct.Struct("<Bf")
+_TYPES = {int(kind): kind for kind in TokenType}
+_RESERVED = frozenset((TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE))
 _BYTE_PIECE = re.compile(rb"<0x[0-9A-F]{2}>")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One entry of the vocabulary; its place in the list is its id. The text is UTF-8."""
 
     text: bytes
@@ -34,17 +37,44 @@ def read_pieces(data: bytes, path: str) -> list[Piece]:
     """All pieces of the model in `data`, by id. Raises MalformedSource naming `path` and the offset."""
     pieces: list[Piece] = []
     byte_fallback = False
-    for number, wire, value, at in _fields(data, 0, len(data), path):
+    at = _usual_pieces(data, 0, pieces)
+    while at < len(data):
+        number, wire, value, start, at = _field(data, at, len(data), path)
         if number == 1 and wire == _BYTES:
             if len(pieces) == MAX_TOKENS:
-                raise _malformed(f"more than {MAX_TOKENS:,} pieces", path, at)
+                raise _malformed(f"more than {MAX_TOKENS:,} pieces", path, start)
             pieces.append(_piece(data, value, path))
+            at = _usual_pieces(data, at, pieces)
         elif number == 2 and wire == _BYTES:
             for inner, inner_wire, setting, _ in _fields(data, value.start, value.stop, path):
                 if inner == 35 and inner_wire == _VARINT:
                     byte_fallback = setting.start != 0
     _check(pieces, byte_fallback, path)
     return pieces
+
+
+def _usual_pieces(data: bytes, at: int, pieces: list[Piece]) -> int:
+    """Read pieces from `at` as far as they are written as the library writes them; where the first other is.
+
+    That is: short text, score, and the type where it is no normal piece. `_piece` reads all that is allowed,
+    at a tenth of the speed.
+    """
+    size = len(data)
+    room = MAX_TOKENS - len(pieces)
+    while room and at + _HEAD.size <= size:
+        piece_key, length, text_key, text_length = _HEAD.unpack_from(data, at)
+        scored, stop = at + _HEAD.size + text_length, at + 2 + length
+        typed = stop - scored - _SCORE.size
+        if piece_key != 0x0A or text_key != 0x0A or length > 0x7F or stop > size or typed not in (0, 2):
+            break
+        score_key, score = _SCORE.unpack_from(data, scored)
+        kind = _TYPES.get(data[stop - 1]) if typed else TokenType.NORMAL
+        if score_key != 0x15 or kind is None or (typed and data[stop - 2] != 0x18):
+            break
+        pieces.append(Piece(data[at + _HEAD.size : scored], score, kind))
+        at = stop
+        room -= 1
+    return at
 
 
 def _piece(data: bytes, extent: slice, path: str) -> Piece:
@@ -68,24 +98,27 @@ def _fields(data: bytes, at: int, end: int, path: str) -> Iterator[tuple[int, in
     The value is a slice: of the bytes, or for a varint one that starts at the number itself.
     """
     while at < end:
-        start = at
-        key, at = _varint(data, at, end, path)
-        wire = key & 7
-        if wire == _VARINT:
-            number, at = _varint(data, at, end, path)
-            value = slice(number, number)
-        else:
-            if wire == _BYTES:
-                length, at = _varint(data, at, end, path)
-            elif wire in (_FIXED32, _FIXED64):
-                length = 4 if wire == _FIXED32 else 8
-            else:
-                raise _malformed(f"unknown wire type {wire}", path, start)
-            if length > end - at:
-                raise _malformed(f"{length:,} bytes announced, {end - at:,} are left", path, start)
-            value = slice(at, at + length)
-            at += length
-        yield key >> 3, wire, value, start
+        number, wire, value, start, at = _field(data, at, end, path)
+        yield number, wire, value, start
+
+
+def _field(data: bytes, at: int, end: int, path: str) -> tuple[int, int, slice, int, int]:
+    """The field at `at`, as `_fields` gives it, and where the next one is."""
+    start = at
+    key, at = _varint(data, at, end, path)
+    wire = key & 7
+    if wire == _VARINT:
+        number, at = _varint(data, at, end, path)
+        return key >> 3, wire, slice(number, number), start, at
+    if wire == _BYTES:
+        length, at = _varint(data, at, end, path)
+    elif wire in (_FIXED32, _FIXED64):
+        length = 4 if wire == _FIXED32 else 8
+    else:
+        raise _malformed(f"unknown wire type {wire}", path, start)
+    if length > end - at:
+        raise _malformed(f"{length:,} bytes announced, {end - at:,} are left", path, start)
+    return key >> 3, wire, slice(at, at + length), start, at + length
 
 
 def _varint(data: bytes, at: int, end: int, path: str) -> tuple[int, int]:
@@ -103,23 +136,23 @@ def _check(pieces: list[Piece], byte_fallback: bool, path: str) -> None:
     """What the library demands of a model before it serves it."""
     seen: tuple[set[bytes], set[bytes]] = (set(), set())
     unknown = byte_pieces = 0
-    for number, piece in enumerate(pieces):
-        place = f"piece {number}"
-        reserved = piece.type in (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE)
-        if not piece.text:
-            raise _unfit("a piece without text", path, place)
-        if piece.text in seen[reserved]:
-            raise _unfit(f"the piece {piece.text!r} twice", path, place)
-        seen[reserved].add(piece.text)
-        unknown += piece.type is TokenType.UNKNOWN
-        if piece.type is TokenType.BYTE:
-            if not byte_fallback or not _BYTE_PIECE.fullmatch(piece.text):
-                raise _unfit(f"{piece.text!r} cannot be a byte piece", path, place)
+    for number, (text, _, kind) in enumerate(pieces):
+        known = seen[kind in _RESERVED]
+        if not text:
+            raise _unfit("a piece without text", path, f"piece {number}")
+        if text in known:
+            raise _unfit(f"the piece {text!r} twice", path, f"piece {number}")
+        known.add(text)
+        if kind is TokenType.UNKNOWN:
+            unknown += 1
+        elif kind is TokenType.BYTE:
+            if not byte_fallback or not _BYTE_PIECE.fullmatch(text):
+                raise _unfit(f"{text!r} cannot be a byte piece", path, f"piece {number}")
             byte_pieces += 1
         try:
-            piece.text.decode("utf-8")
+            text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _unfit("a piece that is not UTF-8", path, place) from error
+            raise _unfit("a piece that is not UTF-8", path, f"piece {number}") from error
     if unknown != 1:
         raise _unfit(f"{unknown} unknown pieces, one is needed", path)
     if byte_fallback and byte_pieces != 256:
