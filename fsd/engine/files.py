@@ -230,6 +230,6 @@ class EngineFile:
             try:
                 return waiter.result(STUCK_SECONDS)
             except TimeoutError:
-                if waiter.done():  # it is what translating raised
-                    raise
+                if waiter.done():  # it came just now; or that is what translating raised
+                    return waiter.result()
                 self._engine.relieve()

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -482,6 +482,25 @@ def test_a_source_that_does_not_answer_stops_only_its_own_readers(
         assert [len(reading.result(20)) for reading in held_up] == [10] * 5
         until(lambda: not len(engine._flights))
         file.read(0, 10)
+
+
+class _Late(Future[memoryview]):
+    """A chunk that comes in the moment when its reader has just stopped waiting for it."""
+
+    def result(self, timeout: float | None = None) -> memoryview:
+        data = super().result(20)
+        if timeout is not None:
+            raise TimeoutError
+        return data
+
+
+def test_a_chunk_that_comes_when_nobody_waited_any_longer_is_no_error(
+    source: FileIdentity, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsd.engine.engine.Future", _Late)
+    layout = translated_layout(source)
+    with engine_of().open(layout) as file:
+        assert file.read(0, file.size) == layout.read(0, layout.size)
 
 
 def test_a_complete_file_is_lent_while_its_handle_is_open(source: FileIdentity) -> None:
