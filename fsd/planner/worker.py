@@ -9,6 +9,7 @@ ends when its stdin does. Knows nothing of caches, of other models, or of who as
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -122,7 +123,7 @@ class Worker:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve requests until stdin ends."""
+    """Serve requests until stdin ends. Raises BrokenPipeError where nobody reads the replies any more."""
     spec, seconds, memory = arguments
     replies = _private_stdout()
     module, _, function = spec.partition(":")
@@ -177,4 +178,5 @@ def _text(path: bytes) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with contextlib.suppress(BrokenPipeError):  # the daemon was killed: nobody is left to be told
+        main(sys.argv[1:])

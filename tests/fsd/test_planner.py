@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ import pytest
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanningTimeout, PlanRefused, StaleHandle
 from fsd.planner import Planner
 from tests.fsd.fake_plans import PROVIDER, TYPES, whole
+from tests.fsd.mounting import ROOT
 from translators.errors import MalformedSource, MissingSource, Unsupported
 
 MEMORY = 2 << 30
@@ -329,3 +331,19 @@ def test_close_ends_who_waits(tmp_path: Path, planner_of: Make) -> None:
     assert time.monotonic() - began < 15
     with pytest.raises(StaleHandle):
         planner.listing(model(tmp_path / "other"))
+
+
+def test_a_process_whose_daemon_is_gone_ends_without_a_word() -> None:
+    """Also one that had not yet said that it is ready."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-P", "-m", "fsd.planner.worker", PROVIDER, "30", str(4 << 30)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, env=environment,
+            timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
