@@ -14,7 +14,12 @@
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
+#   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
+#   kernels  compile the quantisers in place, again where a source changed (install does it once)
+#   kernels-check  every build of every kernel against libggml, ten million weights each; ARGS="--types Q4_K"
+#   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -25,7 +30,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	oracle store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan bench-kernels oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -69,11 +74,28 @@ screenshots: $(VENV)/.installed
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
+	$(RUN) -m tests.oracle.weighted
+
+imatrix-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.weighted
 
 store-pressure: $(VENV)/.installed
 	$(RUN) -m tests.heavy.store_pressure
 
-$(VENV)/.installed: pyproject.toml .ci/packages.sh
+KERNELS := $(wildcard translators/quants/kernels/*.[ch])
+
+kernels: $(VENV)/.installed
+
+kernels-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.kernels $(ARGS)
+
+kernels-asan: $(VENV)/.installed
+	./tests/heavy/kernels_asan.sh $(RUN)
+
+bench-kernels: $(VENV)/.installed
+	$(RUN) -m benchmarks.kernels $(ARGS)
+
+$(VENV)/.installed: pyproject.toml setup.py .ci/packages.sh $(KERNELS)
 	./.ci/packages.sh
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[dev]'

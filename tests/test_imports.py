@@ -34,6 +34,7 @@ SURFACE = {
     "translators.layout",
     "translators.model",
     "translators.plan",
+    "translators.quants.kernels",
     "translators.ranges",
     "translators.sources.recognise",
 }

@@ -86,6 +86,7 @@ class Model:
     config:     config.json, or {} where there is none.
     key_values: a GGUF's own key-values, merged over its splits; None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
+    imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
     """
 
     root: Path
@@ -97,3 +98,4 @@ class Model:
     config: dict[str, Any] = field(default_factory=dict)
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    imatrices: tuple[FileIdentity, ...] = ()

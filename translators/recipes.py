@@ -12,6 +12,7 @@ Knows nothing of names, formats or files beyond extents.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Protocol
 
@@ -20,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from translators.dtypes import DTYPES, DType
+from translators.importance import Importance
 from translators.model import Extent, Tensor
-from translators.quants import convert
+from translators.quants import convert, needs_rows
 from translators.ranges import ElementRange
 
 Bytes = npt.NDArray[np.uint8]
@@ -162,11 +164,13 @@ class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=T
     """The same values in another type, by way of float32: widening, rounding, quantising, dequantising.
 
     `checked` refuses NaN and infinity in source and result, as llama-quantize does.
+    `importance` weighs the columns: a slice of them for each matrix of a stack.
     """
 
     of: Recipe
     type: str
     checked: bool = False
+    importance: Importance | None = None
 
     @property
     def dtype(self) -> DType:
@@ -180,11 +184,11 @@ class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=T
 
     @property
     def unit(self) -> int:
-        """Elements that can only be had together: one block."""
-        return self.dtype.block
+        """Elements that can only be had together: one block, for some types a row if columns are weighed."""
+        return self.shape[-1] if self.importance and needs_rows(self.dtype) else self.dtype.block
 
     def read(self, elements: ElementRange, source: Source) -> Bytes:
-        """The bytes of `elements`, which are whole blocks. Raises BadValues (see `checked`)."""
+        """The bytes of `elements`, which are whole units. Raises BadValues (see `checked`)."""
         wide = elements.widened(self.of.unit, prod(self.shape))
         raw = self.of.read(wide, source)
         if wide != elements:
@@ -193,11 +197,41 @@ class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=T
                 first = (elements.first - wide.first) // block * size
                 raw = raw[first : first + elements.count // block * size]
                 wide = elements
-        result = convert(self.of.dtype, self.dtype, raw, first=wide.first, checked=self.checked)
+        if self.importance is None:
+            result = convert(self.of.dtype, self.dtype, raw, first=wide.first, checked=self.checked)
+        else:
+            result = self._weighted(self.importance, raw, wide, source)
         if wide == elements:
             return result
         skip = self.dtype.nbytes(elements.first - wide.first)
         return result[skip : skip + self.dtype.nbytes(elements.count)]
+
+    def _weighted(self, importance: Importance, raw: Bytes, elements: ElementRange, source: Source) -> Bytes:
+        """`raw`, which holds `elements`, converted with each column's weight."""
+        row, of = self.shape[-1], self.of.dtype
+        made = []
+        for piece in _pieces(elements, row, row * self.shape[-2]):
+            start = of.nbytes(piece.first - elements.first)
+            part = raw[start : start + of.nbytes(piece.count)]
+            column = piece.first // (row * self.shape[-2]) * row + piece.first % row
+            columns = importance.read(column, min(row, piece.count), source)
+            made.append(
+                convert(of, self.dtype, part, first=piece.first, checked=self.checked, columns=columns)
+            )
+        return made[0] if len(made) == 1 else np.concatenate(made)
+
+
+def _pieces(elements: ElementRange, row: int, matrix: int) -> Iterator[ElementRange]:
+    """`elements` as parts of one row, and runs of whole rows of one matrix (both counted in elements)."""
+    at = elements.first
+    while at < elements.end:
+        left = elements.end - at
+        if at % row or left < row:
+            count = min(row - at % row, left)
+        else:
+            count = min(left - left % row, matrix - at % matrix)
+        yield ElementRange(at, count)
+        at += count
 
 
 Recipe = Stored | Literal | SwapRows | TakeRows | Cast

@@ -31,7 +31,7 @@ from fsd.figures import human
 from fsd.mount import adapters, points
 from translators.dtypes import DTYPES
 from translators.errors import TranslationError
-from translators.quants import convert
+from translators.quants import convert, kernels
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 FUSE_DEVICE = Path("/dev/fuse")
@@ -165,14 +165,20 @@ def _answers(mount: points.Mount) -> bool:
 
 
 def _kernels() -> Found:
-    kind = DTYPES["Q4_K"]
+    kind, plain = DTYPES["Q4_K"], DTYPES["F32"]
+    library = f"libggml-python {metadata.version('libggml-python')}"
     try:
-        made = convert(DTYPES["F32"], kind, np.zeros(4 * kind.block, np.uint8), first=0, checked=True)
+        made = convert(plain, kind, np.zeros(4 * kind.block, np.uint8), first=0, checked=True)
+        back = convert(kind, plain, made, first=0, checked=True)
     except TranslationError as error:
         return FAIL, error.reason, error.remedy
-    if made.size != kind.size:
+    if made.size != kind.size or back.any():
         return FAIL, "the kernels give wrong results", "pip install --force-reinstall libggml-python"
-    return OK, f"a block was quantised by libggml-python {metadata.version('libggml-python')}"
+    if not kernels.builds():
+        remedy = "install a C compiler, then prismfs again: the same bytes, several times as fast"
+        return WARN, f"our own are not built; {library} does all of it", remedy
+    others = ", ".join(name for name in (*kernels.builds(), kernels.GGML) if name != kernels.in_use())
+    return OK, f"{kernels.in_use()} (also here: {others}); {library} for the other types"
 
 
 def _processors() -> Found:

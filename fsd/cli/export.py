@@ -21,7 +21,7 @@ from fsd.figures import human
 from fsd.memory import keep_freed
 from translators import Plan, Refusal, open_model, plans
 
-GGUF = "model.gguf-"
+GGUF, NOIMAT = "model.gguf-", "-noimat"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,10 +64,13 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     """
     asked = Path(name).name.lower()
     names = {asked, GGUF + asked}
-    people = re.fullmatch(r".+-(\w+)\.gguf", asked)
+    people = re.fullmatch(r".+?-(\w+(?:-noimat)?)\.gguf", asked)
     if people is not None:
         names.add(GGUF + people[1])
     form = next((form for key, form in found.items() if key.lower() in names), None)
+    if form is None:  # without a matrix there is nothing that could be made without it as well
+        names = {name.removesuffix(NOIMAT) for name in names}
+        form = next((form for key, form in found.items() if key.lower() in names), None)
     if form is None and (asked.startswith(GGUF) or "." not in asked or people is not None):
         form = found.get(f"{GGUF}*")  # one refusal may stand for all types
     if isinstance(form, Plan):

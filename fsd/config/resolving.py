@@ -16,8 +16,12 @@ from fsd.errors import BadOption
 
 CONFIG_FLAG, CONFIG_VARIABLE = "--config", "PRISMFS_CONFIG"
 CONFIG_HELP = f"a TOML file with options, and mounts [{CONFIG_VARIABLE}]"
-# What is no option, but read elsewhere: by the tests, and by the scripts that build upstream's tools.
-_OTHER_VARIABLES = {CONFIG_VARIABLE, "PRISMFS_TEST_CACHE", "PRISMFS_ORACLE", "PRISMFS_TORCH_INDEX"}
+# What is no option, but read elsewhere: by the kernels and their build, by the tests, and by the scripts that
+# build upstream's tools.
+_OTHER_VARIABLES = {
+    CONFIG_VARIABLE, "PRISMFS_KERNELS", "PRISMFS_KERNEL_FLAGS", "PRISMFS_TEST_CACHE", "PRISMFS_ORACLE",
+    "PRISMFS_TORCH_INDEX",
+}  # fmt: skip
 
 
 def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Options:

@@ -45,8 +45,8 @@ from fsd.planner.messages import shown
 from fsd.store import DiskStore, Tiered
 from fsd.tree import FileNode
 from translators.errors import TranslationError
+from translators.quants import kernels
 
-KERNELS = "libggml"
 # How long (seconds) a pin waits to be on disk.
 _FLUSH_SECONDS = 10.0
 # Paths in one request.
@@ -84,7 +84,7 @@ class Control:
             started=self._started,
             uptime=time.time() - self._started,
             ready=all(mount.serving for mount in mounts),
-            kernels=KERNELS,
+            kernels=kernels.in_use(),
             mounts=mounts,
             engine=self._parts.engine.counters().as_dict(),
             store=self._parts.engine.store.figures(),

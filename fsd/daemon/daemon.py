@@ -16,7 +16,6 @@ from fsd import metrics
 from fsd.api import serving
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
-from fsd.control.control import KERNELS
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.engine import Engine
@@ -25,6 +24,7 @@ from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Changes, Tree
 from fsd.watch import watching
+from translators.quants import kernels
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def _figures(
     adapter_name: str, shared: Parts, mounted: Sequence[Mounted], control: Control
 ) -> metrics.Sources:
     mounts = [_metered(mount) for mount in mounted]
-    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": KERNELS}
+    build = {"version": version("prismfs"), "adapter": adapter_name, "kernels": kernels.in_use()}
     return metrics.Sources(
         engine=shared.engine, planner=shared.planner, mounts=mounts, build=build,
         by_type=lambda: _translated(shared.engine),

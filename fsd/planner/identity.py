@@ -21,7 +21,7 @@ import msgspec
 import translators
 from translators.layout import BYTES_VERSION
 from translators.model import FileIdentity
-from translators.sources.recognise import GGUF, SAFETENSORS, set_of
+from translators.sources.recognise import GGUF, SAFETENSORS, is_imatrix, set_of
 
 _TEMPLATES = "additional_chat_templates"
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
@@ -33,8 +33,8 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name.
 
     Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
-    what lies beside it other than weights. Files that are not to be seen are left out. Raises OSError where a
-    disk does not tell: that is no other version.
+    what lies beside it other than weights (an importance matrix is none). Files that are not to be seen are
+    left out. Raises OSError where a disk does not tell: that is no other version.
     """
     if Path(path).is_dir():
         return tuple(_regular(path))
@@ -44,7 +44,9 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     if own.lower().endswith(_WEIGHTS):
         members |= set(set_of(own, names).files)
     return tuple(
-        file for name, file in names.items() if name in members or not name.lower().endswith(_WEIGHTS)
+        file
+        for name, file in names.items()
+        if name in members or not name.lower().endswith(_WEIGHTS) or is_imatrix(name)
     )
 
 

@@ -49,7 +49,7 @@ _CPU_SLACK = 10
 def of_translators(path: Path) -> tuple[tuple[FileIdentity, ...], Plans]:
     """What the model at `path` can appear as. Raises TranslationError."""
     model = open_model(path)
-    return model.files, plans(model)
+    return (*model.files, *model.imatrices), plans(model)
 
 
 class Worker:

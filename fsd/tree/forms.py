@@ -3,7 +3,8 @@
 A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-q4_k_m`, and
 `gguf/<Model>-Q4_K_M.gguf` for programs that want an extension. Both are found in any case, listed or not;
 a listing shows the types that are configured, that of the source's own precision, and everything that is
-no GGUF.
+no GGUF. `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own
+where there is a matrix, elsewhere the same file.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
 
@@ -20,6 +21,8 @@ from fsd.planner import Entry, Listing
 
 TYPED = "model.gguf-"
 ALIASES = "gguf"
+NOIMAT = "-noimat"
+_EXTENSION = ".gguf"
 
 
 class Form(NamedTuple):
@@ -44,22 +47,33 @@ class Forms:
             listed = kind is None or kind in types or entry.own
             self.all.append(Form(entry.name, entry, listed))
             if kind is not None:
-                aliases.append(Form(f"{ALIASES}/{model}-{kind.upper()}.gguf", entry, listed))
+                aliases.append(Form(f"{ALIASES}/{model}-{_upper(kind)}.gguf", entry, listed))
         self.all += aliases
         self._inside: dict[str, tuple[list[Form], list[str]]] = {}
         self._exact = {form.path: form.entry for form in self.all}
-        self._folded = {
-            form.path.casefold(): form.entry for form in self.all if type_of(form.entry.name) is not None
+        self._typed = {
+            entry.name.casefold(): entry for entry in listing.entries if type_of(entry.name) is not None
         }
+        self._refused = {refused.name.casefold(): refused for refused in listing.refusals}
+        self._alias = f"{ALIASES}/{model}-".casefold()
 
     def find(self, path: str) -> Entry | None:
         """The virtual file at `path` in the model's directory. Raises PlanRefused for one that cannot be."""
-        entry = self._exact.get(path) or self._folded.get(path.casefold())
-        if entry is None:
-            for refused in self.listing.refusals:
-                if path.casefold() == refused.name.casefold():
-                    raise PlanRefused(refused.reason, place=refused.name, remedy=refused.remedy)
-        return entry
+        entry = self._exact.get(path)
+        if entry is not None:
+            return entry
+        name = path.casefold()
+        if name.startswith(self._alias) and name.endswith(_EXTENSION):
+            name = TYPED + name[len(self._alias) : -len(_EXTENSION)]
+        # What is there, or refused, without a matrix is never to be had with one.
+        found = self._typed_as(name)
+        return self._typed_as(name.removesuffix(NOIMAT)) if found is None else found
+
+    def _typed_as(self, name: str) -> Entry | None:
+        refused = self._refused.get(name)
+        if refused is not None:
+            raise PlanRefused(refused.reason, place=refused.name, remedy=refused.remedy)
+        return self._typed.get(name)
 
     def is_directory(self, path: str) -> bool:
         """Whether virtual files lie below `path`."""
@@ -91,11 +105,16 @@ def type_of(name: str) -> str | None:
     return name[len(TYPED) :].lower() if name.startswith(TYPED) else None
 
 
+def _upper(kind: str) -> str:
+    """A type as people write it: Q4_K_M, and Q4_K_M-noimat."""
+    return kind.upper().replace(NOIMAT.upper(), NOIMAT)
+
+
 def target_of(name: str) -> str:
     """What the translation of a form is counted under: one of a few words, whatever models there are."""
     kind = type_of(name)
     if kind is not None:
-        return f"gguf-{kind}"
+        return f"gguf-{kind.removesuffix(NOIMAT)}"
     return "safetensors" if name.endswith(".safetensors") else "other"
 
 

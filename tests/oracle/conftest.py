@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import translators
+from tests.oracle.weighing import plans_with
 from tests.tiny_models import TinyModel, build
 from tests.tiny_smollm2 import NAMES, with_smollm2
 from tests.tiny_variants import MODELS
@@ -15,6 +16,7 @@ from tests.tiny_variants import MODELS
 Plans = dict[str, translators.Plan | translators.Refusal]
 Folder = Callable[[str], Path]
 Planned = Callable[[str], Plans]
+Weighted = Callable[[str], Plans]
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +44,24 @@ def planned(folder: Folder) -> Planned:
         if name not in plans:
             plans[name] = translators.plans(translators.open_model(folder(name)))
         return plans[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def weighted(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Weighted:
+    """What a tiny model with a matrix beside it can appear as, by the name of the matrix's golden file."""
+    models: dict[str, TinyModel] = dict(MODELS)
+    planned: dict[str, Plans] = {}
+
+    def model(name: str) -> TinyModel:
+        if name in NAMES and name not in models:
+            models.update(with_smollm2(request.getfixturevalue("smollm2_gguf")))
+        return models[name]
+
+    def make(name: str) -> Plans:
+        if name not in planned:
+            planned[name] = plans_with(name, model, tmp_path_factory.mktemp("weighted"))
+        return planned[name]
 
     return make

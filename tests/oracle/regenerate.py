@@ -29,13 +29,13 @@ from tests.tiny_smollm2 import with_smollm2
 from tests.tiny_variants import MODELS
 
 _HERE = Path(__file__).resolve().parent
-_ORACLE = Path(os.environ.get("PRISMFS_ORACLE", _HERE.parent.parent / ".oracle"))
+ORACLE = Path(os.environ.get("PRISMFS_ORACLE", _HERE.parent.parent / ".oracle"))
 
 
 def convert(folder: Path, own: str, target: Path) -> None:
     """Upstream's converter: `folder` in its own precision."""
     _run(
-        "conv", _ORACLE / "llama.cpp" / "convert_hf_to_gguf.py", folder, "--outfile", target, "--outtype", own
+        "conv", ORACLE / "llama.cpp" / "convert_hf_to_gguf.py", folder, "--outfile", target, "--outtype", own
     )
 
 
@@ -71,7 +71,7 @@ def tiny(model: TinyModel, work: Path) -> dict[str, Any]:
     convert(folder, model.own, own)
     others = [kind for kind in model.types if kind != model.own]
     quantise(own, work, others)
-    golden = {"folder": fingerprint(folder), **_described(work, model.own, others)}
+    golden = {"folder": fingerprint(folder), **described(work, model.own, others)}
     if model.shards > 1:
         merged = work / "merged.safetensors"
         _run("conv", _HERE / "merge.py", folder, merged)
@@ -90,13 +90,13 @@ def real(source: Path, work: Path) -> dict[str, Any]:
     convert(folder, "bf16", own)
     others = [kind for kind in TYPES if kind != "bf16"]
     quantise(own, work, others)
-    return {"folder": fingerprint(folder), **_described(work, "bf16", others)}
+    return {"folder": fingerprint(folder), **described(work, "bf16", others)}
 
 
 def requantised(source: Path, types: Iterable[str], work: Path) -> dict[str, Any]:
     """The golden digests of a GGUF that is quantised again."""
     quantise(source, work, types)
-    return _described(work, "", types)
+    return described(work, "", types)
 
 
 def save(name: str, golden: dict[str, Any]) -> None:
@@ -105,7 +105,8 @@ def save(name: str, golden: dict[str, Any]) -> None:
     (GOLDEN / f"{name}.json").write_text(text + "\n")
 
 
-def _described(work: Path, own: str, others: Iterable[str]) -> dict[str, Any]:
+def described(work: Path, own: str, others: Iterable[str]) -> dict[str, Any]:
+    """What a golden file says of the types in `work`, one file each; one that is not there was refused."""
     files = {kind: work / f"{kind}.gguf" for kind in ([own] if own else []) + list(others)}
     present = {kind: path for kind, path in files.items() if path.is_file()}
     return describe(present, own, sorted(files.keys() - present.keys()))
@@ -116,7 +117,7 @@ def _header(parts: Parts) -> dict[str, Any]:
 
 
 def _run(environment: str, *arguments: object) -> None:
-    command = [str(_ORACLE / environment / "bin" / "python"), *map(str, arguments)]
+    command = [str(ORACLE / environment / "bin" / "python"), *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")

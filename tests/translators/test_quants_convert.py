@@ -329,7 +329,8 @@ def test_numbers_that_ggml_does_not_survive_are_refused() -> None:
 
 def test_what_can_be_done() -> None:
     both = {"F32", "F16", "BF16", *QUANTISED}
-    assert {kind for kind, dtype in DTYPES.items() if can_encode(dtype)} == both
+    # Of IQ1_M the library makes other bytes than upstream's b11434.
+    assert {kind for kind, dtype in DTYPES.items() if can_encode(dtype)} == both - {"IQ1_M"}
     plain = {kind for kind in DTYPES if kind[0] in "IUB" and not kind.startswith("IQ")} | {"F64"}
     eight = {kind for kind in DTYPES if kind.startswith("F8")}
     assert {kind for kind, dtype in DTYPES.items() if can_decode(dtype)} == both | plain | eight | {"Q8_K"}

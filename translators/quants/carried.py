@@ -1,27 +1,72 @@
 """The key-values of what llama-quantize writes: the model's own, as the tool (b11434) edits them.
 
-`carried_key_values` is the same for every type and made once; `numbered` adds a file's type. Where the tool
-fails, they raise Unsupported with its reason.
+`carried_key_values` is the same for every type and made once; `added_key_values` are a file's own, which come
+last: its type, and the importance matrix that it was made with. Where the tool fails, Unsupported is raised
+with its reason.
 Knows nothing of tensors.
 """
 
 from __future__ import annotations
 
+import os
+from typing import NamedTuple
+
 from translators.errors import Unsupported
+from translators.importance import ImportanceMatrix
 from translators.keyvalues import KeyValues, Value, ValueType, array, scalar, string
-from translators.quants.filetypes import FileType
+from translators.quants.filetypes import FILE_TYPES, FileType
 
 _QUANTIZATION_VERSION = 2
 _ALIGNMENT = 32
+# What a string in llama-quantize's list of overrides can hold, in bytes.
+_OVERRIDE = 127
 _FILE_TYPE = "general.file_type"
 _SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
 
 
-def numbered(carried: KeyValues, file_type: FileType) -> KeyValues:
-    """`carried` as those of a file of type `file_type`, whose number comes last."""
-    edited = carried.copy()
-    edited.moved_to_end(_FILE_TYPE, scalar(ValueType.U32, file_type.number))
+def added_key_values(file_type: FileType, matrix: ImportanceMatrix | None = None) -> KeyValues:
+    """What is said of one file: the number of its type, and the matrix that it was made with, if any."""
+    added = KeyValues()
+    added.u32(_FILE_TYPE, file_type.number)
+    if matrix is None:
+        return added
+    # Told by its name alone, as where llama-quantize was run beside it.
+    added.string("quantize.imatrix.file", os.fsencode(matrix.file)[:_OVERRIDE])
+    if matrix.dataset is not None:
+        added.string("quantize.imatrix.dataset", matrix.dataset.partition(b"\0")[0][:_OVERRIDE])
+    added.u32("quantize.imatrix.entries_count", len(matrix.entries))
+    if matrix.chunks:
+        added.u32("quantize.imatrix.chunks_count", matrix.chunks)
+    return added
+
+
+def numbered(carried: KeyValues, file_type: FileType, matrix: ImportanceMatrix | None = None) -> KeyValues:
+    """All of those of one file, in two pieces: what of `carried` it leaves as it is, and its own."""
+    added = added_key_values(file_type, matrix)
+    edited = _without(carried, added).copy()
+    for key, value in added.items():
+        edited.set(key, value)
     return edited
+
+
+class Unchanged(NamedTuple):
+    """The key-values that come first in a file of any type, and how many more it has."""
+
+    key_values: KeyValues
+    added: int
+
+    @staticmethod
+    def of(carried: KeyValues, matrix: ImportanceMatrix | None) -> Unchanged:
+        """Those of `carried` that are the same in each file made with `matrix`."""
+        added = added_key_values(FILE_TYPES["f32"], matrix)  # whatever the type is, the keys are these
+        return Unchanged(_without(carried, added), len(added))
+
+
+def _without(carried: KeyValues, added: KeyValues) -> KeyValues:
+    unchanged = carried.copy()
+    for key in added:
+        unchanged.remove(key)
+    return unchanged
 
 
 def carried_key_values(key_values: KeyValues) -> KeyValues:

@@ -27,11 +27,21 @@ Floats = npt.NDArray[np.float32]
 # Types that upstream makes with an importance matrix only. For some of them `ggml_quantize_chunk` ends the
 # process without one, for others it does on numbers that a hostile file can hold.
 NEEDS_IMATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS"})
-# The search for IQ3_S's grid points ends the process when its sums overflow (seen from about 1e12 on).
+# Types whose search is led by an importance matrix where there is one; the others take no notice of it.
+WEIGHTED = NEEDS_IMATRIX | {
+    "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ3_S", "IQ4_NL", "IQ4_XS",
+}  # fmt: skip
+# Of these, the types whose search looks at a whole row then; without a matrix no type's does.
+ROWWISE = frozenset({"Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+# The search for grid points ends the process when its sums overflow (seen for IQ3_S from about 1e12 on).
 # Far below that, beyond some 3e7, a block's fp16 scale is infinite: no valid file holds such weights.
-LARGEST = {"IQ3_S": 2.0**33}
+# Columns' weights of at most LARGEST_COLUMN keep the sums, of 256 terms up to 17 * weight * value^2, finite.
+LARGEST = dict.fromkeys(NEEDS_IMATRIX | {"IQ3_S"}, 2.0**33)
+LARGEST_COLUMN = 2.0**48
 # Types of intermediate results: upstream quantises to them only inside a matrix product.
 _NO_ENCODER = frozenset({"Q8_1", "Q8_K"})
+# Made by libggml-python 0.20 with other bytes than by upstream's b11434, whose search sums in another order.
+_OTHER_BYTES = frozenset({"IQ1_M"})
 _NO_DECODER = frozenset({"Q8_1"})
 _REMEDY = "install libggml-python again: pip install --force-reinstall libggml-python"
 
@@ -56,7 +66,9 @@ def decodes(dtype: DType) -> bool:
 
 def encodes(dtype: DType) -> bool:
     """True for the types that `quantise` can make, be it with an importance matrix only."""
-    return (dtype.is_quantised or dtype.name in ("F16", "BF16")) and dtype.name not in _NO_ENCODER
+    return (dtype.is_quantised or dtype.name in ("F16", "BF16")) and dtype.name not in (
+        _NO_ENCODER | _OTHER_BYTES
+    )
 
 
 def dequantise(dtype: DType, raw: Bytes, out: Floats) -> None:
@@ -65,16 +77,21 @@ def dequantise(dtype: DType, raw: Bytes, out: Floats) -> None:
     _traits(dtype).to_float(raw.ctypes.data, out.ctypes.data, out.size)
 
 
-def quantise(dtype: DType, values: Floats, out: Bytes) -> None:
-    """Write `values`, which fill whole blocks, to `out` as `dtype`, without an importance matrix.
+def quantise(dtype: DType, values: Floats, out: Bytes, columns: Floats | None = None) -> None:
+    """Write `values`, which fill whole blocks, to `out` as `dtype`.
 
-    Where `LARGEST` has a bound for `dtype`, the values must be within it, and none NaN.
+    `columns` are the weights of a row's columns, and `values` then holds whole rows of that length. Where
+    `LARGEST` has a bound for `dtype`, the values must be within it, and none NaN; the columns are at least 0
+    and at most LARGEST_COLUMN.
     """
-    assert out.size == dtype.nbytes(values.size) and dtype.name not in NEEDS_IMATRIX
+    assert out.size == dtype.nbytes(values.size) and (columns is not None or dtype.name not in NEEDS_IMATRIX)
     _traits(dtype)
     # One row, whatever the tensor's rows are: without an importance matrix nothing reaches beyond a block.
+    row = values.size if columns is None else columns.size
+    assert not values.size or values.size % row == row % dtype.block == 0
     _library().ggml_quantize_chunk(
-        dtype.gguf, values.ctypes.data, out.ctypes.data, 0, 1, values.size, None
+        dtype.gguf, values.ctypes.data, out.ctypes.data, 0, values.size // row if row else 0, row,
+        None if columns is None else columns.ctypes.data,
     )  # fmt: skip
 
 

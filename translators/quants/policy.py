@@ -31,6 +31,8 @@ _NARROWER = {
     "Q6_K": "Q8_0",
 }
 _SMALL_BLOCK = 32
+_LACKS = ", and the one here has no weights for this tensor"
+_NO_MATRIX = "put the model's imatrix.gguf beside it, or ask for a larger type"
 # Kept at eight bits in GLM 5 whatever the file type.
 _GLM5_PRECIOUS = ("attn_q_a", "attn_q_b", "nextn.eh_proj")
 
@@ -253,9 +255,9 @@ def _refuse_unweighted(
     unweighted = needs_imatrix(dtype) or (dtype.name == "Q2_K" and file_type.name == "q2_k_s")
     if unweighted and visited.role not in (Role.OUTPUT, Role.EMBEDDING):
         raise Unsupported(
-            f"{dtype.name} needs an importance matrix",
+            f"{dtype.name} needs an importance matrix" + (_LACKS if imatrix is not None else ""),
             place=f"tensor {tensor.name}",
-            remedy="ask for a larger type",
+            remedy="ask for a larger type" if imatrix is not None else _NO_MATRIX,
         )
 
 

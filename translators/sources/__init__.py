@@ -11,19 +11,32 @@ Knows nothing of targets or architectures.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
-from translators.model import Model
+from translators.model import FileIdentity, Model
 from translators.sources import gguf, safetensors
-from translators.sources.recognise import INDEX, SAFETENSORS, Found, is_gguf, recognise, set_of
-from translators.sources.stored_file import shown, unreadable
+from translators.sources.recognise import (
+    INDEX,
+    SAFETENSORS,
+    Found,
+    imatrices,
+    is_gguf,
+    is_imatrix,
+    recognise,
+    set_of,
+)
+from translators.sources.stored_file import identity_of, shown, unreadable
 
 __all__ = ["Found", "open_model", "recognise"]
 
 
-def open_model(path: str | os.PathLike[str]) -> Model:
+def open_model(path: str | os.PathLike[str], *, imatrix: str | os.PathLike[str] | None = None) -> Model:
     """The model in a directory, or the one that a weight file belongs to.
+
+    `imatrix` names its importance matrix; otherwise it is one that lies beside the weights.
 
     Raises
       MissingSource    nothing is there, no weights are in it, a shard is missing, a file cannot be read
@@ -32,41 +45,57 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     """
     source = Path(path)
     try:
-        if source.is_dir():
-            return _open_directory(source)
-        return _open_file(source)
+        model = _open_directory(source) if source.is_dir() else _open_file(source)
+        return replace(model, imatrices=(identity_of(Path(imatrix)),)) if imatrix is not None else model
     except OSError as error:
         raise unreadable(source, error) from error
 
 
 def _open_directory(root: Path) -> Model:
-    found = recognise(entry.name for entry in root.iterdir())
+    names = [entry.name for entry in root.iterdir()]
+    found = recognise(names)
     if not found:
         reason, remedy = "holds no weights that are read here", "safetensors and GGUF files are"
         raise MissingSource(reason, path=shown(root), remedy=remedy)
     if len(found) > 1:
-        names = ", ".join(model.name for model in found[:10]) + (", ..." if len(found) > 10 else "")
+        listed = ", ".join(model.name for model in found[:10]) + (", ..." if len(found) > 10 else "")
         raise Unsupported(
-            f"holds {len(found)} models: {names}", path=shown(root), remedy="name the file of one of them"
+            f"holds {len(found)} models: {listed}", path=shown(root), remedy="name the file of one of them"
         )
-    return _read(root, found[0], Path(os.path.abspath(root)).name)
+    return _read(root, found[0], Path(os.path.abspath(root)).name, imatrices(names))
 
 
 def _open_file(path: Path) -> Model:
     path.stat()
+    if is_imatrix(path.name):
+        reason, remedy = "is an importance matrix, no model", "name the model that it lies beside"
+        raise Unsupported(reason, path=shown(path), remedy=remedy)
     if not is_gguf(path.name) and not path.name.endswith((SAFETENSORS, INDEX)):
         reason, remedy = "is neither a safetensors nor a GGUF file", "name a model's directory or weights"
         raise Unsupported(reason, path=shown(path), remedy=remedy)
     siblings = [entry.name for entry in path.parent.iterdir()]
     directory = recognise(siblings)
-    if len(directory) == 1 and path.name in directory[0].files and not is_gguf(path.name):
+    alone = len(directory) == 1 and path.name in directory[0].files
+    if alone and not is_gguf(path.name):
         # The checkpoint of the directory, by one of its files: it has the directory's name.
-        return _read(path.parent, directory[0], Path(os.path.abspath(path.parent)).name)
+        name = Path(os.path.abspath(path.parent)).name
+        return _read(path.parent, directory[0], name, imatrices(siblings))
     found = set_of(path.name, siblings)
-    return _read(path.parent, found, found.name)
+    return _read(path.parent, found, found.name, imatrices(siblings, "" if alone else found.name))
 
 
-def _read(root: Path, found: Found, name: str) -> Model:
+def _read(root: Path, found: Found, name: str, beside: Collection[str]) -> Model:
     if found.format == "gguf":
-        return gguf.read([root / file for file in found.files], name)
-    return safetensors.read(root, found.files, name)
+        model = gguf.read([root / file for file in found.files], name)
+    else:
+        model = safetensors.read(root, found.files, name)
+    return replace(model, imatrices=tuple(_identities(root, beside)))
+
+
+def _identities(root: Path, names: Collection[str]) -> Iterator[FileIdentity]:
+    for name in names:
+        try:
+            yield identity_of(root / name)
+        except MissingSource:
+            # Told when it is read: the model's other forms have no need of it.
+            yield FileIdentity(os.fsencode((root / name).absolute()), 0, 0, 0)

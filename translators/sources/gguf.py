@@ -37,6 +37,9 @@ def read(files: Sequence[Path], name: str) -> Model:
         with StoredFile(path) as file:
             headers.append(read_header(file, number))
             identities.append(file.identity)
+        if headers[-1].key_values.get("general.type") == "imatrix":
+            reason, remedy = "is an importance matrix, no model", "call it imatrix.gguf, beside the model"
+            raise Unsupported(reason, path=shown(path), remedy=remedy)
         _check_split(path, number, len(paths), headers[-1].key_values)
     tensors = _merged(paths, headers)
     key_values = headers[0].key_values.copy()

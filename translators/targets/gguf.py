@@ -1,57 +1,120 @@
 """`model.gguf-<type>`: what upstream's converter and llama-quantize would make of the source.
 
 The type of the source's own precision is the converter's file (for a GGUF source: the file itself); every
-other type is llama-quantize's, made of that file (design invariant I10). A type that llama-quantize would
-refuse is a refusal with the same reason.
+other type is llama-quantize's, made of that file (design invariant I10), with the importance matrix where one
+lies beside the model; `model.gguf-<type>-noimat` is then the same without it. A type that llama-quantize
+would refuse is a refusal with the same reason.
 Knows nothing of architectures: `families` makes the file that all types start from.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 
-from translators.errors import TranslationError
+from translators.errors import TranslationError, Unsupported
 from translators.families.to_gguf import converted, own_file_type
 from translators.gguf_file import GgufFile, GgufTensor, without_unit_dimensions
+from translators.importance import ImportanceMatrix
+from translators.keyvalues import KeyValues
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, FileIdentity, Model
 from translators.plan import Plan, Refusal, Told
-from translators.quants.carried import carried_key_values, numbered
+from translators.quants.carried import Unchanged, carried_key_values, numbered
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.quants.policy import Choices, QuantTensor
-from translators.recipes import Stored, stored
-from translators.targets.outline import Common, Outlines, outlines_of, quantised
+from translators.quants.weighing import chosen
+from translators.recipes import Cast, Stored, stored
+from translators.sources import imatrix
+from translators.targets.outline import Common, Outlines, outlines_of
 
-PREFIX = "model.gguf-"
+PREFIX, NOIMAT = "model.gguf-", "-noimat"
 # The build of upstream's tools whose files these are.
 UPSTREAM = "llama.cpp b11434"
 _GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
 
 
 def plans(model: Model) -> Iterator[Plan | Refusal]:
-    """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made."""
+    """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made.
+
+    Where there is an importance matrix, every type but the source's own comes a second time, without it.
+    """
     try:
         base, own = _base(model)
-        quantised = _Quantised(base, model.files)
+        quantised = _Quantised.of(base, model.files)
     except TranslationError as error:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
+    matrix = _matrix_of(model)
+    kinds = _Kinds(model, own)
+    weighted = quantised.by(matrix) if isinstance(matrix, ImportanceMatrix) else matrix
+    without: list[Plan | Refusal] = []
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
         if own is not None and file_type.name == own.name:
             make = partial(_own_layout, model, base)
             yield Plan(name, _describe_own(model, own), make, own=True, equals=_equals_own(model, own))
-            continue
+        elif weighted is None:
+            yield kinds.plan(name, file_type, quantised)
+        else:
+            without.append(kinds.plan(name + NOIMAT, file_type, quantised))
+            yield kinds.weighted(name, file_type, weighted, instead=without[-1])
+    yield from without
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """The plans of a model's types, all but that of its own precision."""
+
+    model: Model
+    own: FileType | None
+
+    def plan(self, name: str, file_type: FileType, quantised: _Quantised) -> Plan | Refusal:
+        """The plan of one type."""
         try:
             brief = quantised.brief(file_type)
         except TranslationError as error:
-            yield Refusal(name, error.stated, error.remedy)
-            continue
-        describe = f"{file_type.dtype.name} as llama-quantize makes it"
-        equals = _equals(model, own, file_type)
-        make = partial(quantised.layout, file_type)
-        yield Plan(name, describe, make, equals=equals, brief=brief)
+            return Refusal(name, error.stated, error.remedy)
+        file = "" if quantised.matrix is None else quantised.matrix.file
+        describe = f"{file_type.dtype.name} as llama-quantize makes it{file and f' with {file}'}"
+        equals = _equals(self.model, self.own, file_type, file and f" --imatrix {file}")
+        return Plan(name, describe, partial(quantised.layout, file_type), equals=equals, brief=brief)
+
+    def weighted(
+        self, name: str, file_type: FileType, by: _Quantised | TranslationError, *, instead: Plan | Refusal
+    ) -> Plan | Refusal:
+        """The plan of one type by a matrix, or by what is wrong with it.
+
+        A refusal that is the matrix's fault names the form `instead` as a remedy.
+        """
+        if isinstance(by, TranslationError):
+            plan: Plan | Refusal = Refusal(name, by.stated, by.remedy)
+        else:
+            plan = self.plan(name, file_type, by)
+        if isinstance(plan, Refusal) and isinstance(instead, Plan):
+            remedy = "; ".join(filter(None, (plan.remedy, f"{instead.name} is made without it")))
+            return replace(plan, remedy=remedy)
+        return plan
+
+
+def _matrix_of(model: Model) -> ImportanceMatrix | TranslationError | None:
+    """The importance matrix beside the model, or why the one or more that lie there are of no use."""
+    paths = [Path(os.fsdecode(file.path)) for file in model.imatrices]
+    if not paths:
+        return None
+    if len(paths) > 1:
+        return Unsupported(
+            f"several importance matrices lie beside the model: {', '.join(path.name for path in paths)}",
+            path=model.imatrices[0].shown,
+            remedy="call the one that is meant imatrix.gguf or imatrix.dat",
+        )
+    try:
+        return imatrix.read(paths[0], len(model.files))
+    except TranslationError as error:
+        return error
 
 
 def _base(model: Model) -> tuple[GgufFile, FileType | None]:
@@ -80,8 +143,8 @@ def _equals_own(model: Model, own: FileType) -> str:
     return "the source file" if model.weights == 1 else "the source's parts, merged into one file"
 
 
-def _equals(model: Model, own: FileType | None, file_type: FileType) -> str:
-    tool = f"llama-quantize{'' if model.key_values is None else ' --allow-requantize'}"
+def _equals(model: Model, own: FileType | None, file_type: FileType, options: str = "") -> str:
+    tool = f"llama-quantize{'' if model.key_values is None else ' --allow-requantize'}{options}"
     made = f"{tool} {file_type.name.upper()} ({UPSTREAM})"
     if model.key_values is None and own is not None:
         return f"{made} of convert_hf_to_gguf.py --outtype {own.name}"
@@ -96,15 +159,28 @@ def _own_layout(model: Model, base: GgufFile) -> Layout:
     return Layout(model.files, (TensorBytes("the file", whole),))
 
 
+@dataclass(frozen=True)
 class _Quantised:
-    """What llama-quantize makes of `base`, for many types: what they have in common is found out once."""
+    """What llama-quantize makes of `base`, for many types: what they have in common is found out once.
 
-    def __init__(self, base: GgufFile, files: tuple[FileIdentity, ...]) -> None:
+    files: the sources; with a `matrix`, its own is the last.
+    """
+
+    base: GgufFile
+    files: tuple[FileIdentity, ...]
+    choices: Choices
+    carried: KeyValues
+    matrix: ImportanceMatrix | None = None
+
+    @staticmethod
+    def of(base: GgufFile, files: tuple[FileIdentity, ...]) -> _Quantised:
+        """Without a matrix. Raises Unsupported for key-values that llama-quantize cannot read."""
         given = [QuantTensor(tensor.name, tensor.shape, tensor.recipe.dtype) for tensor in base.tensors]
-        self._base = base
-        self._files = files
-        self._choices = Choices(given, base.key_values)
-        self._carried = carried_key_values(base.key_values)
+        return _Quantised(base, files, Choices(given, base.key_values), carried_key_values(base.key_values))
+
+    def by(self, matrix: ImportanceMatrix) -> _Quantised:
+        """The same with a matrix."""
+        return replace(self, files=(*self.files, matrix.identity), matrix=matrix)
 
     def brief(self, file_type: FileType) -> Callable[[], Told]:
         """What is told of the file of one type. Raises Unsupported where llama-quantize would fail."""
@@ -113,17 +189,19 @@ class _Quantised:
 
     def layout(self, file_type: FileType) -> Layout:
         """The file of one type. Raises what `brief` does."""
-        recipes = {tensor.name: tensor.recipe for tensor in self._base.tensors}
+        recipes = {tensor.name: tensor.recipe for tensor in self.base.tensors}
         tensors = []
-        for tensor, dtype in self._choices.of(file_type):
-            recipe = quantised(recipes[tensor.name], tensor.name, dtype)
+        for tensor, dtype, importance in chosen(self.choices, file_type, self.matrix):
+            # Also what is only copied is checked, as llama-quantize does.
+            recipe = Cast(recipes[tensor.name], dtype.name, checked=True, importance=importance)
             tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))
-        return GgufFile(numbered(self._carried, file_type), tuple(tensors)).layout(self._files)
+        key_values = numbered(self.carried, file_type, self.matrix)
+        return GgufFile(key_values, tuple(tensors)).layout(self.files)
 
     @cached_property
     def _outlines(self) -> Outlines:
-        return outlines_of(self._choices)
+        return outlines_of(self.choices, self.matrix)
 
     @cached_property
     def _common(self) -> Common:
-        return Common.of(self._base, self._carried, self._files)
+        return Common.of(self.base, Unchanged.of(self.carried, self.matrix), self.files)

@@ -1,10 +1,11 @@
 """Outlines: size and identity of a model's GGUF in every type, without a recipe made.
 
-    outline = outlines_of(choices).of(file_type)           # by names, shapes and types of tensors alone
-    told = Common.of(base, carried, files).told(outline)   # of one model; a test proves it the layout's
+    outline = outlines_of(choices).of(file_type)             # by names, shapes and types of tensors alone
+    told = Common.of(base, unchanged, files).told(outline)   # of one model; a test proves it the layout's
 
 A listing tells some thirty files of each model and nobody opens most of them. Models of one shape, as the
-fine-tunes of a model are, have their outlines in common: those of a few shapes are remembered.
+fine-tunes of a model are, have their outlines in common: those of a few shapes are remembered. An importance
+matrix is one model's, and so are the outlines with it.
 Knows nothing of where the tensors come from.
 """
 
@@ -13,19 +14,18 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from translators.dtypes import DType
 from translators.errors import Unsupported
 from translators.gguf_file import GgufFile, Table, header, without_unit_dimensions
-from translators.keyvalues import KeyValues
+from translators.importance import Importance, ImportanceMatrix
 from translators.layout import LiteralBytes, Zeros, identity_of, print_of, tensor_print
 from translators.model import FileIdentity
 from translators.plan import Told
-from translators.quants import can_decode, can_encode
-from translators.quants.carried import numbered
+from translators.quants.carried import Unchanged, added_key_values
 from translators.quants.filetypes import FileType
 from translators.quants.policy import Choices, QuantTensor
 from translators.quants.subject import Subject
-from translators.recipes import Cast, Literal, Recipe, cast_print, stored_bytes
+from translators.quants.weighing import chosen
+from translators.recipes import Cast, Literal, cast_print, stored_bytes
 
 # Of so many shapes outlines are remembered, if they have at most so many tensors: 20 MB at most.
 _SHAPES, _TENSORS = 8, 1024
@@ -48,18 +48,18 @@ class Outline(NamedTuple):
     computed: int
 
     @staticmethod
-    def of(choices: Choices, file_type: FileType) -> Outline:
+    def of(choices: Choices, file_type: FileType, matrix: ImportanceMatrix | None = None) -> Outline:
         """The outline of what `choices` are for. Raises Unsupported where llama-quantize would fail."""
-        chosen = choices.of(file_type)
-        for tensor, dtype in chosen:
-            _prove_convertible(tensor.dtype, tensor.name, dtype)
-        tensors = ((tensor.name, without_unit_dimensions(tensor.shape), dtype) for tensor, dtype in chosen)
+        made = chosen(choices, file_type, matrix)
+        tensors = ((tensor.name, without_unit_dimensions(tensor.shape), dtype) for tensor, dtype, _ in made)
         table = Table.of(tensors, _ALIGNMENT)
-        last = LiteralBytes(numbered(KeyValues(), file_type).encoded() + table.entries)
+        last = LiteralBytes(added_key_values(file_type, matrix).encoded() + table.entries)
         numbers = {tensor.name: number for number, tensor in enumerate(choices.tensors)}
         prints = [
-            (numbers[tensor.name], _following(dtype.name, padding))
-            for (tensor, dtype), length, padding in zip(chosen, table.lengths, table.paddings, strict=True)
+            (numbers[tensor.name], _cast(dtype.name, importance) + _zeros(padding))
+            for (tensor, dtype, importance), length, padding in zip(
+                made, table.lengths, table.paddings, strict=True
+            )
             if length
         ]
         computed = sum(table.lengths)
@@ -67,10 +67,11 @@ class Outline(NamedTuple):
 
 
 class Outlines:
-    """Those of a model in every type, each found out once."""
+    """Those of a model in every type, each found out once, all with one importance matrix or without."""
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(self, choices: Choices, matrix: ImportanceMatrix | None = None) -> None:
         self._choices = choices
+        self._matrix = matrix
         self._known: dict[str, Outline | Unsupported] = {}
 
     def of(self, file_type: FileType) -> Outline:
@@ -78,7 +79,7 @@ class Outlines:
         known = self._known.get(file_type.name)
         if known is None:
             try:
-                known = Outline.of(self._choices, file_type)
+                known = Outline.of(self._choices, file_type, self._matrix)
             except Unsupported as error:
                 known = error.with_traceback(None)
             self._known[file_type.name] = known
@@ -87,10 +88,10 @@ class Outlines:
         return known
 
 
-def outlines_of(choices: Choices) -> Outlines:
+def outlines_of(choices: Choices, matrix: ImportanceMatrix | None = None) -> Outlines:
     """The outlines of what `choices` are for. Raises Unsupported for a model llama-quantize cannot open."""
-    if len(choices.tensors) > _TENSORS:
-        return Outlines(choices)
+    if matrix is not None or len(choices.tensors) > _TENSORS:
+        return Outlines(choices, matrix)
     return _remembered(choices.tensors, choices.subject)
 
 
@@ -112,9 +113,10 @@ class Common(NamedTuple):
     source_bytes: int
 
     @staticmethod
-    def of(base: GgufFile, carried: KeyValues, files: tuple[FileIdentity, ...]) -> Common:
-        """Of the files made of `base`, with the key-values `carried` and their type."""
-        begin = header(len(base.tensors), len(carried) + 1, carried.encoded(), b"", _ALIGNMENT)[:2]
+    def of(base: GgufFile, unchanged: Unchanged, files: tuple[FileIdentity, ...]) -> Common:
+        """Of the files made of `base` and bound to `files`, whose first key-values are `unchanged`."""
+        key_values, added = unchanged
+        begin = header(len(base.tensors), len(key_values) + added, key_values.encoded(), b"", _ALIGNMENT)[:2]
         return Common(
             files,
             sum(segment.length for segment in begin),
@@ -134,23 +136,16 @@ class Common(NamedTuple):
         return Told(size + padding + outline.size, identity, outline.computed, self.source_bytes)
 
 
-def quantised(recipe: Recipe, name: str, dtype: DType) -> Recipe:
-    """`recipe` in `dtype`; also what is only copied is checked, as llama-quantize does."""
-    _prove_convertible(recipe.dtype, name, dtype)
-    return Cast(recipe, dtype.name, checked=True)
-
-
-def _prove_convertible(source: DType, name: str, dtype: DType) -> None:
-    if source is not dtype and not can_decode(source):
-        raise Unsupported(f"{source.name} cannot be decoded", place=f"tensor {name}")
-    if source is not dtype and not can_encode(dtype):
-        raise Unsupported(f"{dtype.name} cannot be encoded", place=f"tensor {name}")
+def _cast(dtype: str, importance: Importance | None) -> bytes:
+    """What follows the print of a tensor that is quantised to `dtype`."""
+    if importance is None:
+        return _plain_cast(dtype)
+    return cast_print(Cast(_NOTHING, dtype, checked=True, importance=importance))
 
 
 @cache
-def _following(dtype: str, padding: int) -> bytes:
-    """What follows the print of a tensor that is quantised to `dtype` and padded."""
-    return cast_print(Cast(_NOTHING, dtype, checked=True)) + _zeros(padding)
+def _plain_cast(dtype: str) -> bytes:
+    return cast_print(Cast(_NOTHING, dtype, checked=True))
 
 
 @cache
