@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 SOURCES = ("F32", "F16", "BF16")
 TYPES = (
-    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
     "IQ4_XS",
 )  # fmt: skip
 # Those that column weights may be given for; Q8_0 does not change by them.

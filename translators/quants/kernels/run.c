@@ -7,7 +7,7 @@
 
 /* A family's file defines kernels; here they are listed. */
 #define EACH_KERNEL(X) X(f32) X(f16) X(bf16) X(q8_0) X(q4_0) X(q4_1) X(q5_0) X(q5_1) \
-    X(q2_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
+    X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
 
 #define DECLARED(name) extern const kernel NAMED(name);
 EACH_KERNEL(DECLARED)
