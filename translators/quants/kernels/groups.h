@@ -61,10 +61,10 @@ INLINE void spread(const float *from, int n, float *to) {
 }
 
 /* What was kept of the weights of eight groups, from lane `g` on: small whole numbers, as bytes. */
-INLINE void gather(const weight *of, int n, int g, uint8_t *to) {
+INLINE void gather(const groups *s, int n, int g, uint8_t *to) {
     for (int i = 0; i < n; i += 8) {
         float rows[8][8] ALIGNED;
-        turn(&of[i].kept[g], STRIDE, &rows[0][0], 8);
+        turn(&s->of[i].kept[g], STRIDE, &rows[0][0], 8);
         for (int j = 0; j < 8; j++) {
 #if LANES >= 8
             __m256i wide = _mm256_cvttps_epi32(_mm256_load_ps(rows[j]));

@@ -130,7 +130,7 @@ INLINE void make_batch(const float *x, const float *columns, uint8_t *to, groups
         }
     for (int g = 0; g < WIDTH; g += 8) {
         uint8_t l[8][BLOCK] ALIGNED;
-        gather(s->of, BLOCK, g, l[0]);
+        gather(s, BLOCK, g, l[0]);
         for (int j = 0; j < 8; j++)
             put_nibbles(super ? to + g / 8 * XS_BYTES + 8 + 16 * j : to + (g + j) * NL_BYTES + 2, l[j]);
     }

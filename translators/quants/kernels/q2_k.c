@@ -45,8 +45,8 @@ INLINE void write_scales(groups *s, int b, int weighted, uint8_t *to, float *see
 
 INLINE void write_quants(const groups *s, int b, uint8_t *to) {
     uint8_t l[SUPER] ALIGNED;
-    gather(s->of, GROUP, b * PER_SUPER, l);
-    gather(s->of, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
+    gather(s, GROUP, b * PER_SUPER, l);
+    gather(s, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
     for (int half = 0; half < 2; half++)
         for (int i = 0; i < 32; i += 16) {
             const uint8_t *q = l + 128 * half + i;

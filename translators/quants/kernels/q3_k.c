@@ -3,80 +3,87 @@
  * Block: 32 bytes of the quants' third bits, 64 of their low two, 12 of scales, the half scale of scales. Quants
  * are stored with 4 added, scales with 32.
  * Without column weights a group's quants move one after the other, each to where the rest would have it, for as
- * long as that makes the fit better. Each move waits for the one before, a division included; so four vectors
- * take turns instead of two: a second batch of groups has the other half of the workspace.
+ * long as that makes the fit better.
  */
 #include "kernel.h"
 #include "scales.h"
 #include "search_scale.h"
 
 enum { GROUP = 16, PER_SUPER = SUPER / GROUP, BATCH = WIDTH * GROUP, SUPERS = BATCH / SUPER, BYTES = 110, HALF = 4 };
-enum { BATCHES = 2, CHAINS = BATCHES * WAYS, ROUNDS = 5, TOP_SCALE = 32 };
-_Static_assert(BATCHES *GROUP <= sizeof((groups *)0)->of / sizeof(weight), "the workspace holds both batches");
+enum { ROUNDS = 5, TOP_SCALE = 32 };
 
 static const scale_search SEARCH = {.n = GROUP, .most_quant = HALF};
 
-#define EACH_CHAIN(c) for (int c = 0; c < CHAINS; c++)
-/* Chain c's lanes of weight i. */
-#define OF(c, i, part) (&s->of[(c) / WAYS * GROUP + (i)].part[at + (c) % WAYS * LANES])
+/* The sums that say how good a fit is, of the groups of one vector of lanes. */
+typedef struct {
+    floats xl, l2;
+} fit;
 
-/* Starts with the weight of largest magnitude at the lowest quant. Leaves the quants, and w * x in place of w. */
-INLINE void first_quants(groups *s, int at, floats *xl, floats *l2, mask *nothing) {
-    floats largest[CHAINS], extreme[CHAINS], factor[CHAINS];
-    EACH_CHAIN(c) largest[c] = extreme[c] = xl[c] = l2[c] = all_of(0);
+/* The weight of largest magnitude gets the lowest quant. Keeps the quants, and w * x in place of w. Tells the
+ * groups whose weights are too small to count. */
+INLINE void first_quants(groups *s, int at, fit *f, mask *nothing) {
+    floats largest[WAYS], extreme[WAYS], factor[WAYS];
+    EACH_WAY(k) largest[k] = extreme[k] = f[k].xl = f[k].l2 = all_of(0);
     for (int i = 0; i < GROUP; i++)
-        EACH_CHAIN(c) {
-            const floats x = load(OF(c, i, x));
-            const mask larger = less(largest[c], magnitude(x));
-            largest[c] = choose(larger, magnitude(x), largest[c]);
-            extreme[c] = choose(larger, x, extreme[c]);
+        EACH_WAY(k) {
+            const floats x = load(&s->of[i].x[at + k * LANES]);
+            const mask larger = less(largest[k], magnitude(x));
+            largest[k] = choose(larger, magnitude(x), largest[k]);
+            extreme[k] = choose(larger, x, extreme[k]);
         }
-    EACH_CHAIN(c) {
-        nothing[c] = less(largest[c], all_of(TINY));
-        factor[c] = all_of(-HALF) / extreme[c];
+    EACH_WAY(k) {
+        nothing[k] = less(largest[k], all_of(TINY));
+        factor[k] = all_of(-HALF) / extreme[k];
     }
     for (int i = 0; i < GROUP; i++)
-        EACH_CHAIN(c) {
-            const floats x = load(OF(c, i, x)), w = x * x, l = scale_quants(SEARCH, factor[c] * x);
-            store(OF(c, i, w), w * x);
-            store(OF(c, i, kept), l);
-            xl[c] = xl[c] + w * x * l;
-            l2[c] = l2[c] + w * l * l;
+        EACH_WAY(k) {
+            const floats x = load(&s->of[i].x[at + k * LANES]), w = x * x, wx = w * x;
+            const floats l = scale_quants(SEARCH, factor[k] * x);
+            store(&s->of[i].w[at + k * LANES], wx);
+            store(&s->of[i].kept[at + k * LANES], l);
+            f[k].xl = f[k].xl + wx * l;
+            f[k].l2 = f[k].l2 + w * l * l;
         }
 }
 
-/* One quant of every group moves, where that makes the fit better. */
-INLINE mask moved_quants(groups *s, int at, int c, int i, floats *xl, floats *l2) {
-    const floats x = load(OF(c, i, x)), wx = load(OF(c, i, w)), l = load(OF(c, i, kept)), w = x * x;
-    const floats others_xl = *xl - wx * l, others_l2 = *l2 - w * l * l;
-    const floats to = nearest_within(x * others_l2 / others_xl, -HALF, HALF - 1);
-    const floats with_xl = others_xl + wx * to, with_l2 = others_l2 + w * to * to;
-    const mask possible = both(both(less(all_of(0), others_xl), less(all_of(0), with_l2)), unequal(to, l));
-    const mask moved = both(possible, less(*xl * *xl * with_l2, with_xl * with_xl * *l2));
-    store(OF(c, i, kept), choose(moved, to, l));
-    *xl = choose(moved, with_xl, *xl);
-    *l2 = choose(moved, with_l2, *l2);
-    return moved;
-}
-
-/* Scales, and quants as they are stored, of the lanes from `at` on of both batches. */
-INLINE void search_by_moves(groups *s, int at, float *scale) {
+/* A round: each quant moves where that makes the fit better; whether any did. Few do (one of fifty in a first
+ * round), so it pays to guess that none does: the next quant's divisions then need not wait for this one's. */
+INLINE int moved_quants(groups *s, int at, fit *f) {
     const floats zero = all_of(0);
-    floats xl[CHAINS], l2[CHAINS];
-    mask nothing[CHAINS];
-    first_quants(s, at, xl, l2, nothing);
-    for (int round = 0; round < ROUNDS; round++) {
-        mask moved = less(zero, zero);
-        for (int i = 0; i < GROUP; i++)
-            EACH_CHAIN(c) moved = either(moved, moved_quants(s, at, c, i, &xl[c], &l2[c]));
-        if (!any(moved)) /* nor would another round move any */
-            break;
+    int moves = 0;
+    for (int i = 0; i < GROUP; i++) {
+        const floats x = load(&s->of[i].x[at]), wx = load(&s->of[i].w[at]), l = load(&s->of[i].kept[at]), w = x * x;
+        const floats others_xl = f->xl - wx * l, others_l2 = f->l2 - w * l * l;
+        const floats to = nearest_within(x * others_l2 / others_xl, -HALF, HALF - 1);
+        const mask wanted = both(less(zero, others_xl), unequal(to, l));
+        if (__builtin_expect(!any(wanted), 1))
+            continue;
+        const floats with_xl = others_xl + wx * to, with_l2 = others_l2 + w * to * to;
+        const mask better = less(f->xl * f->xl * with_l2, with_xl * with_xl * f->l2);
+        const mask moved = both(both(wanted, less(zero, with_l2)), better);
+        store(&s->of[i].kept[at], choose(moved, to, l));
+        f->xl = choose(moved, with_xl, f->xl);
+        f->l2 = choose(moved, with_l2, f->l2);
+        moves |= any(moved);
     }
-    EACH_CHAIN(c) {
-        const floats fit = choose(less(zero, l2[c]), xl[c] / l2[c], zero);
-        store(scale + c / WAYS * WIDTH + at + c % WAYS * LANES, choose(nothing[c], zero, fit));
-        for (int i = 0; i < GROUP; i++)
-            store(OF(c, i, kept), choose(nothing[c], zero, load(OF(c, i, kept)) + all_of(HALF)));
+    return moves;
+}
+
+/* Scales, and quants as they are stored. Lanes `at` to `at` + STEP. */
+INLINE void search_by_moves(groups *s, int at) {
+    const floats zero = all_of(0);
+    fit f[WAYS];
+    mask nothing[WAYS];
+    first_quants(s, at, f, nothing);
+    EACH_WAY(k) for (int round = 0; round < ROUNDS && moved_quants(s, at + k * LANES, &f[k]); round++)
+        ;
+    EACH_WAY(k) {
+        const floats scale = choose(less(zero, f[k].l2), f[k].xl / f[k].l2, zero);
+        store(&s->scale[at + k * LANES], choose(nothing[k], zero, scale));
+        for (int i = 0; i < GROUP; i++) {
+            const floats l = load(&s->of[i].kept[at + k * LANES]) + all_of(HALF);
+            store(&s->of[i].kept[at + k * LANES], choose(nothing[k], zero, l));
+        }
     }
 }
 
@@ -114,21 +121,21 @@ INLINE void write_scales(float d, const int32_t *quants, uint8_t *to, float *see
 }
 
 /* The quants by the scales that a reader sees; where such a scale is zero, those of the search stay. */
-INLINE void keep_quants(weight *of, const float *scale) {
+INLINE void keep_quants(groups *s, const float *scale) {
     for (int at = 0; at < WIDTH; at += LANES) {
         const floats d = load(scale + at);
         const mask none = equal(d, all_of(0));
         for (int i = 0; i < GROUP; i++) {
-            const floats l = nearest_within(load(&of[i].x[at]) / d, -HALF, HALF - 1) + all_of(HALF);
-            store(&of[i].kept[at], choose(none, load(&of[i].kept[at]), l));
+            const floats l = nearest_within(load(&s->of[i].x[at]) / d, -HALF, HALF - 1) + all_of(HALF);
+            store(&s->of[i].kept[at], choose(none, load(&s->of[i].kept[at]), l));
         }
     }
 }
 
-INLINE void write_quants(const weight *of, int b, uint8_t *to) {
+INLINE void write_quants(const groups *s, int b, uint8_t *to) {
     uint8_t l[SUPER] ALIGNED;
-    gather(of, GROUP, b * PER_SUPER, l);
-    gather(of, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
+    gather(s, GROUP, b * PER_SUPER, l);
+    gather(s, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
     for (int i = 0; i < 32; i += 16) {
         bytes third = {0};
         for (int k = 0; k < 8; k++)
@@ -143,29 +150,27 @@ INLINE void write_quants(const weight *of, int b, uint8_t *to) {
     }
 }
 
-/* Blocks of one batch, whose quants were kept by the search. `total`: sums of w, or null. */
-INLINE void write_batch(weight *of, const float *scale, const float *total, uint8_t *to) {
+/* Blocks, whose quants were kept by the search. `total`: sums of w, or null. */
+INLINE void write_batch(groups *s, const float *total, uint8_t *to) {
     float seen[WIDTH] ALIGNED;
     int32_t quants[PER_SUPER];
     for (int b = 0; b < SUPERS; b++) {
-        const float *x = scale + b * PER_SUPER;
-        const float d = total ? fit_signed(PER_SUPER, TOP_SCALE, x, total + b * PER_SUPER, quants) : by_largest(x, quants);
+        const float *scale = s->scale + b * PER_SUPER;
+        const float d = total ? fit_signed(PER_SUPER, TOP_SCALE, scale, total + b * PER_SUPER, quants)
+                              : by_largest(scale, quants);
         write_scales(d, quants, to + b * BYTES, seen + b * PER_SUPER);
     }
-    keep_quants(of, seen);
+    keep_quants(s, seen);
     for (int b = 0; b < SUPERS; b++)
-        write_quants(of, b, to + b * BYTES);
+        write_quants(s, b, to + b * BYTES);
 }
 
 static void unweighted(const float *x, const float *columns, float mean, uint8_t *to, groups *s) {
-    float scale[BATCHES * WIDTH] ALIGNED;
     (void)columns, (void)mean;
-    for (int n = 0; n < BATCHES; n++)
-        spread(x + n * BATCH, GROUP, s->of[n * GROUP].x);
+    spread(x, GROUP, s->of[0].x);
     for (int at = 0; at < WIDTH; at += STEP)
-        search_by_moves(s, at, scale);
-    for (int n = 0; n < BATCHES; n++)
-        write_batch(s->of + n * GROUP, scale + n * WIDTH, 0, to + n * SUPERS * BYTES);
+        search_by_moves(s, at);
+    write_batch(s, 0, to);
 }
 
 static void by_columns(const float *x, const float *columns, float mean, uint8_t *to, groups *s) {
@@ -181,11 +186,11 @@ static void by_columns(const float *x, const float *columns, float mean, uint8_t
         }
         store(&s->total[at], total);
     }
-    write_batch(s->of, s->scale, s->total, to);
+    write_batch(s, s->total, to);
 }
 
 static void q3_k(const float *x, int64_t count, uint8_t *to, groups *s) {
-    in_batches(unweighted, BATCHES * BATCH, SUPER, BYTES, x, 0, 0, count, to, s);
+    in_batches(unweighted, BATCH, SUPER, BYTES, x, 0, 0, count, to, s);
 }
 static void q3_k_weighted(const float *x, const float *columns, float mean, int64_t count, uint8_t *to, groups *s) {
     in_batches(by_columns, BATCH, SUPER, BYTES, x, columns, mean, count, to, s);

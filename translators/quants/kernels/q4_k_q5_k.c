@@ -71,7 +71,7 @@ INLINE void write_head(groups *s, int b, int weighted, uint8_t *to, float *seen_
 
 INLINE void write_quants(const groups *s, int b, int five, uint8_t *to) {
     uint8_t l[PER_SUPER][GROUP] ALIGNED;
-    gather(s->of, GROUP, b * PER_SUPER, l[0]);
+    gather(s, GROUP, b * PER_SUPER, l[0]);
     uint8_t *low = to + (five ? 48 : 16);
     for (int j = 0; j < PER_SUPER; j += 2)
         for (int i = 0; i < GROUP; i += 16)

@@ -60,8 +60,8 @@ INLINE void keep_quants(groups *s, const float *scale) {
 
 INLINE void write_quants(const groups *s, int b, uint8_t *to) {
     uint8_t l[SUPER] ALIGNED;
-    gather(s->of, GROUP, b * PER_SUPER, l);
-    gather(s->of, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
+    gather(s, GROUP, b * PER_SUPER, l);
+    gather(s, GROUP, b * PER_SUPER + 8, l + SUPER / 2);
     for (int half = 0; half < 2; half++) {
         const uint8_t *q = l + 128 * half;
         uint8_t *low = to + 64 * half, *high = to + 128 + 32 * half;

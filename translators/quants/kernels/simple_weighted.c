@@ -24,7 +24,7 @@ INLINE void write_blocks(const groups *s, int five, int with_low, uint8_t *to) {
     const int bytes = 18 + (five ? 4 : 0) + (with_low ? 2 : 0);
     for (int g = 0; g < WIDTH; g += 8) {
         uint8_t quants[8][BLOCK] ALIGNED;
-        gather(s->of, BLOCK, g, quants[0]);
+        gather(s, BLOCK, g, quants[0]);
         for (int j = 0; j < 8; j++, to += bytes) {
             put16(to, to_half(s->scale[g + j]));
             if (with_low)
