@@ -20,7 +20,7 @@ import pytest
 from tests.translators import kernel_cases as cases
 from tests.translators.golden_quants import data
 from translators.dtypes import DTYPES, F32
-from translators.errors import BadValues
+from translators.errors import BadValues, Unsupported
 from translators.quants import convert, kernels
 
 Bytes = npt.NDArray[np.uint8]
@@ -210,9 +210,21 @@ def test_the_fastest_is_used_unless_one_is_named(monkeypatch: pytest.MonkeyPatch
     for name in (*BUILDS, kernels.GGML):
         monkeypatch.setenv(kernels.VARIABLE, name)
         assert kernels.in_use() == name
-    for name in ("", "sse9"):  # none, or one that this processor lacks: a daemon must not fail to start
+    # None, or one that this machine lacks: the same bytes are made another way.
+    for name in ("", *(each for each in kernels.BUILDS if each not in BUILDS)):
         monkeypatch.setenv(kernels.VARIABLE, name)
         assert kernels.in_use() == BUILDS[-1]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_name_that_is_none_is_refused_with_the_choices(
+    built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not built:
+        monkeypatch.setattr(kernels, "_library", lambda: None)
+    monkeypatch.setenv(kernels.VARIABLE, "sse9")
+    with pytest.raises(Unsupported, match="PRISMFS_KERNELS is 'sse9'.*portable, avx2, avx512 or ggml"):
+        convert(F32, DTYPES["Q4_K"], stored("F32"), first=0, checked=True)
 
 
 def test_without_kernels_libggml_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:

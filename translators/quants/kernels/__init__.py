@@ -3,6 +3,7 @@
 A shared library in C (the .c and .h files here, built by setup.py) has each kernel in three builds: for any
 processor, AVX2 and AVX-512. The best that the processor has is used, or the one that PRISMFS_KERNELS names;
 `ggml` names none, and none is also what is left where the library was not built. Callers then use libggml.
+A name that is none of these is an error, at the first use; a build that this machine lacks is not.
 Calls let go of the GIL, and any number of them may run at once.
 Knows nothing of which values are worth checking, nor of error texts.
 """
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from translators.dtypes import DType
+from translators.errors import Unsupported
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -55,8 +57,14 @@ class _Run(ctypes.Structure):
 
 
 def in_use() -> str:
-    """The build that quantises here: one of `builds()`, or "ggml" where libggml does all of it."""
+    """The build that quantises here: one of `builds()`, or "ggml" where libggml does all of it.
+
+    Raises Unsupported if PRISMFS_KERNELS names neither a build nor "ggml".
+    """
     wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", GGML, *BUILDS):
+        remedy = f"set it to {', '.join(BUILDS)} or {GGML}, or not at all: the fastest is used then"
+        raise Unsupported(f"{VARIABLE} is {wanted!r}, which names no kernels", remedy=remedy)
     return _chosen(wanted) if _library() else GGML
 
 
@@ -118,10 +126,8 @@ def quantise(
 
 @cache
 def _chosen(wanted: str) -> str:
-    """The build that the variable names; the fastest where it names none that can run here."""
-    if wanted == GGML or wanted in builds():
-        return wanted
-    return builds()[-1]
+    """The build that the variable names; the fastest where it names none, or one that cannot run here."""
+    return wanted if wanted in (GGML, *builds()) else builds()[-1]
 
 
 @cache
