@@ -96,7 +96,7 @@ def test_odd_column_weights(build: str, target: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("length", [32, 32 * 11, 32 * 300])
-@pytest.mark.parametrize("target", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
+@pytest.mark.parametrize("target", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4"])
 @pytest.mark.parametrize("build", BUILDS)
 def test_rows_of_any_length(build: str, target: str, length: int) -> None:
     values = cases.random_rows(11, length * 5, 1.0).reshape(-1)[: length * 5]
@@ -178,10 +178,11 @@ def test_scales_that_are_none_are_found(build: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_place_is_the_first_block_that_is_bad(build: str) -> None:
     values = np.zeros(256 * 50, np.float32)
-    values[256 * 41 + 7] = 1e12
-    values[256 * 33 + 9] = -1e12
     for target in BLOCKS:
         kind = DTYPES[target]
+        # Halves end at 65 504; the one exponent that MXFP4 has no power for is what these wrap around to.
+        values[256 * 41 + 7] = 2e-38 if target == "MXFP4" else 1e12
+        values[256 * 33 + 9] = -values[256 * 41 + 7]
         made = np.empty(kind.nbytes(values.size), np.uint8)
         bad = kernels.quantise(F32, kind, values.view(np.uint8), made, check_result=True, build=build)
         place = (256 * 33 + 9) // kind.block * kind.block
@@ -223,7 +224,7 @@ def test_a_name_that_is_none_is_refused_with_the_choices(
     if not built:
         monkeypatch.setattr(kernels, "_library", lambda: None)
     monkeypatch.setenv(kernels.VARIABLE, "sse9")
-    with pytest.raises(Unsupported, match="PRISMFS_KERNELS is 'sse9'.*portable, avx2, avx512 or ggml"):
+    with pytest.raises(Unsupported, match=r"PRISMFS_KERNELS is 'sse9'.*portable, avx2, avx512 or ggml"):
         convert(F32, DTYPES["Q4_K"], stored("F32"), first=0, checked=True)
 
 
