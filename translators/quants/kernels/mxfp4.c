@@ -18,6 +18,10 @@ static const float MIDDLES[STEPS] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};
 static const float UPPER[STEPS] = {1, 2, 3, 4, 6, 8, 12};
 
 static uint8_t exponent_of(float largest) {
+    const uint32_t word = word_of(largest);
+    /* Far enough below the next power, and no subnormal: no logarithm errs by that much. */
+    if ((word & 0x7fffff) < 0x7ff000 && word >> 23)
+        return (uint8_t)((word >> 23) - 2);
     return largest > 0 ? (uint8_t)(int32_t)(floorf(log2f(largest)) - 2 + 127) : 0;
 }
 
@@ -42,7 +46,7 @@ static void mxfp4(const float *x, int64_t count, uint8_t *to, groups *s) {
             const floats size = magnitude(a[v]);
             floats number = all_of(0);
             for (int i = 0; i < STEPS; i++)
-                number = number + choose(less(middle[i], size), all_of(1), all_of(0));
+                number = choose(less(middle[i], size), all_of((float)i + 1), number);
             const mask negative = both(less(a[v], all_of(0)), less(all_of(0), number));
             l[v] = truncated(number + choose(negative, all_of(8), all_of(0)));
         }
