@@ -21,7 +21,7 @@ from tests.translators import kernel_cases as cases
 from tests.translators.golden_quants import data
 from translators.dtypes import DTYPES, F32
 from translators.errors import BadValues, Unsupported
-from translators.quants import convert, kernels
+from translators.quants import convert, ggml, kernels
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -200,6 +200,25 @@ def test_unchecked_numbers_that_are_none_are_left_to_libggml(
         monkeypatch.setenv(kernels.VARIABLE, build)
         made.append(convert(F32, DTYPES[target], values.view(np.uint8), first=0, checked=False))
     assert all(np.array_equal(one, made[0]) for one in made)
+
+
+# The way back
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_numbers_of_blocks_are_libggmls(build: str) -> None:
+    """Of any bytes at all: scales that are none as well, whose NaN libggml makes with the same sign."""
+    rng = np.random.default_rng(6)
+    read = [kind for kind in DTYPES.values() if kernels.reads(kind, build=build)]
+    assert [kind.name for kind in read] == ["Q6_K"]
+    for kind in read:
+        for blocks in (1, 7, 300):
+            raw = rng.integers(0, 256, blocks * kind.size + 1, np.uint8)[1:]  # at an odd address
+            wanted, found = np.empty((2, blocks * kind.block), np.float32)
+            ggml.dequantise(kind, raw.copy(), wanted)
+            kernels.dequantise(kind, raw, found, build=build)
+            assert np.array_equal(found.view(np.uint32), wanted.view(np.uint32))
+    assert not kernels.reads(DTYPES["Q6_K"], build=kernels.GGML)
 
 
 # The choice of a build

@@ -124,6 +124,28 @@ def quantise(
     return None if bad < 0 else Bad(bad, bool(in_result.value))
 
 
+def reads(source: DType, *, build: str | None = None) -> bool:
+    """True if `dequantise` reads `source`; libggml reads all types, and most of them as fast."""
+    name = in_use() if build is None else build
+    library = _library()
+    if library is None or name == GGML or source.gguf is None:
+        return False
+    return bool(library.prismfs_kernels_reads(BUILDS.index(name), source.gguf))
+
+
+def dequantise(source: DType, raw: Bytes, out: Floats, *, build: str | None = None) -> None:
+    """Write the values of `raw`, whole blocks of `source`, to `out`. `reads` must have said yes."""
+    assert raw.size == source.nbytes(out.size)
+    assert raw.flags.c_contiguous and out.flags.c_contiguous and out.flags.writeable
+    number = BUILDS.index(in_use() if build is None else build)
+    library = _library()
+    assert library is not None
+    done = library.prismfs_kernels_read(
+        number, source.gguf, raw.ctypes.data, raw.size // source.size, out.ctypes.data
+    )
+    assert done, "no such kernel"
+
+
 @cache
 def _chosen(wanted: str) -> str:
     """The build that the variable names; the fastest where it names none, or one that cannot run here."""
@@ -143,6 +165,12 @@ def _library() -> ctypes.CDLL | None:
     library.prismfs_kernels_builds.restype = ctypes.c_int32
     library.prismfs_kernels_knows.argtypes = (ctypes.c_int32,) * 4
     library.prismfs_kernels_knows.restype = ctypes.c_int32
+    library.prismfs_kernels_reads.argtypes = (ctypes.c_int32,) * 2
+    library.prismfs_kernels_reads.restype = ctypes.c_int32
+    library.prismfs_kernels_read.argtypes = (
+        ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p,
+    )  # fmt: skip
+    library.prismfs_kernels_read.restype = ctypes.c_int32
     library.prismfs_kernels_quantise.argtypes = (
         ctypes.c_int32, ctypes.POINTER(_Run), ctypes.POINTER(ctypes.c_int32), ctypes.c_void_p,
     )  # fmt: skip

@@ -28,6 +28,13 @@ int NAMED(knows)(int32_t type, int32_t source, int weighted) {
     return k && (source == F32 || source == F16 || source == BF16) && (!weighted || k->weighted || !k->row_wide);
 }
 
+int NAMED(reads)(int32_t type) {
+    const kernel *k = find(type);
+    return k && k->read;
+}
+
+void NAMED(read)(int32_t type, const uint8_t *from, int64_t blocks, float *to) { find(type)->read(from, blocks, to); }
+
 /* The numbers `first` to `first` + count of `from`, as float32: where they lie, or in `scratch`. */
 static const float *widened(int32_t source, const uint8_t *from, int64_t first, int64_t count, float *scratch) {
     int64_t i = 0;
