@@ -19,6 +19,7 @@
 #   kernels  compile the quantisers in place, again where a source changed (install does it once)
 #   kernels-check  every build of every kernel against libggml, ten million weights each; ARGS="--types Q4_K"
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -30,7 +31,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	kernels kernels-check kernels-asan bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -91,6 +92,9 @@ kernels-check: $(VENV)/.installed
 
 kernels-asan: $(VENV)/.installed
 	./tests/heavy/kernels_asan.sh $(RUN)
+
+wheel-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.wheels
 
 bench-kernels: $(VENV)/.installed
 	$(RUN) -m benchmarks.kernels $(ARGS)

@@ -51,7 +51,7 @@ class BuildKernels(build_ext):
             macros.append((f"WITH_{build.upper()}", "1"))
         objects += self._compiled([DISPATCH], macros, [], "dispatch")
         target = self.get_ext_fullpath(extension.name)
-        self.compiler.link_shared_object(objects, target, extra_postargs=EXTRA)
+        self.compiler.link_shared_object(objects, target, libraries=["m"], extra_postargs=EXTRA)
 
     def _compiled(
         self, sources: list[str], macros: list[tuple[str, str]], flags: list[str], place: str
@@ -77,4 +77,6 @@ setup(
         )
     ],
     cmdclass={"build_ext": BuildKernels},
+    # No version of Python is in the library: one wheel serves all from the oldest on.
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

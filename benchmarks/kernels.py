@@ -128,7 +128,7 @@ def _speed(types: tuple[str, ...], repeat: int) -> Findings:
     findings = Findings(notes=["speeds: million weights a second of one core; times: libggml's in this run"])
     rows = []
     for target in types:
-        for weighted in (False, True) if target in cases.WEIGHTED and target != "Q8_0" else (False,):
+        for weighted in (False, True) if target in ggml.WEIGHTED else (False,):
             for source in cases.SOURCES if not weighted else ("F32",):
                 if source == target:
                     continue

@@ -167,6 +167,7 @@ def _answers(mount: points.Mount) -> bool:
 def _kernels() -> Found:
     kind, plain = DTYPES["Q4_K"], DTYPES["F32"]
     library = f"libggml-python {metadata.version('libggml-python')}"
+    wanted = os.environ.get(kernels.VARIABLE, "")
     try:
         made = convert(plain, kind, np.zeros(4 * kind.block, np.uint8), first=0, checked=True)
         back = convert(kind, plain, made, first=0, checked=True)
@@ -177,6 +178,9 @@ def _kernels() -> Found:
     if not kernels.builds():
         remedy = "install a C compiler, then prismfs again: the same bytes, several times as fast"
         return WARN, f"our own are not built; {library} does all of it", remedy
+    if wanted and wanted != kernels.in_use():
+        detail = f"{kernels.VARIABLE} is {wanted}, which this machine cannot run: {kernels.in_use()} is used"
+        return WARN, detail, f"set it to {', '.join((*kernels.builds(), kernels.GGML))}, or not at all"
     others = ", ".join(name for name in (*kernels.builds(), kernels.GGML) if name != kernels.in_use())
     return OK, f"{kernels.in_use()} (also here: {others}); {library} for the other types"
 

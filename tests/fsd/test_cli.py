@@ -361,6 +361,13 @@ def test_doctor_finds_what_is_missing(home: Path, tmp_path: Path) -> None:
     assert "apt install fuse3" in findings["fusermount3"]["remedy"]
 
 
+def test_doctor_refuses_kernels_that_are_none(home: Path) -> None:
+    done = prismfs("doctor", "--json", home=home, env=environment(home) | {"PRISMFS_KERNELS": "sse9"})
+    found = next(each for each in json.loads(done.stdout) if each["check"] == "kernels")
+    assert done.returncode == 1 and found["state"] == "fail" and "sse9" in found["detail"]
+    assert "portable, avx2, avx512 or ggml" in found["remedy"]
+
+
 def test_another_distributions_translators(home: Path, tmp_path: Path) -> None:
     """In our package's place: every verb says so. Installed beside it: doctor notices."""
     distribution = tmp_path / "translators-5.9.3.dist-info"

@@ -19,10 +19,10 @@ Floats = npt.NDArray[np.float32]
 
 SOURCES = ("F32", "F16", "BF16")
 TYPES = (
-    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-    "IQ4_XS",
+    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+    "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4",
 )  # fmt: skip
-# Those that column weights may be given for; Q8_0 does not change by them.
+# Those that column weights may be given for; some do not change by them.
 WEIGHTED = TYPES[3:]
 ROW = 256 * 3  # no whole number of batches: the last one of a row is filled up
 _SMALL_EDGES = 64
@@ -58,12 +58,25 @@ def edges(seed: int = 5) -> Floats:
     rows += [bell[34] * np.repeat(10.0 ** -(np.arange(ROW // 16) % 16), 16)]
     rows += [bell[35] * np.repeat(10.0 ** -(np.arange(ROW // 32) % 8), 32)]
     rows += [np.where(np.arange(ROW) % 256 < 32, 1.0, bell[36] * 1e-5)]
+    rows += list(_powers_of_two(rng))
     for _ in range(12):
         rows.append(rng.integers(0, 1 << 32, ROW, np.uint32).view(np.float32))
         rows.append(rng.integers(0, 1 << 23, ROW, np.uint32).view(np.float32))
     with np.errstate(over="ignore", invalid="ignore"):
         made = np.stack([np.asarray(row, np.float32) for row in rows])
     return np.where(np.isfinite(made), made, np.float32(0))
+
+
+def _powers_of_two(rng: np.random.Generator) -> Floats:
+    """Rows whose blocks are at most a power of two, or just below or above it: every power that there is."""
+    powers = np.ldexp(np.float32(1), np.arange(-149, 128)).astype(np.float32)
+    tops = [powers, np.nextafter(powers, np.float32(0)), np.nextafter(powers, np.float32(np.inf))]
+    tops += [powers * np.float32(1 - step * 2**-20) for step in (1, 3, 40)]
+    largest = np.resize(np.concatenate(tops), -(-len(tops) * powers.size * 32 // ROW) * ROW // 32)
+    # Parts of eight: on the middles of the values that MXFP4 has, where two are as near.
+    parts = rng.integers(-16, 17, (largest.size, 32)).astype(np.float32) / np.float32(16)
+    parts[:, 0] = 1
+    return (parts * largest[:, None]).reshape(-1, ROW)
 
 
 _CONSTANTS = (

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.translators.golden_quants import data
 from translators.dtypes import BF16, DTYPES, F16, F32, DType
 from translators.errors import BadValues, Unsupported
-from translators.quants import can_decode, can_encode, conversion, convert, needs_imatrix
+from translators.quants import can_decode, can_encode, conversion, convert, ggml, needs_imatrix
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -304,7 +304,8 @@ def test_types_that_need_an_importance_matrix(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("F32", "Q8_1"), ("F32", "Q8_K"), ("F4", "F32"), ("C64", "F32"), ("F32", "I8")]
+    ("source", "target"),
+    [("F32", "Q8_1"), ("F32", "Q8_K"), ("Q8_K", "F32"), ("F4", "F32"), ("C64", "F32"), ("F32", "I8")],
 )
 def test_types_without_a_kernel(source: str, target: str) -> None:
     with pytest.raises(Unsupported):
@@ -333,7 +334,12 @@ def test_what_can_be_done() -> None:
     assert {kind for kind, dtype in DTYPES.items() if can_encode(dtype)} == both - {"IQ1_M"}
     plain = {kind for kind in DTYPES if kind[0] in "IUB" and not kind.startswith("IQ")} | {"F64"}
     eight = {kind for kind in DTYPES if kind.startswith("F8")}
-    assert {kind for kind, dtype in DTYPES.items() if can_decode(dtype)} == both | plain | eight | {"Q8_K"}
+    assert {kind for kind, dtype in DTYPES.items() if can_decode(dtype)} == both | plain | eight
+    # A type without a function in the library must never be asked for: the call would end the process.
+    blocks = [dtype for dtype in DTYPES.values() if dtype.is_quantised]
+    assert [bool(ggml._traits(dtype).to_float) for dtype in blocks] == [
+        ggml.decodes(dtype) for dtype in blocks
+    ]
 
 
 def test_nothing_makes_nothing() -> None:

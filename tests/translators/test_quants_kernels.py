@@ -20,8 +20,8 @@ import pytest
 from tests.translators import kernel_cases as cases
 from tests.translators.golden_quants import data
 from translators.dtypes import DTYPES, F32
-from translators.errors import BadValues
-from translators.quants import convert, kernels
+from translators.errors import BadValues, Unsupported
+from translators.quants import convert, ggml, kernels
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -96,7 +96,7 @@ def test_odd_column_weights(build: str, target: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("length", [32, 32 * 11, 32 * 300])
-@pytest.mark.parametrize("target", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
+@pytest.mark.parametrize("target", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4"])
 @pytest.mark.parametrize("build", BUILDS)
 def test_rows_of_any_length(build: str, target: str, length: int) -> None:
     values = cases.random_rows(11, length * 5, 1.0).reshape(-1)[: length * 5]
@@ -178,10 +178,11 @@ def test_scales_that_are_none_are_found(build: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_place_is_the_first_block_that_is_bad(build: str) -> None:
     values = np.zeros(256 * 50, np.float32)
-    values[256 * 41 + 7] = 1e12
-    values[256 * 33 + 9] = -1e12
     for target in BLOCKS:
         kind = DTYPES[target]
+        # Halves end at 65 504; the one exponent that MXFP4 has no power for is what these wrap around to.
+        values[256 * 41 + 7] = 2e-38 if target == "MXFP4" else 1e12
+        values[256 * 33 + 9] = -values[256 * 41 + 7]
         made = np.empty(kind.nbytes(values.size), np.uint8)
         bad = kernels.quantise(F32, kind, values.view(np.uint8), made, check_result=True, build=build)
         place = (256 * 33 + 9) // kind.block * kind.block
@@ -201,6 +202,25 @@ def test_unchecked_numbers_that_are_none_are_left_to_libggml(
     assert all(np.array_equal(one, made[0]) for one in made)
 
 
+# The way back
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_numbers_of_blocks_are_libggmls(build: str) -> None:
+    """Of any bytes at all: scales that are none as well, whose NaN libggml makes with the same sign."""
+    rng = np.random.default_rng(6)
+    read = [kind for kind in DTYPES.values() if kernels.reads(kind, build=build)]
+    assert [kind.name for kind in read] == ["Q6_K"]
+    for kind in read:
+        for blocks in (1, 7, 300):
+            raw = rng.integers(0, 256, blocks * kind.size + 1, np.uint8)[1:]  # at an odd address
+            wanted, found = np.empty((2, blocks * kind.block), np.float32)
+            ggml.dequantise(kind, raw.copy(), wanted)
+            kernels.dequantise(kind, raw, found, build=build)
+            assert np.array_equal(found.view(np.uint32), wanted.view(np.uint32))
+    assert not kernels.reads(DTYPES["Q6_K"], build=kernels.GGML)
+
+
 # The choice of a build
 
 
@@ -210,9 +230,21 @@ def test_the_fastest_is_used_unless_one_is_named(monkeypatch: pytest.MonkeyPatch
     for name in (*BUILDS, kernels.GGML):
         monkeypatch.setenv(kernels.VARIABLE, name)
         assert kernels.in_use() == name
-    for name in ("", "sse9"):  # none, or one that this processor lacks: a daemon must not fail to start
+    # None, or one that this machine lacks: the same bytes are made another way.
+    for name in ("", *(each for each in kernels.BUILDS if each not in BUILDS)):
         monkeypatch.setenv(kernels.VARIABLE, name)
         assert kernels.in_use() == BUILDS[-1]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_name_that_is_none_is_refused_with_the_choices(
+    built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not built:
+        monkeypatch.setattr(kernels, "_library", lambda: None)
+    monkeypatch.setenv(kernels.VARIABLE, "sse9")
+    with pytest.raises(Unsupported, match=r"PRISMFS_KERNELS is 'sse9'.*portable, avx2, avx512 or ggml"):
+        convert(F32, DTYPES["Q4_K"], stored("F32"), first=0, checked=True)
 
 
 def test_without_kernels_libggml_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:

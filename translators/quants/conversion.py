@@ -116,7 +116,9 @@ def _decode(source: DType, piece: Bytes, values: Floats) -> Floats:
     """The values of `piece`: in `values`, or where they already are float32."""
     if source is F32:
         return piece.view(np.float32)
-    if ggml.decodes(source):
+    if kernels.reads(source):
+        kernels.dequantise(source, piece, values)
+    elif ggml.decodes(source):
         ggml.dequantise(source, piece, values)
     else:
         floats.to_float32(source, piece, values)

@@ -42,7 +42,7 @@ LARGEST_COLUMN = 2.0**48
 _NO_ENCODER = frozenset({"Q8_1", "Q8_K"})
 # Made by libggml-python 0.20 with other bytes than by upstream's b11434, whose search sums in another order.
 _OTHER_BYTES = frozenset({"IQ1_M"})
-_NO_DECODER = frozenset({"Q8_1"})
+_NO_DECODER = _NO_ENCODER  # the library has no function there, and calling none would end the process
 _REMEDY = "install libggml-python again: pip install --force-reinstall libggml-python"
 
 

@@ -3,6 +3,7 @@
 A shared library in C (the .c and .h files here, built by setup.py) has each kernel in three builds: for any
 processor, AVX2 and AVX-512. The best that the processor has is used, or the one that PRISMFS_KERNELS names;
 `ggml` names none, and none is also what is left where the library was not built. Callers then use libggml.
+A name that is none of these is an error, at the first use; a build that this machine lacks is not.
 Calls let go of the GIL, and any number of them may run at once.
 Knows nothing of which values are worth checking, nor of error texts.
 """
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from translators.dtypes import DType
+from translators.errors import Unsupported
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -55,8 +57,14 @@ class _Run(ctypes.Structure):
 
 
 def in_use() -> str:
-    """The build that quantises here: one of `builds()`, or "ggml" where libggml does all of it."""
+    """The build that quantises here: one of `builds()`, or "ggml" where libggml does all of it.
+
+    Raises Unsupported if PRISMFS_KERNELS names neither a build nor "ggml".
+    """
     wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", GGML, *BUILDS):
+        remedy = f"set it to {', '.join(BUILDS)} or {GGML}, or not at all: the fastest is used then"
+        raise Unsupported(f"{VARIABLE} is {wanted!r}, which names no kernels", remedy=remedy)
     return _chosen(wanted) if _library() else GGML
 
 
@@ -116,12 +124,32 @@ def quantise(
     return None if bad < 0 else Bad(bad, bool(in_result.value))
 
 
+def reads(source: DType, *, build: str | None = None) -> bool:
+    """True if `dequantise` reads `source`; libggml reads all types, and most of them as fast."""
+    name = in_use() if build is None else build
+    library = _library()
+    if library is None or name == GGML or source.gguf is None:
+        return False
+    return bool(library.prismfs_kernels_reads(BUILDS.index(name), source.gguf))
+
+
+def dequantise(source: DType, raw: Bytes, out: Floats, *, build: str | None = None) -> None:
+    """Write the values of `raw`, whole blocks of `source`, to `out`. `reads` must have said yes."""
+    assert raw.size == source.nbytes(out.size)
+    assert raw.flags.c_contiguous and out.flags.c_contiguous and out.flags.writeable
+    number = BUILDS.index(in_use() if build is None else build)
+    library = _library()
+    assert library is not None
+    done = library.prismfs_kernels_read(
+        number, source.gguf, raw.ctypes.data, raw.size // source.size, out.ctypes.data
+    )
+    assert done, "no such kernel"
+
+
 @cache
 def _chosen(wanted: str) -> str:
-    """The build that the variable names; the fastest where it names none that can run here."""
-    if wanted == GGML or wanted in builds():
-        return wanted
-    return builds()[-1]
+    """The build that the variable names; the fastest where it names none, or one that cannot run here."""
+    return wanted if wanted in (GGML, *builds()) else builds()[-1]
 
 
 @cache
@@ -137,6 +165,12 @@ def _library() -> ctypes.CDLL | None:
     library.prismfs_kernels_builds.restype = ctypes.c_int32
     library.prismfs_kernels_knows.argtypes = (ctypes.c_int32,) * 4
     library.prismfs_kernels_knows.restype = ctypes.c_int32
+    library.prismfs_kernels_reads.argtypes = (ctypes.c_int32,) * 2
+    library.prismfs_kernels_reads.restype = ctypes.c_int32
+    library.prismfs_kernels_read.argtypes = (
+        ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p,
+    )  # fmt: skip
+    library.prismfs_kernels_read.restype = ctypes.c_int32
     library.prismfs_kernels_quantise.argtypes = (
         ctypes.c_int32, ctypes.POINTER(_Run), ctypes.POINTER(ctypes.c_int32), ctypes.c_void_p,
     )  # fmt: skip

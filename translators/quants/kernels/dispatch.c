@@ -9,7 +9,9 @@
 #define EXPORTED __attribute__((visibility("default")))
 #define DECLARED(build)                                                                                           \
     int prismfs_knows_##build(int32_t type, int32_t source, int weighted);                                        \
-    int64_t prismfs_quantise_##build(const run *r, int32_t *in_result, void *work);
+    int64_t prismfs_quantise_##build(const run *r, int32_t *in_result, void *work);                               \
+    int prismfs_reads_##build(int32_t type);                                                                      \
+    void prismfs_read_##build(int32_t type, const uint8_t *from, int64_t blocks, float *to);
 
 DECLARED(portable)
 #if defined(WITH_AVX2)
@@ -25,6 +27,9 @@ enum { PORTABLE, AVX2, AVX512, BUILDS };
 EXPORTED int32_t prismfs_kernels_builds(void);
 EXPORTED int32_t prismfs_kernels_knows(int32_t build, int32_t type, int32_t source, int32_t weighted);
 EXPORTED int64_t prismfs_kernels_quantise(int32_t build, const run *r, int32_t *in_result, void *work);
+
+EXPORTED int32_t prismfs_kernels_reads(int32_t build, int32_t type);
+EXPORTED int32_t prismfs_kernels_read(int32_t build, int32_t type, const uint8_t *from, int64_t blocks, float *to);
 
 static int32_t detected(void) {
     int32_t found = 1 << PORTABLE;
@@ -76,4 +81,29 @@ int64_t prismfs_kernels_quantise(int32_t build, const run *r, int32_t *in_result
         return prismfs_quantise_avx2(r, in_result, work);
 #endif
     return prismfs_quantise_portable(r, in_result, work);
+}
+
+int32_t prismfs_kernels_reads(int32_t build, int32_t type) {
+    return build >= 0 && build < BUILDS && prismfs_kernels_builds() >> build & 1 && prismfs_reads_portable(type);
+}
+
+/* The numbers of whole blocks. 0 where the build cannot do it. */
+int32_t prismfs_kernels_read(int32_t build, int32_t type, const uint8_t *from, int64_t blocks, float *to) {
+    if (!prismfs_kernels_reads(build, type))
+        return 0;
+    switch (build) {
+#if defined(WITH_AVX512)
+    case AVX512:
+        prismfs_read_avx512(type, from, blocks, to);
+        return 1;
+#endif
+#if defined(WITH_AVX2)
+    case AVX2:
+        prismfs_read_avx2(type, from, blocks, to);
+        return 1;
+#endif
+    default:
+        prismfs_read_portable(type, from, blocks, to);
+        return 1;
+    }
 }

@@ -21,6 +21,8 @@ typedef struct {
     /* `columns`: the weight of each column; `mean`: of the squares of the row, where the kernel is row_wide.
      * A null pointer for types that column weights do not change. */
     void (*weighted)(const float *x, const float *columns, float mean, int64_t count, uint8_t *to, groups *s);
+    /* The way back, for `count` blocks. A null pointer where libggml's own is fast enough. */
+    void (*read)(const uint8_t *from, int64_t count, float *to);
 } kernel;
 
 /* How many weights are converted, checked and quantised at a time; a multiple of every batch and block. */

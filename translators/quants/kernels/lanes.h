@@ -38,6 +38,7 @@ INLINE floats with_sign(floats a, floats of) {
 INLINE mask less(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 INLINE mask at_most(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 INLINE mask equal(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+INLINE mask unequal(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 INLINE mask both(mask a, mask b) { return a & b; }
 INLINE mask either(mask a, mask b) { return a | b; }
 INLINE uint32_t bits(mask a) { return a; }
@@ -70,6 +71,7 @@ INLINE floats with_sign(floats a, floats of) {
 INLINE mask less(floats a, floats b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 INLINE mask at_most(floats a, floats b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 INLINE mask equal(floats a, floats b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+INLINE mask unequal(floats a, floats b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 INLINE mask both(mask a, mask b) { return _mm256_and_ps(a, b); }
 INLINE mask either(mask a, mask b) { return _mm256_or_ps(a, b); }
 INLINE uint32_t bits(mask a) { return (uint32_t)_mm256_movemask_ps(a); }
@@ -100,6 +102,7 @@ INLINE floats choose(mask when, floats a, floats b) { return (floats)((when & (i
 INLINE mask less(floats a, floats b) { return a < b; }
 INLINE mask at_most(floats a, floats b) { return a <= b; }
 INLINE mask equal(floats a, floats b) { return a == b; }
+INLINE mask unequal(floats a, floats b) { return a != b; }
 INLINE mask both(mask a, mask b) { return a & b; }
 INLINE mask either(mask a, mask b) { return a | b; }
 #if defined(__SSE2__)

@@ -110,4 +110,26 @@ static void q6_k_weighted(const float *x, const float *columns, float mean, int6
     in_batches(by_columns, BATCH, SUPER, BYTES, x, columns, mean, count, to, s);
 }
 
-const kernel NAMED(q6_k) = {14, SUPER, BYTES, {208, -1}, 0, q6_k, q6_k_weighted};
+static void read_q6_k(const uint8_t *from, int64_t count, float *to) {
+    uint8_t l[SUPER] ALIGNED;
+    for (; count > 0; count--, from += BYTES) {
+        for (int half = 0; half < 2; half++)
+            for (int i = 0; i < 32; i += 16) {
+                const bytes low = load_bytes(from + 64 * half + i), next = load_bytes(from + 64 * half + 32 + i);
+                const bytes high = load_bytes(from + 128 + 32 * half + i);
+                uint8_t *q = l + 128 * half + i;
+                store_bytes(q, (low & 15) | (high & 3) << 4);
+                store_bytes(q + 32, (next & 15) | (high >> 2 & 3) << 4);
+                store_bytes(q + 64, low >> 4 | (high >> 4 & 3) << 4);
+                store_bytes(q + 96, next >> 4 | high >> 6 << 4);
+            }
+        const float d = from_half(*(const half_word *)(from + 208));
+        for (int j = 0; j < PER_SUPER; j++) {
+            const float scale = d * (float)(int8_t)from[192 + j];
+            for (int i = 0; i < GROUP; i++)
+                *to++ = scale * (float)(l[j * GROUP + i] - HALF);
+        }
+    }
+}
+
+const kernel NAMED(q6_k) = {14, SUPER, BYTES, {208, -1}, 0, q6_k, q6_k_weighted, read_q6_k};

@@ -7,14 +7,14 @@
 
 /* A family's file defines kernels; here they are listed. */
 #define EACH_KERNEL(X) X(f32) X(f16) X(bf16) X(q8_0) X(q4_0) X(q4_1) X(q5_0) X(q5_1) \
-    X(q2_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
+    X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs) X(tq1_0) X(tq2_0) X(mxfp4)
 
 #define DECLARED(name) extern const kernel NAMED(name);
 EACH_KERNEL(DECLARED)
 #define LISTED(name) &NAMED(name),
 static const kernel *const KERNELS[] = {EACH_KERNEL(LISTED)};
 
-enum { F32 = 0, F16 = 1, BF16 = 30 };
+enum { F32 = 0, F16 = 1, BF16 = 30, MXFP4 = 39 };
 
 static const kernel *find(int32_t type) {
     for (size_t i = 0; i < sizeof KERNELS / sizeof *KERNELS; i++)
@@ -27,6 +27,13 @@ int NAMED(knows)(int32_t type, int32_t source, int weighted) {
     const kernel *k = find(type);
     return k && (source == F32 || source == F16 || source == BF16) && (!weighted || k->weighted || !k->row_wide);
 }
+
+int NAMED(reads)(int32_t type) {
+    const kernel *k = find(type);
+    return k && k->read;
+}
+
+void NAMED(read)(int32_t type, const uint8_t *from, int64_t blocks, float *to) { find(type)->read(from, blocks, to); }
 
 /* The numbers `first` to `first` + count of `from`, as float32: where they lie, or in `scratch`. */
 static const float *widened(int32_t source, const uint8_t *from, int64_t first, int64_t count, float *scratch) {
@@ -88,10 +95,18 @@ static int64_t bad_word(const half_word *made, int64_t count, uint16_t exponent)
     return -1;
 }
 
+/* The first weight of the first block whose scale is a power of two beyond all; or -1. */
+static int64_t bad_exponent(const kernel *k, const uint8_t *made, int64_t count) {
+    for (int64_t i = 0; i < count; i += k->block, made += k->bytes)
+        if (*made == 0xff)
+            return i;
+    return -1;
+}
+
 static int64_t bad_result(const kernel *k, const uint8_t *made, int64_t count) {
     if (k->type == F16 || k->type == BF16) /* rounding may make infinity */
         return bad_word((const half_word *)made, count, k->type == F16 ? 0x7c00 : 0x7f80);
-    return bad_scale(k, made, count);
+    return k->type == MXFP4 ? bad_exponent(k, made, count) : bad_scale(k, made, count);
 }
 
 static float mean_square(int32_t source, const uint8_t *from, int64_t first, int64_t length, float *scratch) {

@@ -90,4 +90,47 @@ INLINE float fit_positive(int n, int top, const float *x, const float *w, uint8_
     return sum_l2 > 0 ? sum_xl / sum_l2 : 0;
 }
 
+/* Quantises `n` numbers to -half .. half - 1, `half` added: x is nearly result * quant, with errors weighted by `w`.
+ * As the search of search_scale.h, but for any numbers, and a lane has a try instead of a group. */
+INLINE float fit_signed(int n, int half, const float *x, const float *w, int32_t *quants) {
+    enum { TRIES = 19, ROOM = 32 }; /* the first, then nine on either side of it */
+    float factor[ROOM] ALIGNED, xl[ROOM] ALIGNED, l2[ROOM] ALIGNED, largest = 0, extreme = 0;
+    for (int i = 0; i < n; i++) {
+        const float size = __builtin_fabsf(x[i]);
+        if (size > largest) {
+            largest = size;
+            extreme = x[i];
+        }
+    }
+    memset(quants, 0, (size_t)n * sizeof *quants);
+    if (largest < TINY)
+        return 0;
+    for (int t = 0; t < ROOM; t++) {
+        const float aside = t == 0 ? 0 : 0.1f * (float)(t < 10 ? t - 10 : t - 9);
+        factor[t] = -((float)half + aside) / extreme;
+    }
+    for (int at = 0; at < TRIES; at += LANES) {
+        floats sum_xl = all_of(0), sum_l2 = all_of(0);
+        for (int i = 0; i < n; i++) {
+            const floats l = nearest_within(load(factor + at) * all_of(x[i]), -half, half - 1);
+            sum_xl = sum_xl + all_of(w[i] * x[i]) * l;
+            sum_l2 = sum_l2 + all_of(w[i]) * l * l;
+        }
+        store(xl + at, sum_xl);
+        store(l2 + at, sum_l2);
+    }
+    float scale = l2[0] == 0 ? 0 : xl[0] / l2[0], best = scale * xl[0], won = factor[0];
+    for (int t = 1; t < TRIES; t++)
+        if (l2[t] > 0 && xl[t] * xl[t] > best * l2[t]) {
+            scale = xl[t] / l2[t];
+            best = scale * xl[t];
+            won = factor[t];
+        }
+    for (int i = 0; i < n; i++) {
+        const int32_t l = nearest(won * x[i]);
+        quants[i] = (l < -half ? -half : l < half - 1 ? l : half - 1) + half;
+    }
+    return scale;
+}
+
 #endif
