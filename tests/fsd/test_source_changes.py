@@ -269,6 +269,7 @@ def test_a_store_that_is_removed_underneath_is_not_missed(world: World, what: st
     target = "model.gguf-q8_0"
     old = world.right["old"][target]
     path = world.daemon.mountpoint.parent / "home" / "cache" / "prismfs" / what
+    until(path.exists, "the store is there, also if it had to be made anew")
     with opened(world.at(target)) as descriptor:
         assert os.pread(descriptor, 2 * CHUNK, 0) == old[: 2 * CHUNK]
         if path.is_dir():
