@@ -540,7 +540,7 @@ def test_names_are_listed(opened: Opened, tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@example([("put", 0, 0), ("put", 0, 1), ("put", 1, 0), ("pin", 0, 0), ("limit", 0, 0)])
+@example(steps=[("put", 0, 0), ("put", 0, 1), ("put", 1, 0), ("pin", 0, 0), ("limit", 0, 0)])
 @given(
     steps=st.lists(
         st.tuples(
