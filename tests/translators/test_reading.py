@@ -27,6 +27,15 @@ def _sources(*paths: Path) -> SourceFiles:
     return SourceFiles(tuple(FileIdentity.of(path) for path in paths))
 
 
+def _descriptors(path: Path) -> list[int]:
+    """Those of this process that have `path` open: what other tests left open comes and goes meanwhile."""
+    return [
+        int(entry.name)
+        for entry in Path("/proc/self/fd").iterdir()
+        if entry.is_symlink() and entry.resolve() == path
+    ]
+
+
 def test_any_extent(path: Path) -> None:
     sources = _sources(path)
     for offset, length in ((0, 0), (0, 1), (255, 3), (5, 10_000), (0, len(DATA)), (len(DATA), 0)):
@@ -48,15 +57,14 @@ def test_bytes_read_are_counted(path: Path) -> None:
 
 
 def test_nothing_is_opened_before_the_first_read(path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
     sources = _sources(path, path)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not _descriptors(path)
     sources.read(0, 0, 1)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    assert len(_descriptors(path)) == 1
     sources.read(0, 5, 1)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    assert len(_descriptors(path)) == 1
     sources.close()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not _descriptors(path)
 
 
 def test_reading_after_close_opens_again(path: Path) -> None:
@@ -69,11 +77,7 @@ def test_reading_after_close_opens_again(path: Path) -> None:
 def test_a_descriptor_is_read_only_and_not_inherited(path: Path) -> None:
     sources = _sources(path)
     sources.read(0, 0, 1)
-    (descriptor,) = [
-        int(entry.name)
-        for entry in Path("/proc/self/fd").iterdir()
-        if entry.is_symlink() and entry.resolve() == path
-    ]
+    (descriptor,) = _descriptors(path)
     assert not os.get_inheritable(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.write(descriptor, b"x")
@@ -179,7 +183,6 @@ def test_what_the_system_refuses_is_missing(path: Path, call: str, monkeypatch: 
 def test_many_threads_share_one_descriptor(path: Path) -> None:
     sources = _sources(path)
     wrong: list[int] = []
-    before = len(list(Path("/proc/self/fd").iterdir()))
 
     def work(start: int) -> None:
         for offset in range(start, 8000, 8):
@@ -192,7 +195,7 @@ def test_many_threads_share_one_descriptor(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    assert len(_descriptors(path)) == 1
     sources.close()
 
 
