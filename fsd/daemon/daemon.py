@@ -14,6 +14,7 @@ from importlib.metadata import version
 
 from fsd import metrics
 from fsd.api import serving
+from fsd.children import Stem
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
@@ -34,12 +35,14 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
 
     For the main thread of a process that does nothing else: it takes the signals, and may end the process.
     """
-    keep_freed()
     service = notify.Service.taken(os.environ)  # before any child is started
+    stem = Stem(("fsd.planner.worker",))
+    keep_freed()
     name, reason = adapters.chosen(options.fuse)
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
-        shared = stack.enter_context(parts.opened(options))
+        stack.enter_context(closing(stem))
+        shared = stack.enter_context(parts.opened(options, start=stem.start))
         shared.planner.start()  # a mount is mostly listed soon
         if shared.disk is not None:
             log.info(
