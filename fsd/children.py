@@ -56,7 +56,7 @@ class Child(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End it, and let go of it. Waits a moment at most: one that waits for a disk ends when that answers."""
+        """End it, and let go of it. One that waits for a disk ends when that answers: waits a moment at most."""
 
 
 Start = Callable[[str, Sequence[str]], Child]

@@ -36,7 +36,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     For the main thread of a process that does nothing else: it takes the signals, and may end the process.
     """
     service = notify.Service.taken(os.environ)  # before any child is started
-    stem = Stem(("fsd.planner.worker",))
+    stem = Stem(("fsd.planner.worker", "fsd.watch.lookout"))
     keep_freed()
     name, reason = adapters.chosen(options.fuse)
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
@@ -49,7 +49,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
-        mounted = [stack.enter_context(_watched(mount, options)) for mount in mounted]
+        mounted = [stack.enter_context(_watched(mount, options, stem)) for mount in mounted]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
         figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
@@ -135,7 +135,9 @@ def _mounted(
 
 
 @contextmanager
-def _watched(mount: Mounted, options: Options) -> Iterator[Mounted]:
+def _watched(mount: Mounted, options: Options, stem: Stem) -> Iterator[Mounted]:
     """The mount, with its source watched while the block runs."""
-    with watching(mount.tree, mount.adapter, settle=options.settle, poll=options.poll) as watch:
+    with watching(
+        mount.tree, mount.adapter, settle=options.settle, poll=options.poll, start=stem.start
+    ) as watch:
         yield replace(mount, watch=watch)

@@ -80,7 +80,8 @@ class Planner:
     """Plans models. Safe for use by many threads; one model is planned once however many ask.
 
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
-    ("module:function"; see `worker.py`), `start` is how its processes are started. No process is started before `start`, or the first plan is needed.
+    ("module:function"; see `worker.py`), `start` is how its processes are started: none before `start()` is
+    called, or the first plan is needed.
     """
 
     def __init__(

@@ -4,7 +4,8 @@
 
 FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}); `of_translators` is the one that
 the daemon uses. Plans of the last model are kept, as a listing is mostly followed by a layout. The process
-ends when its stdin does; it yields to reads where both want a processor. Knows nothing of caches, of other models, or of who asks.
+ends when its stdin does; it wakes up behind reads that want a processor. Knows nothing of caches, of other
+models, or of who asks.
 """
 
 from __future__ import annotations

@@ -48,8 +48,7 @@ class Contents:
 class Places:
     """The folders and models below `source`, an absolute path of a directory or a weight file.
 
-    `excluded` are absolute paths that are not looked into. `recognise` says which models files are. `admits`
-    may be set to hold models back, by their path: they are then not there yet.
+    `excluded` are absolute paths that are not looked into. `recognise` says which models files are.
     """
 
     def __init__(
@@ -60,6 +59,21 @@ class Places:
         self._excluding = frozenset(str(Path(path).parent) for path in excluded)
         self._recognise = recognise
         self.admits: Gate = lambda path: True
+        # Directories that are models, until they are forgotten; None where nobody would have them forgotten.
+        self._kept: dict[str, ModelSource] | None = None
+        self._age = 0
+
+    def watched(self, admits: Gate) -> None:
+        """Show the models that `admits` says; keep what was found out about each, until `forget`."""
+        self.admits = admits
+        self._kept = {}
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Models at these paths of the source may be others by now, or none."""
+        self._age += 1  # what was begun before is not to be kept
+        if self._kept:
+            for path in paths:
+                self._kept.pop(path, None)
 
     def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
         """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
@@ -176,6 +190,17 @@ class Places:
 
     def _directory(self, path: str, name: str) -> Place | None:
         """What a directory is: a model, a folder of models, or nothing to show."""
+        age = self._age
+        known = self._kept.get(path) if self._kept else None
+        if known is not None and known.name == name and self.admits(path):
+            return known
+        found = self._found(path, name)
+        if self._kept is not None and isinstance(found, ModelSource) and age == self._age:
+            self._kept[path] = found
+        return found
+
+    def _found(self, path: str, name: str) -> Place | None:
+        """The same, by a look at it."""
         if not self.is_open(path):
             return None
         contents = self.look(path)

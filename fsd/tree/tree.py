@@ -33,7 +33,7 @@ from fsd.tree.nodes import (
     SumsFile,
     VirtualFile,
 )
-from fsd.tree.places import Place, Places, Recogniser
+from fsd.tree.places import Gate, Place, Places, Recogniser
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.status import STATUS_SIZE, status
 from fsd.tree.stored import Stored
@@ -77,9 +77,16 @@ class Tree:
         self._held: dict[int, tuple[str, int]] = {}
 
     @property
-    def places(self) -> Places:
-        """Where models lie, by which the tree finds them: its `admits` decides which are shown."""
-        return self._places
+    def excluded(self) -> Collection[str]:
+        """Absolute paths that are not looked into."""
+        return self._places.excluded
+
+    def watched(self, admits: Gate) -> None:
+        """From now on `news` is called for whatever changes: models are kept as they were found until then.
+
+        `admits` decides which are shown.
+        """
+        self._places.watched(admits)
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -117,7 +124,11 @@ class Tree:
         raise IsADirectory("it is a directory")
 
     def news(self, changes: Changes) -> News:
-        """Which directories and names these changes make look different from what was told of them."""
+        """Which directories and names these changes make look different from what was told of them.
+
+        What was kept of them is dropped.
+        """
+        self._places.forget(model.path for model in changes.models.values())
         folders: dict[Spot, None] = {}
         entries: dict[tuple[Spot, str], None] = {}
         paths = {model: path for path, model in changes.models.items()}
