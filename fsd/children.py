@@ -41,7 +41,7 @@ _KILLED_SECONDS = 1.0
 
 
 class Child(ABC):
-    """A process. `connection` is our end of its socket. Not safe for use by several threads but for `stop`."""
+    """A process. `connection` is our end of its socket. For one thread at a time, but for `stop`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -56,7 +56,7 @@ class Child(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End it, and let go of it. One that waits for a disk ends when that answers: waits a moment at most."""
+        """End it, and let go of it. Waits a moment at most: one that waits for a disk ends later."""
 
 
 Start = Callable[[str, Sequence[str]], Child]
@@ -66,15 +66,16 @@ def fresh(module: str, arguments: Sequence[str]) -> Child:
     """`main(arguments)` of a module, by a new interpreter. Raises OSError."""
     environment = os.environ | _ENVIRONMENT
     environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
-    # -P and a neutral directory: Python must not find modules where a model lies (invariant I6). A session of
-    # its own: Ctrl-C is for the daemon, which ends its processes itself.
+    # -P and a neutral directory: Python must not find modules where a model lies (invariant I6). A group of
+    # its own: Ctrl-C is for the daemon, which ends its processes itself. No session: Linux shares processors
+    # between sessions first (sched(7), autogroup), and priorities would count within the child's alone.
     command: list[str] = [sys.executable, "-P", "-m", module, *arguments]
     ours, its = socket.socketpair()
     with its:
         try:
             started: subprocess.Popen[bytes] = subprocess.Popen(
                 command, stdin=its.fileno(), stdout=its.fileno(), cwd="/", env=environment,
-                start_new_session=True,
+                process_group=0,
             )  # fmt: skip
         except OSError:
             ours.close()
@@ -181,7 +182,7 @@ class _Forked(Child):
 def _live_as_stem(control: socket.socket) -> NoReturn:
     """In the stem. A SIGTERM for a whole service is for the daemon, with which this ends."""
     try:
-        os.setsid()
+        os.setpgid(0, 0)  # as `fresh` does
         os.chdir("/")
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
