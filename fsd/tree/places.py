@@ -68,12 +68,17 @@ class Places:
         self.admits = admits
         self._kept = {}
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Models at these paths of the source may be others by now, or none."""
+    def keep(self, models: Iterable[ModelSource]) -> None:
+        """These were found to be there: none need be looked at to say so, until it is forgotten."""
+        if self._kept is not None:
+            self._kept.update((model.path, model) for model in models)
+
+    def forget(self, models: Iterable[ModelSource]) -> None:
+        """These may be others by now, or none."""
         self._age += 1  # what was begun before is not to be kept
         if self._kept:
-            for path in paths:
-                self._kept.pop(path, None)
+            for model in models:
+                self._kept.pop(model.path, None)
 
     def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
         """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 from fsd.engine import Engine, EngineFile
@@ -81,12 +81,13 @@ class Tree:
         """Absolute paths that are not looked into."""
         return self._places.excluded
 
-    def watched(self, admits: Gate) -> None:
-        """From now on `news` is called for whatever changes: models are kept as they were found until then.
+    def watched(self, admits: Gate, models: Iterable[ModelSource]) -> None:
+        """From now on `news` is called for whatever changes: what was found is kept until then.
 
-        `admits` decides which are shown.
+        `admits` decides which models are shown; `models` were found.
         """
         self._places.watched(admits)
+        self._places.keep(models)
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -128,7 +129,8 @@ class Tree:
 
         What was kept of them is dropped.
         """
-        self._places.forget(model.path for model in changes.models.values())
+        self._places.forget(changes.models.values())
+        self._places.keep(changes.models[path] for path in changes.appeared)
         folders: dict[Spot, None] = {}
         entries: dict[tuple[Spot, str], None] = {}
         paths = {model: path for path, model in changes.models.items()}

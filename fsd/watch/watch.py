@@ -81,7 +81,7 @@ class Watch:
         except EOFError:
             raise OSError("the process that looks at the source does not start") from None
         self._take_over(found, found.changes.models)
-        self._tree.watched(self._admits)
+        self._tree.watched(self._admits, self._models.values())
         self._adapter.watched()
         self._thread.start()
 
