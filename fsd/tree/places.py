@@ -16,7 +16,7 @@ Knows nothing of what is in a model's directory, nor of inodes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,26 +59,14 @@ class Places:
         self._excluding = frozenset(str(Path(path).parent) for path in excluded)
         self._recognise = recognise
         self.admits: Gate = lambda path: True
-        # Directories that are models, until they are forgotten; None where nobody would have them forgotten.
-        self._kept: dict[str, ModelSource] | None = None
-        self._age = 0
+        # What others found directories to be, by path; None where nobody tells, and each is looked at.
+        self._told: Mapping[str, Place] | None = None
 
-    def watched(self, admits: Gate) -> None:
-        """Show the models that `admits` says; keep what was found out about each, until `forget`."""
-        self.admits = admits
-        self._kept = {}
-
-    def keep(self, models: Iterable[ModelSource]) -> None:
-        """These were found to be there: none need be looked at to say so, until it is forgotten."""
-        if self._kept is not None:
-            self._kept.update((model.path, model) for model in models)
-
-    def forget(self, models: Iterable[ModelSource]) -> None:
-        """These may be others by now, or none."""
-        self._age += 1  # what was begun before is not to be kept
-        if self._kept:
-            for model in models:
-                self._kept.pop(model.path, None)
+    def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
+        """Show the models that `admits` says. What a directory below the source is, `told` knows by its path,
+        now and later: none is looked at to find out, and what is not told of is nothing to show yet.
+        """
+        self.admits, self._told = admits, told
 
     def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
         """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
@@ -195,14 +183,11 @@ class Places:
 
     def _directory(self, path: str, name: str) -> Place | None:
         """What a directory is: a model, a folder of models, or nothing to show."""
-        age = self._age
-        known = self._kept.get(path) if self._kept else None
-        if known is not None and known.name == name and self.admits(path):
-            return known
-        found = self._found(path, name)
-        if self._kept is not None and isinstance(found, ModelSource) and age == self._age:
-            self._kept[path] = found
-        return found
+        if self._told is not None and path != self.source:
+            told = self._told.get(path)
+            if not isinstance(told, Folder):
+                return told if told is None or told.name == name else ModelSource(path, name)
+        return self._found(path, name)
 
     def _found(self, path: str, name: str) -> Place | None:
         """The same, by a look at it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 
 from fsd.engine import Engine, EngineFile
@@ -81,13 +81,9 @@ class Tree:
         """Absolute paths that are not looked into."""
         return self._places.excluded
 
-    def watched(self, admits: Gate, models: Iterable[ModelSource]) -> None:
-        """From now on `news` is called for whatever changes: what was found is kept until then.
-
-        `admits` decides which models are shown; `models` were found.
-        """
-        self._places.watched(admits)
-        self._places.keep(models)
+    def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
+        """From now on `news` is called for whatever changes; see `Places.watched`."""
+        self._places.watched(admits, told)
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -125,12 +121,7 @@ class Tree:
         raise IsADirectory("it is a directory")
 
     def news(self, changes: Changes) -> News:
-        """Which directories and names these changes make look different from what was told of them.
-
-        What was kept of them is dropped.
-        """
-        self._places.forget(changes.models.values())
-        self._places.keep(changes.models[path] for path in changes.appeared)
+        """Which directories and names these changes make look different from what was told of them."""
         folders: dict[Spot, None] = {}
         entries: dict[tuple[Spot, str], None] = {}
         paths = {model: path for path, model in changes.models.items()}

@@ -92,6 +92,7 @@ class Lookout:
         self._missing: dict[int | None, str] = {}
         self._admitted: set[str] = set()
         self._pending: dict[str, str] = {}
+        self._folders: set[str] = set()
         self._outside: set[str] = set()
         self._working = time.monotonic()
         self._pace = _Pace()
@@ -184,20 +185,24 @@ class Lookout:
 
     def _tell(self, changes: Changes, asked: Collection[int] = (), *, always: bool = False) -> None:
         """Say what a look came to, if anybody has to know."""
-        pending = self._settling.pending
-        if not (changes or asked or always or pending != self._pending):
+        pending, folders = self._settling.pending, self._census.folders
+        others = always or folders != self._folders
+        if not (changes or asked or others or pending != self._pending):
             return
+        listed = self._settling.listed
         admitted = set(self._settling.sources) if changes or always else self._admitted
         self._say(
             Found(
                 changes,
+                models={path: listed[path] for path in (*changes.appeared, *changes.changed)},
+                folders=tuple(folders) if others else None,
                 admitted=tuple(admitted - self._admitted),
                 dropped=tuple(self._admitted - admitted),
                 pending=pending,
                 answers=tuple(asked),
             )
         )
-        self._admitted, self._pending = admitted, pending
+        self._admitted, self._pending, self._folders = admitted, pending, set(folders)
 
     def _held_up(self, seen: Seen) -> str:
         """What a model lacks, looked for once in each of its states."""

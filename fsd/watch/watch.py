@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from fsd.children import Child, Start, fresh
 from fsd.mount.adapters import Adapter
 from fsd.planner.messages import shown
-from fsd.tree import Changes, ModelSource, Tree
+from fsd.tree import Changes, Folder, ModelSource, Tree
 from fsd.watch.found import Found, heard
 from fsd.watch.settling import SETTLING
 
@@ -54,6 +54,9 @@ class Watch:
         self._listeners: list[Listener] = []
         self._models: dict[str, ModelSource] = {}
         self._admitted: dict[str, None] = {}
+        # What each directory of the source is, by its path: the tree asks here.
+        self._places: dict[str, Folder | ModelSource] = {}
+        self._folders: set[str] = set()
         self._pending: Mapping[str, str] = {}
         self._numbers = itertools.count(1)
         self._asked: dict[int, Future[Changes]] = {}
@@ -80,8 +83,8 @@ class Watch:
             found = self._begin()
         except EOFError:
             raise OSError("the process that looks at the source does not start") from None
-        self._take_over(found, found.changes.models)
-        self._tree.watched(self._admits, self._models.values())
+        self._take_over(found)
+        self._tree.watched(self._admitted.__contains__, self._places)
         self._adapter.watched()
         self._thread.start()
 
@@ -104,9 +107,6 @@ class Watch:
             self._asked[number] = answer
             self._lookout.ask(number)
         return answer.result()
-
-    def _admits(self, path: str) -> bool:
-        return path in self._admitted
 
     def _run(self) -> None:
         while not self._closed:
@@ -149,36 +149,54 @@ class Watch:
             found = self._begin()
         except (OSError, EOFError, ValueError):
             return
-        now, before = found.changes.models, self._models
+        now, before = found.models, self._models
         changes = Changes(
             appeared=tuple(now.keys() - before.keys()),
             changed=tuple(now.keys() & before.keys()),
             vanished=tuple(before.keys() - now.keys()),
             models={**now, **before},
         )
-        self._take_over(found, now)
         with self._lock:
             answers = tuple(self._asked)
-        self._apply(Found(changes, pending=found.pending, answers=answers))
+        self._take_over(found)
+        self._apply(Found(changes, models=now, pending=found.pending, answers=answers))
 
-    def _take_over(self, found: Found, models: Mapping[str, ModelSource]) -> None:
-        self._admitted, self._pending = dict.fromkeys(found.admitted), found.pending
-        self._models = dict(models)
+    def _take_over(self, found: Found) -> None:
+        """What a new lookout says first takes the place of all that is known."""
+        self._learn(found)
+        places = {model.path for model in found.models.values()}.union(self._folders)
+        for known, wanted in (
+            (self._models, found.models), (self._admitted, set(found.admitted)), (self._places, places)
+        ):  # fmt: skip
+            for path in known.keys() - wanted:
+                del known[path]
 
-    def _apply(self, found: Found) -> None:
-        """What is shown comes before who is told of it, and what is not shown any more after."""
+    def _learn(self, found: Found) -> None:
+        """What is still there is there at each moment: requests ask meanwhile."""
         changes = found.changes
+        gone = {self._models[path] for path in (*changes.vanished, *changes.changed) if path in self._models}
+        if found.folders is not None:
+            gone_folders, self._folders = self._folders - {*found.folders}, set(found.folders)
+            self._places.update((path, Folder(path)) for path in self._folders)
+            for path in gone_folders:
+                self._places.pop(path, None)
         self._admitted.update(dict.fromkeys(found.admitted))
         for path in found.dropped:
             self._admitted.pop(path, None)
+        self._places.update((model.path, model) for model in found.models.values())
+        for path in {model.path for model in gone - {*found.models.values()}} - self._folders:
+            self._places.pop(path, None)
+        self._models.update(found.models)
+        for path in changes.vanished:
+            self._models.pop(path, None)
         self._note(found.pending)
+
+    def _apply(self, found: Found) -> None:
+        """What is shown is so before anybody is told."""
+        changes = found.changes
+        self._learn(found)
         if changes:
             self.changes += changes.count
-            for path in changes.vanished:
-                self._models.pop(path, None)
-            self._models.update(
-                (path, changes.models[path]) for path in (*changes.appeared, *changes.changed)
-            )
             self._adapter.forget(self._tree.news(changes))
             _say(changes)
             for listener in self._listeners:
