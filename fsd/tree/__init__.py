@@ -25,6 +25,7 @@ has, or when its neighbours are listed in a row (ahead.py). No tensor data is re
     ahead.py     listings one after another
     status.py    status.json                              reports.py   what `prismfs ls` says
     sums.py      SHA256SUMS                               catalogue.py models told whole, to the inside
+    listings.py  what directories showed, while they last
     news.py      what a changed source makes look different
 """
 

@@ -236,7 +236,7 @@ class Places:
 
     def _leads_back(self, path: str) -> bool:
         """Whether a symbolic link leads to a directory that it lies in: such a path would never end."""
-        if not Path(path).is_symlink():
+        if not os.path.islink(path):  # noqa: PTH114  (asked for every directory of a listing)
             return False
         try:
             target = os.stat(path)

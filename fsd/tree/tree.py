@@ -16,6 +16,7 @@ from fsd.tree.ahead import PlanAhead
 from fsd.tree.catalogue import Catalogue, source_identity
 from fsd.tree.forms import target_of
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
+from fsd.tree.listings import Entries, Listings
 from fsd.tree.models import Known, ModelFolders, Planned
 from fsd.tree.news import Changes, News, Spot
 from fsd.tree.nodes import (
@@ -68,6 +69,7 @@ class Tree:
         self._folders = ModelFolders(self._stored, planner, types)
         self._inodes = Inodes()
         self._ahead = PlanAhead(self._prepare)
+        self._listings = Listings()
         self._started_ns = time.time_ns()
         self._told: dict[str, Callable[[], object]] = {}
         self._digests: Mapping[str, str] = {}
@@ -84,6 +86,7 @@ class Tree:
     def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
         """From now on `news` is called for whatever changes; see `Places.watched`."""
         self._places.watched(admits, told)
+        self._listings.keeping = True
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -98,14 +101,19 @@ class Tree:
         return self._attributes(ino, self._node(ino))
 
     def entries(self, ino: int) -> list[tuple[str, Attributes]]:
-        """What a listing of a directory shows. Of a model that cannot be planned: its source files."""
-        found: list[tuple[str, Attributes]] = []
-        for name, node, known in self._children(self._directory(ino)):
+        """What a listing of a directory shows, not to be changed. Of a model that cannot be planned: its
+        source files.
+        """
+        return self._listings.of(ino, lambda: self._entries(self._directory(ino)))
+
+    def _entries(self, directory: Directory) -> tuple[Entries, bool]:
+        found: Entries = []
+        for name, node, known in self._children(directory):
             try:
                 found.append((name, self._attributes(self._inodes.number(node), node, known)))
             except (OSError, StaleHandle):  # it went away meanwhile
                 continue
-        return found
+        return found, isinstance(directory, ModelFolder) and bool(self._folders.lasts(directory.model))
 
     def open(self, ino: int) -> Handle:
         """A handle on a file, to be closed. Raises IsADirectory, StaleHandle, and what `lookup` raises."""
@@ -149,6 +157,7 @@ class Tree:
             Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
             for number, folder in self._inodes.inside(paths.keys())
         ]
+        self._listings.drop(spot.ino for spot in inside)
         return News(tuple(folders), tuple(entries), tuple(inside))
 
     def lasts(self, ino: int) -> bool | None:
@@ -161,9 +170,13 @@ class Tree:
 
     def grown(self) -> list[int]:
         """Inode numbers of the files of which another part is cached than `attributes` has told."""
-        return [
+        grown = [
             ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held
         ]
+        models = {node.model for node in map(self._inodes.node, grown) if isinstance(node, VirtualFile)}
+        if models:
+            self._listings.drop(number for number, _ in self._inodes.inside(models))
+        return grown
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""

@@ -1,10 +1,10 @@
 """A thousand models come at once while others read: `make arrivals` (`python -m tests.heavy.arrivals -h`).
 
 Reads are of 4 KiB at random places of a file that is complete in the store, by two readers at once. `daemon`
-reads by O_DIRECT, and has opened the file for writing as well, so that each of its reads reaches the daemon, by
-either adapter: the hardest there is. `warm` does what most do: an ordinary open and pread. Their latencies are
-measured in processes of their own for some seconds before, and then from the first model's coming until the
-last is listed.
+reads by O_DIRECT, and has opened the file for writing as well, so that each of its reads reaches the daemon,
+by either adapter: the hardest there is. `warm` does what most do: an ordinary open and pread. Their latencies
+are measured in processes of their own for some seconds before, and then from the first model's coming until
+the last is listed.
 
 Prints the latencies and the ratios of the 99th percentiles, each of which must stay within `--limit` (else it
 ends with 1). The processors must be idle otherwise: making the models is itself work.
