@@ -13,7 +13,6 @@ Knows nothing of what children do.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -27,6 +26,8 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
+
+from fsd.memory import here_for_ever
 
 # Libraries that would start threads, whose stacks and arenas count against a limit of address space.
 _ENVIRONMENT = {
@@ -189,7 +190,7 @@ def _live_as_stem(control: socket.socket) -> NoReturn:
             if int(name) > 2 and int(name) != control.fileno():
                 with contextlib.suppress(OSError):
                     os.close(int(name))
-        gc.freeze()  # what is there is for ever: children need not look through it, and share it
+        here_for_ever()  # children need not look through it, and share it
         ended: list[int] = []
         while True:
             message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)

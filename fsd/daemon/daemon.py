@@ -20,7 +20,7 @@ from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.engine import Engine
-from fsd.memory import keep_freed
+from fsd.memory import here_for_ever, keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Changes, Tree
@@ -70,6 +70,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             told.stopping()
             ending.in_time()
 
+        here_for_ever()
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(
