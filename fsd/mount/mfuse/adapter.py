@@ -98,7 +98,7 @@ class Adapter:
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
         self._listings: dict[int, _Listing] = {}
-        self._lines = Lines(self._stat)
+        self._lines = Lines()
         self._directories: dict[str, tuple[int, float]] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._mountpoint = ""
@@ -245,7 +245,7 @@ class Adapter:
             if whole and not line.noted:
                 self._note(line.path, attributes)
                 line.noted = attributes.lasting
-            yield line.name, line.whole if whole else line.few, at, whole
+            yield line.name, line.whole(self._stat) if whole else line.few(), at, whole
 
     @_operation
     def releasedir(self, path: str | None, number: int) -> int:

@@ -18,6 +18,7 @@ from fsd.mount.mfuse.binding import status_of
 if TYPE_CHECKING:
     from fsd.tree import Attributes
 
+Stat = Callable[["Attributes"], dict[str, int]]
 Entries = Sequence[tuple[str, "Attributes"]]
 
 # Lines of all listings together, somewhat less than a kilobyte each.
@@ -26,24 +27,32 @@ _KEPT = 1 << 16
 
 @dataclass(slots=True)
 class Line:
-    """An entry of a directory. `few` is its number and type, `whole` all that stat tells.
-
-    noted: it has been noted as something that the kernel was told.
-    """
+    """An entry of a directory. `noted`: it has been noted as something that the kernel was told."""
 
     path: str
     name: bytes
     attributes: Attributes
-    few: ctypes.Structure
-    whole: ctypes.Structure
     noted: bool = False
+    _few: ctypes.Structure | None = None
+    _whole: ctypes.Structure | None = None
+
+    def few(self) -> ctypes.Structure:
+        """Its number and type."""
+        if self._few is None:
+            self._few = status_of({"st_ino": self.attributes.ino, "st_mode": mode_of(self.attributes)})
+        return self._few
+
+    def whole(self, stat: Stat) -> ctypes.Structure:
+        """All that `stat` tells of it."""
+        if self._whole is None:
+            self._whole = status_of(stat(self.attributes))
+        return self._whole
 
 
 class Lines:
     """Lines by directory, kept as long as the tree tells the very same entries. For use by many threads."""
 
-    def __init__(self, stat: Callable[[Attributes], dict[str, int]]) -> None:
-        self._stat = stat
+    def __init__(self) -> None:
         self._kept: dict[str, tuple[Entries, list[Line]]] = {}
         self._size = 0
 
@@ -52,13 +61,9 @@ class Lines:
         kept = self._kept.get(directory)
         if kept is not None and kept[0] is entries:
             return kept[1]
-        lines = [self._line(f"{directory}/{name}", name, attributes) for name, attributes in entries]
+        lines = [Line(f"{directory}/{name}", os.fsencode(name), entry) for name, entry in entries]
         if self._size > _KEPT:
             self._kept, self._size = {}, 0
         self._size += len(lines)
         self._kept[directory] = entries, lines
         return lines
-
-    def _line(self, path: str, name: str, attributes: Attributes) -> Line:
-        few = status_of({"st_ino": attributes.ino, "st_mode": mode_of(attributes)})
-        return Line(path, os.fsencode(name), attributes, few, status_of(self._stat(attributes)))
