@@ -40,8 +40,9 @@ _FIRST_SECONDS = 0.1
 _GATHER_SECONDS = 0.1
 # A look at everything waits so many times as long as it takes; a look at a part, fewer.
 _ALL_SHARE, _PART_SHARE = 40, 2
-# Work, and the rest after it.
-_WORK_SECONDS, _REST_SECONDS = 0.0005, 0.0005
+# Work, and the rest after it: a reader that comes meanwhile may have to wait for the one, and be put behind
+# another thread for it.
+_WORK_SECONDS, _REST_SECONDS = 0.0005, 0.0015
 _NICE = 19
 
 _LONG = 3600.0
@@ -94,6 +95,7 @@ class Lookout:
         self._pending: dict[str, str] = {}
         self._folders: set[str] = set()
         self._outside: set[str] = set()
+        self._rests = False
         self._working = time.monotonic()
         self._pace = _Pace()
         self._condition = threading.Condition()
@@ -102,7 +104,7 @@ class Lookout:
         self._asked: list[int] = []
 
     def begin(self) -> None:
-        """Look for the first time, and say all that is shown."""
+        """Look for the first time, and say all that is shown. No rests: nobody reads before this is said."""
         found = self._census.take()
         newest = max((seen.changed_ns for seen in found.values()), default=0)
         again = found
@@ -112,6 +114,7 @@ class Lookout:
         self._settling.begin(again, found, time.monotonic())
         listed = self._settling.listed
         self._tell(Changes(appeared=tuple(listed), models=listed), always=True)
+        self._rests = True
 
     def run(self) -> None:
         """Look again and again; does not return."""
@@ -131,9 +134,12 @@ class Lookout:
             self._condition.notify_all()
 
     def _happened(self, path: str) -> None:
-        """An event: what it is about has to be looked at."""
-        below = os.path.relpath(path, self._source)
+        """An event: what it is about has to be looked at. A copied model is a dozen of them."""
+        inside = path.startswith(self._source + "/")
+        below = path[len(self._source) + 1 :] if inside else os.path.relpath(path, self._source)
         first, _, rest = below.partition("/")
+        if first in self._names and rest:
+            return
         with self._condition:
             found = repository("", first)
             if first in (".", "..") or not (rest or self._is_directory(first)):
@@ -231,7 +237,7 @@ class Lookout:
                         self._events.follow(directory, recursive=False)
 
     def _rest(self) -> None:
-        if time.monotonic() - self._working > _WORK_SECONDS:
+        if self._rests and time.monotonic() - self._working > _WORK_SECONDS:
             time.sleep(_REST_SECONDS)
             self._working = time.monotonic()
 
@@ -241,7 +247,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one for a whole service is for the daemon
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    os.nice(_NICE)
+        os.nice(_NICE)
     source, settle, poll, events, *excluded = arguments
     replies = os.dup(1)
     os.dup2(2, 1)
