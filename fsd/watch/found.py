@@ -32,7 +32,7 @@ class Found:
     answers: tuple[int, ...] = ()
 
 
-def told(found: Found) -> bytes:
+def line_of(found: Found) -> bytes:
     """The line, with its end."""
     changes = found.changes
     parts = (
@@ -43,7 +43,7 @@ def told(found: Found) -> bytes:
 
 
 def heard(line: bytes) -> Found:
-    """What the line says. Raises ValueError for anything but a whole line of `told`."""
+    """What the line says. Raises ValueError for anything but a whole line of `line_of`."""
     (appeared, changed, vanished, before), models, folders, admitted, dropped, pending, answers = json.loads(
         line
     )

@@ -29,7 +29,7 @@ from fsd.tree.places import Places
 from fsd.watch.census import Census, Seen
 from fsd.watch.complete import missing
 from fsd.watch.events import Events
-from fsd.watch.found import Found, told
+from fsd.watch.found import Found, line_of
 from fsd.watch.settling import Settling
 
 log = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)
 
     def say(found: Found) -> None:
-        data = memoryview(told(found))
+        data = memoryview(line_of(found))
         with contextlib.suppress(ConnectionError):
             while data:
                 data = data[os.write(replies, data) :]
