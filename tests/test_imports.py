@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 BINDINGS = {"mfusepy", "fuse", "fusepy", "pyfuse3", "llfuse"}
 # From the bottom; parts of one row may not import each other either.
 LAYERS = [
-    {"errors"},
+    {"children", "errors"},
     {"config", "logs"},
     {"engine", "planner"},
     {"store", "tree"},

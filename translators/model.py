@@ -9,10 +9,12 @@ Knows nothing of how a format is parsed, nor of what the model will appear as.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +22,11 @@ from translators.dtypes import DType
 
 if TYPE_CHECKING:
     from translators.keyvalues import KeyValues
+
+T = TypeVar("T")
+
+# A file system that answers EAGAIN is asked again, after so many seconds each; EINTR is Python's to repeat.
+_PATIENCE = (0.01, 0.05, 0.25)
 
 
 class FileIdentity(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +55,16 @@ class FileIdentity(msgspec.Struct, frozen=True, array_like=True):
     def shown(self) -> str:
         """The path as a person can read it."""
         return self.path.decode("utf-8", "backslashreplace")
+
+
+def patiently(call: Callable[..., T], *arguments: object) -> T:
+    """What `call` gives of a file, asked again for a while as long as its file system answers EAGAIN."""
+    for pause in _PATIENCE:
+        try:
+            return call(*arguments)
+        except BlockingIOError:
+            time.sleep(pause)
+    return call(*arguments)
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):

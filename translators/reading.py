@@ -13,14 +13,11 @@ import contextlib
 import errno
 import os
 import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 
 from translators.errors import MalformedSource, MissingSource, SourceChanged, TranslationError
-from translators.model import FileIdentity
+from translators.model import FileIdentity, patiently
 
 _CHANGED = "the file is no longer the one that was planned from"
 _REOPEN = "open the file again to read its new version"
@@ -28,10 +25,6 @@ _REOPEN = "open the file again to read its new version"
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 # What a descriptor answers whose file system was unmounted; it may be mounted anew.
 _LOST = frozenset({errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE})
-# Where it answers EAGAIN it is asked again, after so many seconds each; an EINTR is Python's to repeat.
-_PATIENCE = (0.01, 0.05, 0.25)
-
-T = TypeVar("T")
 
 
 class SourceFiles:
@@ -81,7 +74,7 @@ class SourceFiles:
         filled = 0
         try:
             while filled < len(buffer):
-                count = _patiently(os.preadv, descriptor.number, [buffer[filled:]], offset + filled)
+                count = patiently(os.preadv, descriptor.number, [buffer[filled:]], offset + filled)
                 if count == 0:
                     break
                 filled += count
@@ -137,7 +130,7 @@ class _Descriptor:
 def _prove_unchanged(identity: FileIdentity) -> None:
     # stat by path, not by descriptor: a file replaced by rename must be noticed as well.
     try:
-        now = FileIdentity.from_stat(identity.path, _patiently(os.stat, identity.path))
+        now = FileIdentity.from_stat(identity.path, patiently(os.stat, identity.path))
     except OSError as error:
         raise _unreadable(identity, error) from error
     if now != identity:
@@ -146,23 +139,13 @@ def _prove_unchanged(identity: FileIdentity) -> None:
 
 def _open(identity: FileIdentity) -> _Descriptor:
     try:
-        descriptor = _Descriptor(_patiently(os.open, identity.path, os.O_RDONLY | os.O_CLOEXEC))
+        descriptor = _Descriptor(patiently(os.open, identity.path, os.O_RDONLY | os.O_CLOEXEC))
         now = FileIdentity.from_stat(identity.path, os.fstat(descriptor.number))
     except OSError as error:
         raise _unreadable(identity, error) from error
     if now != identity:
         raise SourceChanged(_CHANGED, path=identity.shown, remedy=_REOPEN)
     return descriptor
-
-
-def _patiently(call: Callable[..., T], *arguments: object) -> T:
-    """What `call` gives, asked again for a while as long as it is EAGAIN."""
-    for pause in _PATIENCE:
-        try:
-            return call(*arguments)
-        except BlockingIOError:
-            time.sleep(pause)
-    return call(*arguments)
 
 
 def _unreadable(identity: FileIdentity, error: OSError) -> MissingSource | SourceChanged:

@@ -14,12 +14,13 @@ from importlib.metadata import version
 
 from fsd import metrics
 from fsd.api import serving
+from fsd.children import Stem
 from fsd.config import Options
 from fsd.control import Control, Mounted, Place
 from fsd.daemon import ending, notify, parts
 from fsd.daemon.parts import Parts
 from fsd.engine import Engine
-from fsd.memory import keep_freed
+from fsd.memory import here_for_ever, keep_freed
 from fsd.mount import adapters, lifecycle
 from fsd.mount.lifecycle import Served
 from fsd.tree import Changes, Tree
@@ -34,19 +35,21 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
 
     For the main thread of a process that does nothing else: it takes the signals, and may end the process.
     """
-    keep_freed()
     service = notify.Service.taken(os.environ)  # before any child is started
+    stem = Stem(("fsd.planner.worker", "fsd.watch.lookout"))
+    keep_freed()
     name, reason = adapters.chosen(options.fuse)
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
-        shared = stack.enter_context(parts.opened(options))
+        stack.enter_context(closing(stem))
+        shared = stack.enter_context(parts.opened(options, start=stem.start))
         shared.planner.start()  # a mount is mostly listed soon
         if shared.disk is not None:
             log.info(
                 "translated bytes are kept in %s, at most %d bytes", options.cache_dir, shared.disk.limit
             )
         mounted = [_mounted(place, places, name, options, shared) for place in places]
-        mounted = [stack.enter_context(_watched(mount, options)) for mount in mounted]
+        mounted = [stack.enter_context(_watched(mount, options, stem)) for mount in mounted]
         control = stack.enter_context(closing(Control(mounted, shared, options)))
         figures = _figures(name, shared, mounted, control)
         told = stack.enter_context(
@@ -67,6 +70,7 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
             told.stopping()
             ending.in_time()
 
+        here_for_ever()
         # Root's mounts are for everybody, as any other file system that root mounts.
         others = options.allow_other or os.geteuid() == 0
         ended = lifecycle.run(
@@ -132,7 +136,9 @@ def _mounted(
 
 
 @contextmanager
-def _watched(mount: Mounted, options: Options) -> Iterator[Mounted]:
+def _watched(mount: Mounted, options: Options, stem: Stem) -> Iterator[Mounted]:
     """The mount, with its source watched while the block runs."""
-    with watching(mount.tree, mount.adapter, settle=options.settle, poll=options.poll) as watch:
+    with watching(
+        mount.tree, mount.adapter, settle=options.settle, poll=options.poll, start=stem.start
+    ) as watch:
         yield replace(mount, watch=watch)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from fsd.children import Start, fresh
 from fsd.config import Options, resolve
 from fsd.engine import ChunkStore, Engine, MemoryStore
 from fsd.errors import StoreRefused
@@ -29,15 +30,19 @@ class Parts:
 
 
 @contextmanager
-def opened(options: Options, *, on_disk: bool = True) -> Iterator[Parts]:
+def opened(options: Options, *, on_disk: bool = True, start: Start = fresh) -> Iterator[Parts]:
     """The parts, by `options`; they end with the block. Translated bytes are kept on disk too if `on_disk`.
+
+    `start` is how planning processes are started.
 
     The usual store may be another daemon's: then in memory alone. One that was named raises StoreRefused.
     """
     memory = MemoryStore(options.cache_memory)
     disk = _disk(options) if on_disk and not options.no_cache else None
     store: ChunkStore = Tiered(memory, disk) if disk is not None else memory
-    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
+    planner = Planner(
+        options.plan_cache, seconds=options.planner_time, memory=options.planner_memory, start=start
+    )
     engine = Engine(store, options.workers, read_ahead=options.read_ahead)
     try:
         yield Parts(planner, engine, disk)

@@ -33,6 +33,7 @@ from typing import TypeVar
 
 import msgspec
 
+from fsd.children import Start, fresh
 from fsd.errors import PlanningCrash, StaleHandle
 from fsd.planner.cache import PlanCache
 from fsd.planner.identity import identities, key_of
@@ -79,7 +80,8 @@ class Planner:
     """Plans models. Safe for use by many threads; one model is planned once however many ask.
 
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
-    ("module:function"; see `worker.py`). No process is started before `start`, or the first plan is needed.
+    ("module:function"; see `worker.py`), `start` is how its processes are started: none before `start()` is
+    called, or the first plan is needed.
     """
 
     def __init__(
@@ -90,8 +92,9 @@ class Planner:
         memory: int,
         provider: str = TRANSLATORS,
         count: int = PROCESSES,
+        start: Start = fresh,
     ) -> None:
-        self._processes = Processes(provider, seconds=seconds, memory=memory, count=count)
+        self._processes = Processes(start, provider, seconds=seconds, memory=memory, count=count)
         self._provider = provider
         self._disk = PlanCache(cache) if cache is not None else None
         self._lock = threading.Lock()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
@@ -20,12 +19,11 @@ import msgspec
 
 import translators
 from translators.layout import BYTES_VERSION
-from translators.model import FileIdentity
+from translators.model import FileIdentity, patiently
 from translators.sources.recognise import GGUF, SAFETENSORS, is_imatrix, set_of
 
 _TEMPLATES = "additional_chat_templates"
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
-_PATIENCE = (0.01, 0.05, 0.25)
 _WEIGHTS = (GGUF, SAFETENSORS)
 
 
@@ -36,7 +34,7 @@ def identities(path: str) -> tuple[FileIdentity, ...]:
     what lies beside it other than weights (an importance matrix is none). Files that are not to be seen are
     left out. Raises OSError where a disk does not tell: that is no other version.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  (asked before every look-up)
         return tuple(_regular(path))
     folder, own = os.path.split(path)
     names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _regular(folder)}
@@ -77,22 +75,12 @@ def _regular(folder: str) -> Iterator[FileIdentity]:
             continue
         for path in paths:
             try:
-                status = _stat(path)
+                status = patiently(os.stat, path)
             except OSError as error:
                 _prove_unseen(error)
                 continue
             if stat.S_ISREG(status.st_mode):
                 yield FileIdentity.from_stat(os.fsencode(path), status)
-
-
-def _stat(path: str) -> os.stat_result:
-    """stat, asked again for a while as long as a file system answers EAGAIN."""
-    for pause in _PATIENCE:
-        try:
-            return os.stat(path)
-        except BlockingIOError:
-            time.sleep(pause)
-    return os.stat(path)
 
 
 def _prove_unseen(error: OSError) -> None:

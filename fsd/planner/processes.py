@@ -9,33 +9,23 @@ Knows nothing of what is planned, nor of caches.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
 
 import msgspec
 
+from fsd.children import Start
 from fsd.errors import PlanningCrash, PlanningMemory, PlanningTimeout, StaleHandle
 from fsd.planner.messages import REPLIES, Failure, Ready, Reply, Request, frame, unframed
 
-# Starting takes 0.4 s (numpy and msgspec); on a machine that is swapping, much longer.
+# Starting one afresh takes 0.5 s (numpy and msgspec); on a machine that is swapping, much longer.
 _START_SECONDS = 60.0
 _IDLE_SECONDS = 30.0
 # The last process is started only after so long without another: mostly one is sooner done than started.
 _RESERVE_SECONDS = 1.0
-# Libraries that would start threads, whose stacks and arenas count against the limit of address space.
-_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "RAYON_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "MALLOC_ARENA_MAX": "2",
-}
 
 
 class _Stalled(Exception):
@@ -50,23 +40,16 @@ class _Died(Exception):
 
 
 class _Process:
-    """One planning process. Not safe for use by several threads."""
+    """One planning process. Not safe for use by several threads, but for `stop`."""
 
-    def __init__(self, provider: str, seconds: float, memory: int) -> None:
+    def __init__(self, start: Start, provider: str, seconds: float, memory: int) -> None:
         self.last = b""
         self.since = time.monotonic()
-        environment = os.environ | _ENVIRONMENT
-        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
-        # -P and a neutral directory: Python must not find modules where a model lies (invariant I6). A
-        # session of its own: Ctrl-C is for the daemon, which ends its processes itself.
-        command = [sys.executable, "-P", "-m", "fsd.planner.worker", provider, str(seconds), str(memory)]
         try:
-            self._popen = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd="/",
-                env=environment, start_new_session=True,
-            )  # fmt: skip
+            self._child = start("fsd.planner.worker", (provider, str(seconds), str(memory)))
         except OSError as error:
             raise PlanningCrash(f"the planning process cannot be started: {error.strerror}") from error
+        self.stop, self.ended, self.kill = self._child.stop, self._child.ended, self._child.close
         try:
             if not isinstance(self._receive(_START_SECONDS), Ready):
                 raise EOFError
@@ -76,58 +59,40 @@ class _Process:
 
     def ask(self, request: Request, seconds: float) -> Reply:
         """The reply. Raises _Stalled or EOFError; then the process must be killed."""
-        assert self._popen.stdin is not None
         self.last = request.path
         try:
-            self._popen.stdin.write(frame(request))
-        except BrokenPipeError:
+            self._child.connection.sendall(frame(request))
+        except ConnectionError:
             raise EOFError from None
         reply = self._receive(seconds)
         self.since = time.monotonic()
         return reply
 
-    def kill(self) -> None:
-        """End it, whatever it does."""
-        self._popen.kill()
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self._popen.wait()
-
-    def stop(self) -> None:
-        """Make it end; whoever waits for its reply gets EOFError and kills it properly."""
-        self._popen.kill()
-
-    def ended(self, within: float) -> int | None:
-        """Its exit status, negative for a signal, where it ends by itself within so many seconds."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._popen.wait(timeout=within)
-        return None
-
     def _receive(self, seconds: float) -> Reply:
-        assert self._popen.stdout is not None
-        descriptor = self._popen.stdout.fileno()
         until = time.monotonic() + seconds
         poll = select.poll()  # not select(): a daemon may have more than 1024 descriptors
-        poll.register(descriptor, select.POLLIN)
+        poll.register(self._child.connection, select.POLLIN)
 
         def read(count: int) -> bytes:
             if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
                 raise _Stalled
-            return os.read(descriptor, count)
+            return self._child.connection.recv(count)
 
         try:
             return REPLIES.decode(unframed(read))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ConnectionError):
             raise EOFError from None
 
 
 class Processes:
-    """Plans by asking `provider` ("module:function") in at most `count` processes. Safe for many threads."""
+    """Plans by asking `provider` ("module:function") in at most `count` processes, which `start` starts.
 
-    def __init__(self, provider: str, *, seconds: float, memory: int, count: int) -> None:
+    Safe for use by many threads.
+    """
+
+    def __init__(self, start: Start, provider: str, *, seconds: float, memory: int, count: int) -> None:
         self.started = 0
+        self._start_child = start
         self._provider = provider
         self._seconds = seconds
         self._memory = memory
@@ -224,7 +189,7 @@ class Processes:
             raise StaleHandle("the planner has been closed")
 
     def _start(self) -> _Process:
-        process = _Process(self._provider, self._seconds, self._memory)
+        process = _Process(self._start_child, self._provider, self._seconds, self._memory)
         self.started += 1
         return process
 

@@ -4,7 +4,8 @@
 
 FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}); `of_translators` is the one that
 the daemon uses. Plans of the last model are kept, as a listing is mostly followed by a layout. The process
-ends when its stdin does. Knows nothing of caches, of other models, or of who asks.
+ends when its stdin does; it wakes up behind reads that want a processor. Knows nothing of caches, of other
+models, or of who asks.
 """
 
 from __future__ import annotations
@@ -123,13 +124,20 @@ class Worker:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve requests until stdin ends. Raises BrokenPipeError where nobody reads the replies any more."""
+    """Serve requests until stdin ends, or nobody reads the replies any more: the daemon was killed."""
+    with contextlib.suppress(ConnectionError):
+        _serve(arguments)
+
+
+def _serve(arguments: list[str]) -> None:
     spec, seconds, memory = arguments
     replies = _private_stdout()
     module, _, function = spec.partition(":")
     worker = Worker(cast(Provider, getattr(importlib.import_module(module), function)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_AS, int(memory))
+    with contextlib.suppress(OSError):  # where it is not allowed, it is as good as the others
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     _send(replies, frame(Ready()))
     while True:
         try:
@@ -178,5 +186,4 @@ def _text(path: bytes) -> str:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the daemon was killed: nobody is left to be told
-        main(sys.argv[1:])
+    main(sys.argv[1:])

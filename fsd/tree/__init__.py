@@ -25,17 +25,18 @@ has, or when its neighbours are listed in a row (ahead.py). No tensor data is re
     ahead.py     listings one after another
     status.py    status.json                              reports.py   what `prismfs ls` says
     sums.py      SHA256SUMS                               catalogue.py models told whole, to the inside
+    listings.py  what directories showed, while they last
     news.py      what a changed source makes look different
 """
 
 from fsd.tree.catalogue import FileNode, Found, ModelContents
 from fsd.tree.handles import Handle
 from fsd.tree.news import Changes, News, Spot
-from fsd.tree.nodes import Attributes, ModelSource
+from fsd.tree.nodes import Attributes, Folder, ModelSource
 from fsd.tree.reports import EntryReport, ModelNode, ModelReport
 from fsd.tree.tree import Tree
 
 __all__ = [
-    "Attributes", "Changes", "EntryReport", "FileNode", "Found", "Handle", "ModelContents", "ModelNode",
-    "ModelReport", "ModelSource", "News", "Spot", "Tree",
+    "Attributes", "Changes", "EntryReport", "FileNode", "Folder", "Found", "Handle", "ModelContents",
+    "ModelNode", "ModelReport", "ModelSource", "News", "Spot", "Tree",
 ]  # fmt: skip

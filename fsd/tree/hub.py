@@ -76,6 +76,6 @@ def blobs_of(path: str) -> str:
 
 def name_of_snapshot(path: str) -> str:
     """The name of the model whose snapshot `path` is; "" for another directory."""
-    parent = Path(path).parent
-    found = repository("", parent.parent.name) if parent.name == "snapshots" else None
+    directory, _, snapshots = path.rpartition("/")[0].rpartition("/")
+    found = repository("", directory.rpartition("/")[2]) if snapshots == "snapshots" else None
     return found.name if found else ""

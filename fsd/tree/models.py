@@ -48,7 +48,7 @@ class ModelFolders:
         """What `name` is in a model's directory. Raises PlanRefused, or why the model has no forms at all."""
         found = self._stored.find(folder, name)
         if found is not None:
-            return self._node(folder, name, found), found
+            return self._node(folder, self._stored.directory(folder), name, found), found
         if name.startswith("."):  # no form has such a name; whoever probes for one need not wait for a plan
             return None
         path = folder.below(name)
@@ -63,9 +63,10 @@ class ModelFolders:
     def children(self, folder: ModelFolder) -> Iterator[tuple[str, Inside, Known | None]]:
         """What a listing shows: source files, then virtual ones if the model can be planned."""
         seen = set()
+        directory = self._stored.directory(folder)
         for name, found in self._stored.entries(folder):
             seen.add(name)
-            yield name, self._node(folder, name, found), found
+            yield name, self._node(folder, directory, name, found), found
         try:
             forms = self.forms(folder.model)
         except OSError:  # who opens a form of it is told
@@ -113,7 +114,9 @@ class ModelFolders:
             raise StaleHandle("the source has changed", path=shown(file.model.path), place=file.name)
         return Planned(entry, forms)
 
-    def _node(self, folder: ModelFolder, name: str, found: os.stat_result) -> ModelFolder | SourceFile:
+    def _node(
+        self, folder: ModelFolder, directory: str, name: str, found: os.stat_result
+    ) -> ModelFolder | SourceFile:
         if stat.S_ISDIR(found.st_mode):
             return ModelFolder(folder.model, folder.below(name))
-        return SourceFile(self._stored.at(folder, name), found.st_dev, found.st_ino)
+        return SourceFile(os.path.join(directory, name), found.st_dev, found.st_ino)

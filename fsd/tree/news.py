@@ -1,6 +1,6 @@
 """What came, changed and went in a source, and which directories under the mount look different for it.
 
-Data only: found out by who watches the source, told to who serves the tree.
+Found out by who watches the source, told to who serves the tree. Knows nothing of who keeps what.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fsd.tree.nodes import ModelSource
+from fsd.tree.nodes import Folder, Inodes, ModelSource, Root
+from fsd.tree.places import Place, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +52,35 @@ class News:
     folders: tuple[Spot, ...] = ()
     entries: tuple[tuple[Spot, str], ...] = ()
     inside: tuple[Spot, ...] = ()
+
+
+def news_of(changes: Changes, inodes: Inodes, places: Places) -> News:
+    """What these changes are to who was told of the directories and names under the mount."""
+    folders: dict[Spot, None] = {}
+    entries: dict[tuple[Spot, str], None] = {}
+    paths = {model: path for path, model in changes.models.items()}
+    appeared = frozenset(changes.appeared)
+    found: dict[str, Place | None] = {}
+    for path in (*changes.appeared, *changes.changed, *changes.vanished):
+        node: Root | Folder = Root()
+        below = ""
+        parts = path.split("/")
+        for number, part in enumerate(parts):
+            spot = Spot(inodes.number(node), below)
+            folders[spot] = None
+            if path not in appeared:  # of what was not there, nobody was told
+                entries[spot, part] = None
+            if number + 1 == len(parts):
+                break
+            below = f"{below}/{part}"
+            if below not in found:
+                found[below] = places.child(node, part)
+            place = found[below]
+            if not isinstance(place, Folder):
+                break
+            node = place
+    inside = [
+        Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
+        for number, folder in inodes.inside(paths.keys())
+    ]
+    return News(tuple(folders), tuple(entries), tuple(inside))

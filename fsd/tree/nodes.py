@@ -114,6 +114,7 @@ class Inodes:
     def __init__(self) -> None:
         self._numbers: dict[Node, int] = {Root(): ROOT}
         self._nodes: list[Node] = [Root()]
+        self._folders: dict[ModelSource, list[tuple[int, ModelFolder]]] = {}
         self._lock = threading.Lock()
 
     def number(self, node: Node) -> int:
@@ -123,6 +124,8 @@ class Inodes:
             if number is None:
                 self._nodes.append(node)
                 number = self._numbers[node] = ROOT + len(self._nodes) - 1
+                if isinstance(node, ModelFolder):
+                    self._folders.setdefault(node.model, []).append((number, node))
             return number
 
     def node(self, number: int) -> Node | None:
@@ -133,14 +136,8 @@ class Inodes:
     def inside(self, models: Collection[ModelSource]) -> list[tuple[int, ModelFolder]]:
         """The directories of these models that were given numbers."""
         with self._lock:
-            numbers = list(self._numbers.items())
-        return [
-            (number, node)
-            for node, number in numbers
-            if isinstance(node, ModelFolder) and node.model in models
-        ]
+            return [folder for model in models for folder in self._folders.get(model, ())]
 
     def models(self) -> int:
         """How many models have been seen."""
-        with self._lock:
-            return sum(isinstance(node, ModelFolder) and not node.inside for node in self._nodes)
+        return len(self._folders)

@@ -16,7 +16,7 @@ Knows nothing of what is in a model's directory, nor of inodes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,7 @@ class Contents:
 class Places:
     """The folders and models below `source`, an absolute path of a directory or a weight file.
 
-    `excluded` are absolute paths that are not looked into. `recognise` says which models files are. `admits`
-    may be set to hold models back, by their path: they are then not there yet.
+    `excluded` are absolute paths that are not looked into. `recognise` says which models files are.
     """
 
     def __init__(
@@ -60,6 +59,14 @@ class Places:
         self._excluding = frozenset(str(Path(path).parent) for path in excluded)
         self._recognise = recognise
         self.admits: Gate = lambda path: True
+        # What others found directories to be, by path; None where nobody tells, and each is looked at.
+        self._told: Mapping[str, Place] | None = None
+
+    def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
+        """Show the models that `admits` says. What a directory below the source is, `told` knows by its path,
+        now and later: none is looked at to find out, and what is not told of is nothing to show yet.
+        """
+        self.admits, self._told = admits, told
 
     def children(self, folder: Root | Folder, only: Collection[str] | None = None) -> dict[str, Place]:
         """What a folder shows, by name, in order; with `only`, under these names, and looks at no other."""
@@ -176,6 +183,14 @@ class Places:
 
     def _directory(self, path: str, name: str) -> Place | None:
         """What a directory is: a model, a folder of models, or nothing to show."""
+        if self._told is not None and path != self.source:
+            told = self._told.get(path)
+            if not isinstance(told, Folder):
+                return told if told is None or told.name == name else ModelSource(path, name)
+        return self._found(path, name)
+
+    def _found(self, path: str, name: str) -> Place | None:
+        """The same, by a look at it."""
         if not self.is_open(path):
             return None
         contents = self.look(path)
@@ -221,7 +236,7 @@ class Places:
 
     def _leads_back(self, path: str) -> bool:
         """Whether a symbolic link leads to a directory that it lies in: such a path would never end."""
-        if not Path(path).is_symlink():
+        if not os.path.islink(path):  # noqa: PTH114  (asked for every directory of a listing)
             return False
         try:
             target = os.stat(path)

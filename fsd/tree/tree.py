@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 
 from fsd.engine import Engine, EngineFile
 from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
-from fsd.planner import Failure, Planner
+from fsd.planner import Planner
 from fsd.planner.messages import shown
 from fsd.tree.ahead import PlanAhead
 from fsd.tree.catalogue import Catalogue, source_identity
 from fsd.tree.forms import target_of
 from fsd.tree.handles import Handle, SourceHandle, TextHandle, VirtualHandle
+from fsd.tree.listings import Entries, Listings
 from fsd.tree.models import Known, ModelFolders, Planned
-from fsd.tree.news import Changes, News, Spot
+from fsd.tree.news import Changes, News, news_of
 from fsd.tree.nodes import (
     ROOT,
     Attributes,
@@ -33,11 +33,12 @@ from fsd.tree.nodes import (
     SumsFile,
     VirtualFile,
 )
-from fsd.tree.places import Place, Places, Recogniser
-from fsd.tree.reports import EntryReport, ModelNode, ModelReport
+from fsd.tree.places import Gate, Place, Places, Recogniser
+from fsd.tree.reports import ModelNode, ModelReport
 from fsd.tree.status import STATUS_SIZE, status
 from fsd.tree.stored import Stored
 from fsd.tree.sums import Sums, SumsVersion, lines
+from fsd.tree.survey import Survey
 from translators.layout import BYTES_VERSION
 from translators.sources.recognise import recognise
 
@@ -68,18 +69,25 @@ class Tree:
         self._folders = ModelFolders(self._stored, planner, types)
         self._inodes = Inodes()
         self._ahead = PlanAhead(self._prepare)
+        self._listings = Listings()
         self._started_ns = time.time_ns()
         self._told: dict[str, Callable[[], object]] = {}
         self._digests: Mapping[str, str] = {}
         self._sums = Sums(self._known_sums)
+        self._survey = Survey(self._child_of, self._places, self._inodes, self._stored, self._folders)
         self.catalogue = Catalogue(self.lookup, self._inodes, self._stored, self._folders)
         # Of virtual files, by inode number: the layout's identity, and how much of it stat has told is held.
         self._held: dict[int, tuple[str, int]] = {}
 
     @property
-    def places(self) -> Places:
-        """Where models lie, by which the tree finds them: its `admits` decides which are shown."""
-        return self._places
+    def excluded(self) -> Collection[str]:
+        """Absolute paths that are not looked into."""
+        return self._places.excluded
+
+    def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
+        """From now on `news` is called for whatever changes; see `Places.watched`."""
+        self._places.watched(admits, told)
+        self._listings.keeping = True
 
     def lookup(self, parent: int, name: str) -> Attributes:
         """The entry `name` of a directory. Plans the model only where the name is no source file's.
@@ -94,14 +102,19 @@ class Tree:
         return self._attributes(ino, self._node(ino))
 
     def entries(self, ino: int) -> list[tuple[str, Attributes]]:
-        """What a listing of a directory shows. Of a model that cannot be planned: its source files."""
-        found: list[tuple[str, Attributes]] = []
-        for name, node, known in self._children(self._directory(ino)):
+        """What a listing of a directory shows, not to be changed. Of a model that cannot be planned: its
+        source files.
+        """
+        return self._listings.of(ino, lambda: self._entries(self._directory(ino)))
+
+    def _entries(self, directory: Directory) -> tuple[Entries, bool]:
+        found: Entries = []
+        for name, node, known in self._children(directory):
             try:
                 found.append((name, self._attributes(self._inodes.number(node), node, known)))
             except (OSError, StaleHandle):  # it went away meanwhile
                 continue
-        return found
+        return found, isinstance(directory, ModelFolder) and bool(self._folders.lasts(directory.model))
 
     def open(self, ino: int) -> Handle:
         """A handle on a file, to be closed. Raises IsADirectory, StaleHandle, and what `lookup` raises."""
@@ -118,34 +131,9 @@ class Tree:
 
     def news(self, changes: Changes) -> News:
         """Which directories and names these changes make look different from what was told of them."""
-        folders: dict[Spot, None] = {}
-        entries: dict[tuple[Spot, str], None] = {}
-        paths = {model: path for path, model in changes.models.items()}
-        appeared = frozenset(changes.appeared)
-        found: dict[str, Place | None] = {}
-        for path in (*changes.appeared, *changes.changed, *changes.vanished):
-            node: Root | Folder = Root()
-            below = ""
-            parts = path.split("/")
-            for number, part in enumerate(parts):
-                spot = Spot(self._inodes.number(node), below)
-                folders[spot] = None
-                if path not in appeared:  # of what was not there, nobody was told
-                    entries[spot, part] = None
-                if number + 1 == len(parts):
-                    break
-                below = f"{below}/{part}"
-                if below not in found:
-                    found[below] = self._places.child(node, part)
-                place = found[below]
-                if not isinstance(place, Folder):
-                    break
-                node = place
-        inside = [
-            Spot(number, "/".join(filter(None, ("", *paths[folder.model].split("/"), folder.inside))))
-            for number, folder in self._inodes.inside(paths.keys())
-        ]
-        return News(tuple(folders), tuple(entries), tuple(inside))
+        news = news_of(changes, self._inodes, self._places)
+        self._listings.drop(spot.ino for spot in news.inside)
+        return news
 
     def lasts(self, ino: int) -> bool | None:
         """Whether a directory's listing changes only as models do, which `news` tells; None: not known yet.
@@ -157,9 +145,13 @@ class Tree:
 
     def grown(self) -> list[int]:
         """Inode numbers of the files of which another part is cached than `attributes` has told."""
-        return [
+        grown = [
             ino for ino, (identity, held) in list(self._held.items()) if self._engine.held(identity) != held
         ]
+        models = {node.model for node in map(self._inodes.node, grown) if isinstance(node, VirtualFile)}
+        if models:
+            self._listings.drop(number for number, _ in self._inodes.inside(models))
+        return grown
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
         """Extended attributes: what a file is, what it is made from, by what."""
@@ -222,26 +214,14 @@ class Tree:
 
     def models(self) -> Iterator[ModelNode]:
         """Every model under the mount, in order. Walks the source; plans nothing."""
-        return self._models(Root(), "")
+        return self._survey.models()
 
     def explain(self, path: str = "") -> list[ModelReport]:
         """What the models at or below `path` of the mount appear as, and what they do not, and why.
 
         Plans each. Raises NoSuchEntry for a path that is not there.
         """
-        node: Node = Root()
-        below = ""
-        for part in filter(None, path.split("/")):
-            if isinstance(node, ModelFolder):
-                break  # a file of a model: the model tells
-            node = self._child(node, part)[0] if isinstance(node, Root | Folder) else node
-            below = f"{below}/{part}" if below else part
-        if isinstance(node, ModelFolder):
-            return [self._report(below, node)]
-        if not isinstance(node, Root | Folder):
-            return []
-        reports = [self._report(model.path, self._model_at(model)) for model in self._models(node, below)]
-        return sorted(reports + self._omitted(node, below), key=lambda report: report.name)
+        return self._survey.explain(path)
 
     def _engine_file(self, node: VirtualFile, *, warm: bool = False) -> EngineFile:
         self._folders.entry(node)
@@ -307,6 +287,9 @@ class Tree:
             raise NoSuchEntry("no such name", place=shown(name))
         return found, None
 
+    def _child_of(self, directory: Root | Folder, name: str) -> Node:
+        return self._child(directory, name)[0]
+
     def _children(self, directory: Directory) -> Iterator[tuple[str, Node, Known | None]]:
         if isinstance(directory, StatusFolder):
             yield STATUS, StatusFile(), None
@@ -368,47 +351,6 @@ class Tree:
             if isinstance(node, ModelFolder):
                 return os.stat(node.model.path).st_mtime_ns
             raise
-
-    def _models(self, folder: Root | Folder, path: str) -> Iterator[ModelNode]:
-        for name, place in self._places.children(folder).items():
-            below = f"{path}/{name}" if path else name
-            if isinstance(place, ModelSource):
-                yield ModelNode(below, self._inodes.number(ModelFolder(place)), place.path)
-            else:
-                yield from self._models(place, below)
-
-    def _model_at(self, model: ModelNode) -> ModelFolder:
-        node = self._node(model.ino)
-        assert isinstance(node, ModelFolder)
-        return node
-
-    def _report(self, path: str, folder: ModelFolder) -> ModelReport:
-        forms = self._folders.forms(folder.model)
-        stored = {name: found for name, found in self._stored.entries(folder) if stat.S_ISREG(found.st_mode)}
-        entries = [
-            EntryReport(shown(name), found.st_size, "source file", True) for name, found in stored.items()
-        ]
-        for form in forms.all:
-            if form.path not in stored and self._stored.find(folder, form.path) is None:
-                entries.append(
-                    EntryReport(shown(form.path), form.entry.size, form.entry.describe, form.listed)
-                )
-        refusals = tuple(refused for refused in forms.listing.refusals if refused.name not in stored)
-        return ModelReport(
-            shown(path), shown(folder.model.path), tuple(entries), refusals, forms.listing.error
-        )
-
-    def _omitted(self, folder: Root | Folder, path: str) -> list[ModelReport]:
-        """The directories that are not shown, each with the reason."""
-        reports = []
-        for name, reason in self._places.omitted(folder).items():
-            own = os.path.join(folder.path if isinstance(folder, Folder) else self.source, name)
-            failure = Failure("MissingSource", reason, shown(own))
-            reports.append(ModelReport(shown(f"{path}/{name}" if path else name), shown(own), error=failure))
-        for name, place in self._places.children(folder).items():
-            if isinstance(place, Folder):
-                reports += self._omitted(place, f"{path}/{name}" if path else name)
-        return reports
 
 
 def _as_node(place: Place) -> Node:

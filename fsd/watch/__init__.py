@@ -9,9 +9,10 @@ that a file system without them, or a queue that ran over, costs a moment and no
 there at the start is shown at once; one that comes later when it has been unchanged for `settle` seconds,
 nobody has a file of it open for writing, and no file is missing that its own names speak of.
 
-    census.py     what a source holds now       settling.py   which of it is shown, by a clock
-    complete.py   what is missing of a model    events.py     inotify, through watchdog
-    watch.py      the thread that looks, and tells
+    lookout.py    the process that looks           watch.py      who is told of what it found
+    census.py     what a source holds now          settling.py   which of it is shown, by a clock
+    complete.py   what is missing of a model       events.py     inotify, through watchdog
+    found.py      what the process says
 """
 
 from fsd.watch.watch import Watch, watching

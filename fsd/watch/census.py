@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fsd.tree.hub import blobs_of
 from fsd.tree.nodes import Folder, ModelSource, Root
@@ -47,11 +47,14 @@ class Census:
 
     places: Places
     pause: Callable[[], None] = lambda: None
+    # Directories that are no models, in which models were looked for; grows until it is cleared.
+    folders: set[str] = field(default_factory=set)
 
     def take(self, only: Collection[str] | None = None) -> dict[str, Seen]:
         """Every model; with `only`, those whose paths begin with one of these names."""
         found: dict[str, Seen] = {}
         if only is None:
+            self.folders.clear()
             for path, model in self._below(Root(), ""):
                 found[path] = self._seen(model)
             return found
@@ -63,6 +66,8 @@ class Census:
         return found
 
     def _below(self, folder: Root | Folder, path: str) -> Iterator[tuple[str, ModelSource]]:
+        if isinstance(folder, Folder):
+            self.folders.update(filter(None, (folder.path,)))
         for name, place in self.places.children(folder).items():
             below = f"{path}/{name}" if path else name
             if isinstance(place, ModelSource):

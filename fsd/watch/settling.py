@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from fsd.tree import Changes, ModelSource
 from fsd.watch.census import Seen
 
+# What a model waits for that lacks nothing.
+SETTLING = "it was changed just now"
 _PRINTS_KEPT = 1 << 16
 
 
@@ -50,7 +52,7 @@ class Settling:
     @property
     def pending(self) -> dict[str, str]:
         """The models that are not shown yet, by path under the mount, with what they wait for."""
-        return {path: each.reason or "it was changed just now" for path, each in list(self._pending.items())}
+        return {path: each.reason or SETTLING for path, each in list(self._pending.items())}
 
     def due(self, now: float) -> float | None:
         """In how many seconds another look may find something settled; None if nothing is pending."""
@@ -64,8 +66,13 @@ class Settling:
 
     @property
     def sources(self) -> list[str]:
-        """Where the models that are shown are in the source."""
+        """Where the models that are shown are in the source; see `admits`."""
         return list(self._admitted)
+
+    @property
+    def listed(self) -> dict[str, ModelSource]:
+        """The models that are shown, by path under the mount."""
+        return {path: seen.model for path, seen in self._listed.items()}
 
     def begin(self, found: Mapping[str, Seen], before: Mapping[str, Seen], now: float) -> None:
         """What is there at the start is shown, but for what has changed since `before`."""

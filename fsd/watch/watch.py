@@ -1,76 +1,38 @@
-"""The thread that looks at a source, and tells who has to know.
+"""Who is told of what the lookout found: the tree, the adapter, and whoever listens.
 
-A look is taken every `poll` seconds, and soon after an event, of what the event is about. Looks take a small
-share of a processor at most, so that a source of many thousand models is looked at less often.
-The tree is asked only by this thread whether a model has settled; whom it tells (the adapter, listeners) it
-tells without a lock held. It is never in a request's way: a source that does not answer keeps this thread
-alone waiting. Knows nothing of what a kernel keeps.
+A thread waits for the lookout's word, and applies it in little time: what is shown, what the tree has kept of
+it, what the kernel is to forget. It tells whom it tells without a lock held, and never looks at the source
+itself: one that does not answer keeps the lookout alone waiting. A lookout that ended, for whatever reason,
+is replaced; everything then counts as changed. Knows nothing of what a kernel keeps.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
+import select
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 
+from fsd.children import Child, Start, fresh
 from fsd.mount.adapters import Adapter
 from fsd.planner.messages import shown
-from fsd.tree import Changes, Tree
-from fsd.tree.hub import blobs_of, repository
-from fsd.tree.places import Places
-from fsd.watch.census import Census, Seen
-from fsd.watch.complete import missing
-from fsd.watch.events import Events
-from fsd.watch.settling import Settling
+from fsd.tree import Changes, Folder, ModelSource, Tree
+from fsd.watch.found import Found, heard
+from fsd.watch.settling import SETTLING
 
 log = logging.getLogger(__name__)
 
-# Two looks this far apart tell what is being written at the start.
-_FIRST_SECONDS = 0.1
-# Several events soon after each other are one look.
-_GATHER_SECONDS = 0.1
-# A look at everything waits so many times as long as it takes; a look at a part, fewer.
-_ALL_SHARE, _PART_SHARE = 40, 4
 # How often what is cached is compared with what was told of it.
 _FRESH_SECONDS = 1.0
-# A look leaves the processor to readers after every so many models.
-_BREATH, _BREATH_SECONDS = 4, 0.0005
-
-_LONG = 3600.0
-_REMEMBERED = 1 << 14
+# A lookout that ends at once is not started again at once.
+_AGAIN_SECONDS = 2.0
+_PIECE = 1 << 16
 
 Listener = Callable[[Changes], None]
-
-
-class _Pace:
-    """When looks were, and how long they took: that tells when the next ones may be."""
-
-    def __init__(self) -> None:
-        self.last_part = self._last_all = time.monotonic()
-        self._took_part = self._took_all = 0.0
-
-    def next_all(self, poll: float) -> float:
-        """When everything is looked at again, by the monotonic clock."""
-        return self._last_all + max(poll, _ALL_SHARE * self._took_all)
-
-    def next_part(self) -> float:
-        """When a part may be looked at again."""
-        return self.last_part + max(_GATHER_SECONDS, _PART_SHARE * self._took_part)
-
-    def all(self, look: Callable[[], object]) -> None:
-        """Take a look at everything."""
-        self.part(look)
-        self._last_all, self._took_all = self.last_part, self._took_part
-
-    def part(self, look: Callable[[], object]) -> None:
-        """Take a look at a part."""
-        begun = time.monotonic()
-        look()
-        self.last_part = time.monotonic()
-        self._took_part = self.last_part - begun
 
 
 class Watch:
@@ -80,28 +42,27 @@ class Watch:
     """
 
     def __init__(
-        self, tree: Tree, adapter: Adapter, *, settle: float, poll: float, events: bool = True
-    ) -> None:
+        self, tree: Tree, adapter: Adapter, *, settle: float, poll: float, events: bool = True,
+        start: Start = fresh,
+    ) -> None:  # fmt: skip
         self.changes = 0
         self._tree = tree
         self._adapter = adapter
-        self._poll = poll
-        self._places = Places(tree.source, tree.places.excluded)
-        self._census = Census(self._places, self._breathe)
-        self._settling = Settling(settle)
-        self._events = Events(self._happened) if events else None
+        self._start_child = start
+        looking = "events" if events else "looks"
+        self._arguments = (tree.source, str(settle), str(poll), looking, *tree.excluded)
         self._listeners: list[Listener] = []
-        self._missing: dict[int | None, str] = {}
-        self._told: dict[str, str] = {}
-        self._seen = 0
-        self._outside: set[str] = set()
-        self._pace = _Pace()
-        self._fresh = time.monotonic()
-        self._condition = threading.Condition()
-        self._looking = threading.Lock()
-        self._names: set[str] = set()
-        self._everything = False
+        self._models: dict[str, ModelSource] = {}
+        self._admitted: dict[str, None] = {}
+        # What each directory of the source is, by its path: the tree asks here.
+        self._places: dict[str, Folder | ModelSource] = {}
+        self._folders: set[str] = set()
+        self._pending: Mapping[str, str] = {}
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, Future[Changes]] = {}
+        self._lock = threading.Lock()
         self._closed = False
+        self._lookout: _Lookout = _Nobody()
         self._thread = threading.Thread(target=self._run, name="prismfs-watch", daemon=True)
 
     def listen(self, listener: Listener) -> None:
@@ -111,164 +72,206 @@ class Watch:
     @property
     def pending(self) -> dict[str, str]:
         """Models that are not shown yet, by path under the mount, with what each waits for."""
-        return self._settling.pending
+        return dict(self._pending)
 
     def start(self) -> None:
-        """Look for the first time, and go on. To be called before the tree is served."""
-        found = self._census.take()
-        newest = max((seen.changed_ns for seen in found.values()), default=0)
-        again = found
-        if 0 <= time.time_ns() - newest < 1e9:
-            time.sleep(_FIRST_SECONDS)
-            again = self._census.take()
-        self._settling.begin(again, found, time.monotonic())
-        self._tree.places.admits = self._settling.admits
+        """Have the source looked at for the first time, and on. To be called before the tree is served.
+
+        Raises OSError where no process can be started.
+        """
+        try:
+            found = self._begin()
+        except EOFError:
+            raise OSError("the process that looks at the source does not start") from None
+        self._take_over(found)
+        self._tree.watched(self._admitted.__contains__, self._places)
         self._adapter.watched()
         self._thread.start()
 
     def close(self) -> None:
         """Look no more. What waits for a source that does not answer is left to it."""
-        with self._condition:
+        with self._lock:
             self._closed = True
-            self._condition.notify_all()
-        if self._events is not None:
-            self._events.close()
+            self._lookout.stop()
+            asked, self._asked = self._asked, {}
+        for answer in asked.values():
+            answer.set_result(Changes())
         self._thread.join(2)
 
     def rescan(self) -> Changes:
         """Look at everything now; what has changed since the last look. What is new has to settle first."""
-        return self._look(None)
-
-    def _happened(self, path: str) -> None:
-        """An event: what it is about has to be looked at."""
-        below = os.path.relpath(path, self._tree.source)
-        first, _, rest = below.partition("/")
-        with self._condition:
-            found = repository("", first)
-            if first in (".", "..") or not (rest or self._is_directory(first)):
-                self._everything = True
-            self._names.update({first, found.org or found.name} if found else {first})
-            self._condition.notify_all()
-
-    def _is_directory(self, name: str) -> bool:
-        return os.path.isdir(os.path.join(self._tree.source, name))  # noqa: PTH112
+        number, answer = next(self._numbers), Future[Changes]()
+        with self._lock:
+            if self._closed:
+                return Changes()
+            self._asked[number] = answer
+            self._lookout.ask(number)
+        return answer.result()
 
     def _run(self) -> None:
-        self._follow()
         while not self._closed:
             try:
-                self._step()
+                self._follow()
             except Exception:
                 # A watch that ended would leave the kernel with what it has, for ever.
-                log.exception("looking at %s", shown(self._tree.source))
-                time.sleep(_FRESH_SECONDS)
-
-    def _step(self) -> None:
-        """Wait for what is due next, and do it."""
-        with self._condition:
-            waits = self._waits()
-            if not self._closed and min(waits) > 0:
-                self._condition.wait(min(waits))
-            if self._closed:
-                return
-            all_due, part_due, fresh_due = (wait <= 0 for wait in self._waits())
-            names: set[str] | None = set()
-            if all_due or part_due:
-                names = None if all_due or self._everything else self._names
-                self._names, self._everything = set(), False
-        if names is None:
-            self._pace.all(lambda: self._look(None))
-            self._follow()
-        elif part_due:
-            names |= {path.partition("/")[0] for path in self._settling.unsettled}
-            self._pace.part(lambda: self._look(names))
-        if fresh_due:
-            self._fresh = time.monotonic()
-            self._adapter.refresh(self._tree.grown())
-
-    def _waits(self) -> tuple[float, float, float]:
-        """In how many seconds everything, a part, and what is cached is to be looked at. The lock is held."""
-        now = time.monotonic()
-        part, due = _LONG, self._settling.due(self._pace.last_part)
-        if self._names or self._everything:
-            part = 0.0
-        elif due is not None:
-            part = self._pace.last_part + due - now
-        return (
-            self._pace.next_all(self._poll) - now,
-            max(part, self._pace.next_part() - now),
-            self._fresh + _FRESH_SECONDS - now,
-        )
-
-    def _look(self, only: Collection[str] | None) -> Changes:
-        with self._looking:
-            found = self._census.take(only)
-            changes = self._settling.take(
-                found,
-                time.monotonic(),
-                covers=lambda path: only is None or path.partition("/")[0] in only,
-                held_up=self._held_up,
-            )
-            if changes:
-                self.changes += changes.count
-                self._adapter.forget(self._tree.news(changes))
-        if changes:
-            self._say(changes)
-            for listener in self._listeners:
-                listener(changes)
-        return changes
-
-    def _held_up(self, seen: Seen) -> str:
-        """What a model lacks, looked for once in each of its states."""
-        reason = self._missing.get(seen.print)
-        if reason is None:
-            if len(self._missing) >= _REMEMBERED:
-                self._missing.clear()
-            self._breathe()
-            reason = self._missing[seen.print] = missing(self._places, seen.model)
-            if reason:
-                log.info("%s: not shown yet: %s", shown(seen.model.path), reason)
-        return reason
-
-    def _say(self, changes: Changes) -> None:
-        for word, paths in (
-            ("new", changes.appeared), ("changed", changes.changed), ("gone", changes.vanished),
-        ):  # fmt: skip
-            if len(paths) > 8:
-                log.info("%s: %d models, among them %s", word, len(paths), shown(paths[0]))
-            else:
-                for path in paths:
-                    log.info("%s: %s", word, shown(path))
+                log.exception("following %s", shown(self._tree.source))
+            if not self._closed:
+                log.warning("%s: who looks at it has ended, and is replaced", shown(self._tree.source))
+                time.sleep(_AGAIN_SECONDS)
+                self._replace()
+        self._lookout.close()
 
     def _follow(self) -> None:
-        """Have events of the source, and of directories outside it that links in it lead to."""
-        if self._events is None:
-            return
-        source = self._tree.source
-        if not os.path.isdir(source):  # noqa: PTH112
-            self._events.follow(os.path.dirname(source), recursive=False)  # noqa: PTH120
-            return
-        self._events.follow(source)
-        inside = os.path.realpath(source) + "/"
-        for path in self._settling.sources:
-            if path not in self._outside:
-                self._outside.add(path)
-                for directory in {os.path.realpath(path), os.path.realpath(blobs_of(path) or path)}:
-                    if os.path.isdir(directory) and not directory.startswith(inside):  # noqa: PTH112
-                        self._events.follow(directory, recursive=False)
+        """Apply what the lookout says, until it ends."""
+        refreshed = time.monotonic()
+        with suppress(EOFError):
+            while True:
+                line = self._lookout.line(refreshed + _FRESH_SECONDS)
+                if line is not None:
+                    self._apply(heard(line))
+                if time.monotonic() >= refreshed + _FRESH_SECONDS:
+                    refreshed = time.monotonic()
+                    self._adapter.refresh(self._tree.grown())
 
-    def _breathe(self) -> None:
-        self._seen += 1
-        if self._seen % _BREATH == 0:
-            time.sleep(_BREATH_SECONDS)
+    def _begin(self) -> Found:
+        """Start a lookout; what it finds at first. Raises OSError, EOFError."""
+        lookout = _Lookout(self._start_child("fsd.watch.lookout", self._arguments))
+        with self._lock:
+            self._lookout = lookout
+            if self._closed:
+                lookout.stop()
+        return heard(lookout.line(None) or b"")
+
+    def _replace(self) -> None:
+        """Start another lookout. It knows nothing of what the last one said: all may be others by now."""
+        self._lookout.close()
+        try:
+            found = self._begin()
+        except (OSError, EOFError, ValueError):
+            return
+        now, before = found.models, self._models
+        changes = Changes(
+            appeared=tuple(now.keys() - before.keys()),
+            changed=tuple(now.keys() & before.keys()),
+            vanished=tuple(before.keys() - now.keys()),
+            models={**now, **before},
+        )
+        with self._lock:
+            answers = tuple(self._asked)
+        self._take_over(found)
+        self._apply(Found(changes, models=now, pending=found.pending, answers=answers))
+
+    def _take_over(self, found: Found) -> None:
+        """What a new lookout says first takes the place of all that is known."""
+        self._learn(found)
+        places = {model.path for model in found.models.values()}.union(self._folders)
+        for known, wanted in (
+            (self._models, found.models), (self._admitted, set(found.admitted)), (self._places, places)
+        ):  # fmt: skip
+            for path in known.keys() - wanted:
+                del known[path]
+
+    def _learn(self, found: Found) -> None:
+        """What is still there is there at each moment: requests ask meanwhile."""
+        changes = found.changes
+        gone = {self._models[path] for path in (*changes.vanished, *changes.changed) if path in self._models}
+        if found.folders is not None:
+            gone_folders, self._folders = self._folders - {*found.folders}, set(found.folders)
+            self._places.update((path, Folder(path)) for path in self._folders)
+            for path in gone_folders:
+                self._places.pop(path, None)
+        self._admitted.update(dict.fromkeys(found.admitted))
+        for path in found.dropped:
+            self._admitted.pop(path, None)
+        self._places.update((model.path, model) for model in found.models.values())
+        for path in {model.path for model in gone - {*found.models.values()}} - self._folders:
+            self._places.pop(path, None)
+        self._models.update(found.models)
+        for path in changes.vanished:
+            self._models.pop(path, None)
+        self._note(found.pending)
+
+    def _apply(self, found: Found) -> None:
+        """What is shown is so before anybody is told."""
+        changes = found.changes
+        self._learn(found)
+        if changes:
+            self.changes += changes.count
+            self._adapter.forget(self._tree.news(changes))
+            _say(changes)
+            for listener in self._listeners:
+                listener(changes)
+        for number in found.answers:
+            with self._lock:
+                answer = self._asked.pop(number, None)
+            if answer is not None:
+                answer.set_result(changes)
+
+    def _note(self, pending: Mapping[str, str]) -> None:
+        for path, reason in pending.items():
+            if reason != SETTLING and self._pending.get(path) != reason:
+                log.info("%s: not shown yet: %s", shown(path), reason)
+        self._pending = pending
+
+
+class _Lookout:
+    """The process that looks, and the lines that it says."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._said = bytearray()
+        self.stop, self.close = child.stop, child.close
+
+    def ask(self, number: int) -> None:
+        """Have everything looked at now. One that has ended cannot be asked: its successor answers."""
+        with suppress(OSError):
+            self._child.connection.sendall(b"%d\n" % number)
+
+    def line(self, until: float | None) -> bytes | None:
+        """The next line; None at that time by the monotonic clock. Raises EOFError."""
+        poll = select.poll()  # not select(): a daemon may have more than 1024 descriptors
+        poll.register(self._child.connection, select.POLLIN)
+        searched = 0
+        while (end := self._said.find(b"\n", searched)) < 0:
+            searched = len(self._said)
+            if not poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000):
+                return None
+            try:
+                piece = self._child.connection.recv(_PIECE)
+            except ConnectionError:
+                raise EOFError from None
+            if not piece:
+                raise EOFError
+            self._said += piece
+        line = bytes(self._said[:end])
+        del self._said[: end + 1]
+        return line
+
+
+class _Nobody(_Lookout):
+    """Before the first one."""
+
+    def __init__(self) -> None:
+        self.stop = self.close = lambda: None
+
+
+def _say(changes: Changes) -> None:
+    for word, paths in (
+        ("new", changes.appeared), ("changed", changes.changed), ("gone", changes.vanished),
+    ):  # fmt: skip
+        if len(paths) > 8:
+            log.info("%s: %d models, among them %s", word, len(paths), shown(paths[0]))
+        else:
+            for path in paths:
+                log.info("%s: %s", word, shown(path))
 
 
 @contextmanager
 def watching(
-    tree: Tree, adapter: Adapter, *, settle: float, poll: float, events: bool = True
+    tree: Tree, adapter: Adapter, *, settle: float, poll: float, events: bool = True, start: Start = fresh
 ) -> Iterator[Watch]:
-    """A watch that has begun, and ends with the block."""
-    watch = Watch(tree, adapter, settle=settle, poll=poll, events=events)
+    """A watch that has begun, and ends with the block. `start` is how its process is started."""
+    watch = Watch(tree, adapter, settle=settle, poll=poll, events=events, start=start)
     watch.start()
     try:
         yield watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from fsd.tree.places import Places
 from fsd.watch import Watch, watching
 from fsd.watch.census import Census, Seen
 from fsd.watch.complete import missing
+from fsd.watch.found import Found, heard, line_of
 from fsd.watch.settling import Settling
 from tests.fsd.fake_plans import PROVIDER
 from tests.fsd.mounting import until
@@ -125,6 +127,39 @@ def test_a_rescan_tells_what_it_found(tree: Tree, adapter: Silent) -> None:
         changes = watch.rescan()
         assert (changes.appeared, changes.vanished) == (("there",), ("here",))
         assert names(tree) == ["there"]
+
+
+def test_a_lookout_that_died_is_replaced(tree: Tree, adapter: Silent, tmp_path: Path) -> None:
+    """What came, changed and went meanwhile is told, and who waits for an answer gets one."""
+    with watching(tree, adapter, settle=0.05, poll=0.05, events=False) as watch:
+        source = Path(tree.source)
+        model(source / "gone")
+        model(source / "org" / os.fsdecode(b"no text \xff"))
+        until(lambda: len(names(tree)) == 3, "both are listed")
+        told: list[Changes] = []
+        watch.listen(told.append)
+        watch._lookout.stop()
+        shutil.rmtree(source / "gone")
+        model(source / "new")
+        until(lambda: names(tree) == ["here", "new", "org"], "all is as it is now")
+        (changes,) = told
+        assert (changes.appeared, changes.vanished) == (("new",), ("gone",))
+        assert set(changes.changed) == {"here", os.fsdecode(b"org/no text \xff")}
+        model(source / "later")
+        until(lambda: "later" in names(tree), "the new one looks on")
+        assert not watch.rescan()
+    assert not watch.rescan()
+
+
+def test_what_a_look_came_to_is_told_whole() -> None:
+    models = {os.fsdecode(b"a\xff"): ModelSource(os.fsdecode(b"/s/\xff\n"), "a")}
+    changes = Changes(("new",), (os.fsdecode(b"a\xff"),), (), models)
+    found = Found(changes, models, ("/s/org",), ("/s/new",), ("/s/old",), {"b": "why"}, (7,))
+    line = line_of(found)
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert heard(line) == found
+    assert heard(line_of(Found(Changes()))) == Found(Changes())
 
 
 def seen(path: str, print_: int) -> Seen:

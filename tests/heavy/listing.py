@@ -79,7 +79,9 @@ def measure(models: Path, scratch: Path, fuse: str, types: Sequence[str], found:
 def _processor(daemon: Daemon) -> float:
     """Seconds of processor time that the daemon and its planning processes have had."""
     total = 0.0
-    for pid in (daemon.process.pid, *children(daemon.process.pid)):
+    pids = [daemon.process.pid]
+    for pid in pids:
+        pids += children(pid)  # to the last grandchild
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         total += sum(map(int, fields[11:13])) / _TICKS
     return total

@@ -38,7 +38,8 @@ from fsd.mount.answers import (
     xattr,
 )
 from fsd.mount.faults import Answer, Faults
-from fsd.mount.mfuse.binding import Binding, Kernel, mfusepy
+from fsd.mount.mfuse.binding import Binding, Kernel, mfusepy, status_of
+from fsd.mount.mfuse.lines import Lines
 from fsd.mount.mfuse.names import Name, Names
 from fsd.mount.notices import Notices, Told
 from fsd.mount.observed import Observed
@@ -97,6 +98,7 @@ class Adapter:
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
         self._listings: dict[int, _Listing] = {}
+        self._lines = Lines()
         self._directories: dict[str, tuple[int, float]] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._mountpoint = ""
@@ -214,8 +216,8 @@ class Adapter:
     @_operation
     def readdir(
         self, path: str | None, number: int, *, offset: int = 0, plus: bool = False
-    ) -> Iterator[tuple[str, dict[str, int], int]]:
-        """Names with type and inode number, and where the next one is; `plus`: with everything.
+    ) -> Iterator[tuple[bytes, ctypes.Structure, int, bool]]:
+        """Names with type and inode number, where the next one is, and False; `plus`: with all, and True.
 
         From the start the directory is looked at anew. What the kernel knows otherwise is told by a look-up.
         """
@@ -227,23 +229,23 @@ class Adapter:
 
     def _told(
         self, listing: _Listing, entries: list[tuple[str, Attributes]], offset: int, *, plus: bool
-    ) -> Iterator[tuple[str, dict[str, int], int]]:
-        dots = {".": listing.ino, "..": self._tree.ROOT}
+    ) -> Iterator[tuple[bytes, ctypes.Structure, int, bool]]:
+        dots = {b".": listing.ino, b"..": self._tree.ROOT}
         for at, (name, ino) in enumerate(dots.items(), 1):
             if at > offset:
-                yield name, {"st_mode": stat.S_IFDIR, "st_ino": ino}, at
+                yield name, status_of({"st_mode": stat.S_IFDIR, "st_ino": ino}), at, False
         done = max(0, offset - len(dots))
-        for at, (name, entry) in enumerate(entries[done:], len(dots) + done + 1):
-            path = f"{listing.path}/{name}"
-            if entry.kind == "directory":
-                whole = plus
+        for at, line in enumerate(self._lines.of(listing.path, entries)[done:], len(dots) + done + 1):
+            attributes, whole = line.attributes, plus
+            if attributes.kind == "directory":
                 if plus:
-                    self._believe(path, entry.ino)
+                    self._believe(line.path, attributes.ino)
             else:
-                whole = plus and self._names.may_tell(path, entry.ino)
-            if whole:
-                self._note(path, entry)
-            yield name, self._stat(entry) if whole else {"st_mode": mode_of(entry), "st_ino": entry.ino}, at
+                whole = plus and self._names.may_tell(line.path, attributes.ino)
+            if whole and not line.noted:
+                self._note(line.path, attributes)
+                line.noted = attributes.lasting
+            yield line.name, line.whole(self._stat) if whole else line.few(), at, whole
 
     @_operation
     def releasedir(self, path: str | None, number: int) -> int:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from typing import Any
 
 # mfusepy prefers libfuse 2 where both are installed, and decides while it is imported.
 os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
 import mfusepy
 
-__all__ = ["Binding", "mfusepy"]
+__all__ = ["Binding", "Kernel", "mfusepy", "status_of"]
 
-_FEW = ("st_ino", "st_mode")
-_FIELDS = (*_FEW, "st_nlink", "st_uid", "st_gid", "st_size", "st_blksize", "st_blocks")
+_FIELDS = ("st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blksize", "st_blocks")
 _FILL_PLUS = 2  # the attributes of an entry are whole: FUSE_FILL_DIR_PLUS
 
 _memory = ctypes.pythonapi.PyMemoryView_FromMemory
@@ -44,21 +44,22 @@ class Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
         self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any, flags: int
     ) -> int:
         """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
-        status = mfusepy.c_stat()
-        # Views into it, made once: a listing may have thousands of entries.
-        times = (status.st_atimespec, status.st_mtimespec, status.st_ctimespec)
         entries = self.operations.readdir(path, info.contents.fh, offset=offset, plus=bool(flags))
-        for name, attributes, following in entries:
-            plus = _FILL_PLUS if "st_size" in attributes else 0
-            for field in _FIELDS if plus else _FEW:
-                setattr(status, field, attributes[field])
-            if plus:
-                seconds, nanoseconds = divmod(attributes["st_mtime"], 10**9)
-                for time in times:  # all three are the one that the tree has
-                    time.tv_sec, time.tv_nsec = seconds, nanoseconds
-            if fill(buffer, os.fsencode(name), status, following, plus):
+        for name, status, following, whole in entries:
+            if fill(buffer, name, status, following, _FILL_PLUS if whole else 0):
                 break
         return 0
+
+
+def status_of(attributes: Mapping[str, int]) -> ctypes.Structure:
+    """libfuse's struct stat of what a handler gives; times are all "st_mtime", in nanoseconds."""
+    status: ctypes.Structure = mfusepy.c_stat()
+    for field in _FIELDS:
+        setattr(status, field, attributes.get(field, 0))
+    seconds, nanoseconds = divmod(attributes.get("st_mtime", 0), 10**9)
+    for time in (status.st_atimespec, status.st_mtimespec, status.st_ctimespec):
+        time.tv_sec, time.tv_nsec = seconds, nanoseconds
+    return status
 
 
 class Kernel:
