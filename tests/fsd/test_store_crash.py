@@ -253,6 +253,8 @@ def test_what_is_being_written_is_not_taken_for_room(tmp_path: Path, monkeypatch
     for keys in (KEYS[:3], KEYS[3:6]):
         batch = Batch(added=[(key, Kept(CHUNK, 0, data=content(key))) for key in keys])
         assert shelf.carry_out(batch) is None and shelf.capacity(0) == 100 * CHUNK
+        shelf.files.sync(name(0))
+        assert shelf.carry_out(Batch(synced=batch.added)) is None and shelf.capacity(0) == 100 * CHUNK
     assert room == [100 * CHUNK] * 14
     shelf.close()
 
