@@ -182,12 +182,12 @@ class Adapter:
         self._opened[number] = handle
         return protocol.open_out(number, answer, backing)
 
-    def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
+    def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> memoryview:
         began = time.perf_counter()
         number, offset, size, *_ = READ_IN.unpack_from(body)
-        count = self._opened[number].read_into(offset, into[:size], interrupt)
-        self.observed.read(time.perf_counter() - began, count)
-        return count
+        found = self._opened[number].view(offset, into[:size], interrupt)
+        self.observed.read(time.perf_counter() - began, len(found))
+        return found
 
     def _write(self, request: Request) -> NoReturn:
         """Refused; that the kernel asks means that a shared map was written to."""

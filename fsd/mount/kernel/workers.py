@@ -1,9 +1,9 @@
 """The threads that answer requests, each with buffers of its own.
 
-A handler gets a request and returns the answer's body, or None where none is expected; a read fills the
-worker's own buffer, from which the kernel takes it. What they raise becomes an errno. No exception ends a
-worker: only the end of the mount does. As many workers run as requests were ever in hand at a time, up to
-`THREADS`; reads that wait leave `RESERVED` of them free for everything else.
+A handler gets a request and returns the answer's body, or None where none is expected; a read may fill the
+worker's own buffer, and the kernel takes its bytes from wherever they lie. What they raise becomes an errno.
+No exception ends a worker: only the end of the mount does. As many workers run as requests were ever in hand
+at a time, up to `THREADS`; reads that wait leave `RESERVED` of them free for everything else.
 Knows the messages' frames; nothing of what they ask for.
 """
 
@@ -53,8 +53,8 @@ class Request:
 
 
 Handler = Callable[[Request], bytes | None]
-# Fills the memory with what READ's body asks for, from its start; returns how many bytes.
-Reader = Callable[[memoryview, memoryview, Interrupt], int]
+# Gives what READ's body asks for: in the memory at hand, from its start, or where it lies already.
+Reader = Callable[[memoryview, memoryview, Interrupt], memoryview]
 
 
 class Workers:
@@ -189,14 +189,14 @@ class Workers:
             body = memoryview(kept)
 
     def _read(self, device: int, unique: int, asker: int, body: memoryview, answer: memoryview) -> None:
-        code = count = 0
+        code, found = 0, answer[:0]
         interrupt = self._under_way.begin(unique, asker)
         try:
-            count = self._reader(body, answer, interrupt)
+            found = self._reader(body, answer, interrupt)
         except BaseException as error:
             code = self._faults.note("read", error)
         try:
-            self._answer(device, unique, code, answer[:count])
+            self._answer(device, unique, code, found)
         finally:
             self._under_way.end(unique)
 
