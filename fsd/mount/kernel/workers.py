@@ -58,10 +58,7 @@ Reader = Callable[[memoryview, memoryview, Interrupt], memoryview]
 
 
 class Workers:
-    """`clone` makes another descriptor of the session's device, which `run` closes at its end.
-
-    `reads` is how many READs came.
-    """
+    """`clone` makes another descriptor of the session's device, which `run` closes at its end."""
 
     def __init__(
         self, clone: Callable[[], int], handlers: Mapping[int, Handler], reader: Reader, faults: Faults
@@ -77,7 +74,6 @@ class Workers:
         self._idle = 0
         self._reading = 0
         self._put_off: deque[tuple[int, int, int, bytes]] = deque()
-        self.reads = 0
 
     def run(self) -> None:
         """Answer requests until the mount is gone and the last worker is done."""
@@ -169,7 +165,6 @@ class Workers:
         It is answered to the device that it came from, as only that knows it.
         """
         with self._lock:
-            self.reads += 1
             if self._reading >= THREADS - RESERVED:
                 self._put_off.append((device, unique, asker, bytes(body)))
                 return
