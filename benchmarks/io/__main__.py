@@ -31,6 +31,7 @@ _WITH_RCLONE: dict[str, Callable[[Setting, str], Findings]] = {
 }
 _ALONE: dict[str, Callable[[Setting], Findings]] = {
     "translation": translation.run,
+    "libggml": translation.by_libggml,
     "sharing": sharing.run,
 }
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -33,6 +32,7 @@ LEAVE_SECONDS = 1.0
 SPARES = 32
 # Chunks ahead of a reader, for each worker: more make no reader faster, only more work that may be in vain.
 WINDOW = 4
+PAGE = 4096
 
 
 class Engine:
@@ -130,13 +130,7 @@ class Engine:
             else:
                 self._counters.waits += 1
                 self._flights.hurry(flight, urgency)
-            flight.waited = True
-            waiter: Waiter = Future()
-            if flight.data is not None:
-                waiter.set_result(flight.data)
-            else:
-                flight.waiters.append(waiter)
-            return waiter
+            return _joined(flight)
 
     def wanted_anew(self, opened: OpenLayout, number: int) -> tuple[ChunkKey, Waiter]:
         """A chunk translated anew, whatever the store has, when nothing else is; it is not kept.
@@ -148,13 +142,8 @@ class Engine:
         with self._condition:
             self._prove_open()
             flight = self._flights.find(key) or self._launch(opened, key, Urgency.WARM)
-            flight.keep, flight.waited = False, True
-            waiter: Waiter = Future()
-            if flight.data is not None:
-                waiter.set_result(flight.data)
-            else:
-                flight.waiters.append(waiter)
-            return key, waiter
+            flight.keep = False
+            return key, _joined(flight)
 
     def settled(self, opened: OpenLayout, timeout: float) -> bool:
         """Wait until the store was given all chunks of a layout that are under way; False after `timeout`."""
@@ -191,7 +180,7 @@ class Engine:
             flight.waiters.remove(waiter)
             if flight.is_queued and flight.is_unwanted:
                 self._call_off([flight])
-        waiter.set_exception(Interrupted("nobody waits for the read any more"))
+        waiter.tell(Interrupted("nobody waits for the read any more"))
 
     def relieve(self) -> None:
         """Somebody has waited long: start another worker if it is sources that keep the workers waiting."""
@@ -309,11 +298,9 @@ class Engine:
             waiters = self._flights.landed(flight, data)
             if data is None:
                 self._leave(flight)
+        _tell(waiters, outcome)
         if isinstance(outcome, Exception):
-            _tell(waiters, outcome)
             return
-        for waiter in waiters:
-            waiter.set_result(outcome)
         if flight.keep:
             self.store.put(flight.key, outcome)
         with self._locked():
@@ -327,11 +314,23 @@ class Engine:
 
 def _translated(flight: Flight) -> memoryview:
     where = flight.opened.chunk(flight.key.number)
-    buffer = np.empty(where.length, np.uint8).data  # filled below: no zeros first
+    memory = np.empty(where.length + PAGE, np.uint8)  # filled below: no zeros first
+    # Whole pages: who hands them to the kernel has it copy page by page.
+    start = -memory.ctypes.data % PAGE
+    buffer = memory.data[start : start + where.length]
     flight.opened.layout.read_into(where.offset, buffer)
     return buffer.toreadonly()
 
 
-def _tell(waiters: Iterable[Waiter], error: Exception) -> None:
+def _joined(flight: Flight) -> Waiter:
+    """Somebody more who waits for a chunk. For the lock's holder."""
+    flight.waited = True
+    waiter = Waiter(flight.data)
+    if flight.data is None:
+        flight.waiters.append(waiter)
+    return waiter
+
+
+def _tell(waiters: Iterable[Waiter], outcome: memoryview | Exception) -> None:
     for waiter in waiters:
-        waiter.set_exception(error)
+        waiter.tell(outcome)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 
 # What is left of a piece that was asked for: calling it waits.
 _Rest = Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Served:
+    """What a read gave so far: bytes, and how many chunks of them the store had."""
+
+    bytes: int = 0
+    hits: int = 0
 
 
 class EngineFile:
@@ -65,16 +75,28 @@ class EngineFile:
 
         Returns how many. Raises StaleHandle (closed), Interrupted, and what `Layout.read_into` raises.
         """
-        wanted = ByteRange(offset, max(0, min(len(buffer), self.size - offset)))
-        self._begin(wanted)
-        served = hits = 0
-        try:
-            self._opened.prove_current()
-            hits = self._fill(wanted, buffer[: wanted.length], interrupt)
-            served = wanted.length
-        finally:
-            self._engine.end_read(self._opened, served, hits)
-        return served
+        wanted = self._wanted(offset, buffer)
+        with self._reading(wanted) as served:
+            served.hits = self._fill(wanted, buffer[: wanted.length], interrupt)
+            served.bytes = wanted.length
+        return wanted.length
+
+    def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
+        """What `read_into` gives: `buffer`, as far as it was filled, or the bytes of a chunk that has landed.
+
+        The latter spares a copy. They are read-only, and good for as long as they are held.
+        """
+        wanted = self._wanted(offset, buffer)
+        number = wanted.offset // CHUNK
+        if not wanted.length or (wanted.end - 1) // CHUNK != number or not self._opened.is_kept(wanted):
+            return buffer[: self.read_into(offset, buffer, interrupt)]
+        start, into = wanted.offset - number * CHUNK, buffer[: wanted.length]
+        with self._reading(wanted) as served:
+            waiter = self._asked_for(number, start, into, interrupt)
+            if waiter is not None:
+                into = self._data(waiter)[start : start + wanted.length]
+            served.bytes, served.hits = wanted.length, waiter is None
+        return into
 
     def kept_chunks(self) -> list[int]:
         """The numbers of the chunks that a store keeps once all of the file was read."""
@@ -142,6 +164,20 @@ class EngineFile:
     ) -> None:
         self.close()
 
+    def _wanted(self, offset: int, buffer: memoryview) -> ByteRange:
+        return ByteRange(offset, max(0, min(len(buffer), self.size - offset)))
+
+    @contextmanager
+    def _reading(self, wanted: ByteRange) -> Iterator[_Served]:
+        """The layout is kept open, and its source was looked at. Raises StaleHandle, SourceChanged."""
+        self._begin(wanted)
+        served = _Served()
+        try:
+            self._opened.prove_current()
+            yield served
+        finally:
+            self._engine.end_read(self._opened, served.bytes, served.hits)
+
     def _begin(self, wanted: ByteRange) -> None:
         """Note a read, and have what follows it translated ahead. Raises StaleHandle."""
         with self._lock:
@@ -206,13 +242,20 @@ class EngineFile:
         """Fill `into` from the store, or ask for the chunk and return what then fills it."""
         number = part.offset // CHUNK
         start = part.offset - number * CHUNK
+        waiter = self._asked_for(number, start, into, interrupt)
+        return partial(self._await, waiter, start, into) if waiter is not None else None
+
+    def _asked_for(
+        self, number: int, start: int, into: memoryview, interrupt: Interrupt | None
+    ) -> Waiter | None:
+        """Ask for a chunk; or fill `into` with its bytes from `start` on, if the store has them."""
         key = self._opened.key(number)
         while not self._engine.store.read(key, start, into):
             waiter = self._engine.wanted(self._opened, number, self._urgency)
             if waiter is not None:
-                if interrupt is not None and not waiter.done():
+                if interrupt is not None and not waiter.is_told:
                     interrupt.then(partial(self._engine.abandon, key, waiter))
-                return partial(self._await, waiter, start, into)
+                return waiter
         return None
 
     def _await(self, waiter: Waiter, start: int, into: memoryview) -> None:
@@ -226,10 +269,6 @@ class EngineFile:
         return data
 
     def _data(self, waiter: Waiter) -> memoryview:
-        while True:
-            try:
-                return waiter.result(STUCK_SECONDS)
-            except TimeoutError:
-                if waiter.done():  # it came just now; or that is what translating raised
-                    return waiter.result()
-                self._engine.relieve()
+        while (data := waiter.wait(STUCK_SECONDS)) is None:
+            self._engine.relieve()
+        return data

@@ -8,9 +8,9 @@ thread. Knows nothing of stores, nor of ranges within a chunk.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from fsd.engine.chunks import ChunkKey
@@ -21,7 +21,35 @@ from fsd.engine.patterns import Run
 # A chunk takes 3 to 300 ms; one that takes longer than this (seconds) waits for a source.
 STUCK_SECONDS = 2.0
 
-Waiter = Future[memoryview]
+
+class Waiter:
+    """One thread's wait for a chunk. A lock is all that it takes: of a Future each wait has three more."""
+
+    __slots__ = ("_outcome", "_untold")
+
+    def __init__(self, outcome: memoryview | None = None) -> None:
+        self._outcome: memoryview | Exception | None = outcome
+        self._untold = threading.Lock()
+        if outcome is None:
+            self._untold.acquire()
+
+    @property
+    def is_told(self) -> bool:
+        """Whether waiting would not take any time."""
+        return self._outcome is not None
+
+    def tell(self, outcome: memoryview | Exception) -> None:
+        """The chunk's bytes, or what went wrong. Once."""
+        self._outcome = outcome
+        self._untold.release()
+
+    def wait(self, seconds: float) -> memoryview | None:
+        """The bytes; None where they do not come for so long. Raises what it was told."""
+        if self._outcome is None and not self._untold.acquire(timeout=seconds):
+            return None
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
 
 @dataclass(eq=False)

@@ -39,18 +39,26 @@ class Observed:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._requests = 0
         self._buckets = [0] * (len(BOUNDS) + 1)
         self._seconds = 0.0
         self._bytes = 0
         self._errors: Counter[str] = Counter()
 
-    def read(self, seconds: float, count: int) -> None:
-        """A read was answered with `count` bytes."""
+    @property
+    def requests(self) -> int:
+        """Reads that were answered, also those with an error."""
+        return self._requests
+
+    def read(self, seconds: float, count: int | None) -> None:
+        """A read was answered, with `count` bytes, or with an error (None)."""
         at = bisect_left(BOUNDS, seconds)
         with self._lock:
-            self._buckets[at] += 1
-            self._seconds += seconds
-            self._bytes += count
+            self._requests += 1
+            if count is not None:
+                self._buckets[at] += 1
+                self._seconds += seconds
+                self._bytes += count
 
     def failed(self, code: str) -> None:
         """A request was answered with an error that is a fault, as "EIO"."""

@@ -3,16 +3,17 @@
     disk = DiskStore(directory, limit, floor)
     engine = Engine(Tiered(MemoryStore(128 << 20), disk), workers)
 
-A chunk is present only after its bytes are on disk and its checksum is noted (many at a time: a batch costs
-one sync a file and one transaction); it is served only after its bytes were found right in this run. What is
-damaged, lost or half written counts as absent, and is translated again. The limit is kept before a byte is
-written; what was not used for long goes first, what is pinned never. A disk that is full, slow or gone means
-that less is kept: no reader gets an error from here. One process a directory.
+A chunk is present only after its bytes are on disk and its checksum is noted (many at a time: one sync a
+file, beside the writing, and one transaction); it is served only after its bytes were found right in this
+run. What is damaged, lost or half written counts as absent, and is translated again. The limit is kept before
+a byte is written; what was not used for long goes first, what is pinned never. A disk that is full, slow or
+gone means that less is kept: no reader gets an error from here. One process a directory.
 
     tiered.py     Tiered: disk, else memory
     disk.py       DiskStore: what others see of the disk's store
     reading.py    - many readers, who verify what they read first
     writer.py     - one writer, a batch at a time
+    syncing.py    - what was written is brought to the disk
     proofs.py     - complete files, proved and lent
     holdings.py   what is held, the next batch, and the lock over both
     ledger.py     what is held and what goes first, in memory

@@ -174,7 +174,7 @@ class DiskStore:
             chunks, files = self._holdings.ledger.chunks(), self._holdings.shelf.files
         damaged = []
         for number, (key, kept) in enumerate(chunks, 1):
-            if kept.data is None and not kept.gone:
+            if kept.present and not kept.gone:
                 kept.verified = False
                 if not self._reading.verify(key, kept, files):
                     damaged.append(key)

@@ -66,7 +66,7 @@ class Holdings:
         """The chunk, if it is held; it is used, and the disk learns of it some time."""
         before = self.ledger.uses
         kept = self.ledger.use(key)
-        if kept is not None and kept.data is None and self.ledger.uses != before:
+        if kept is not None and kept.present and self.ledger.uses != before:
             self.batch.uses[key] = kept.used
             self.batch.seen[key.identity] = time.time()
         return kept
@@ -108,7 +108,7 @@ class Holdings:
         """Drop what is present and not lent; of pinned files only if `pinned`."""
         for key, kept in self.ledger.chunks():
             file = self.ledger.files.get(key.identity)
-            if file is None or kept.gone or kept.data is not None or file.loans:
+            if file is None or kept.gone or not kept.present or file.loans:
                 continue
             if pinned or not file.pinned:
                 self.drop(key)
@@ -123,7 +123,7 @@ class Holdings:
             return 0
         before = file.held
         for key, kept in self.ledger.chunks(identity):
-            if kept.data is None and not kept.gone:
+            if kept.present and not kept.gone:
                 self.drop(key)
         return before - file.held
 
@@ -181,7 +181,7 @@ class Holdings:
         self.wake.notify_all()
 
     def forget_present(self) -> None:
-        """Hold nothing of what the disk had; pins are noted anew."""
+        """Hold nothing of what was written; pins are noted anew."""
         pins = [file.identity for file in self.ledger.files.values() if file.pinned]
         for key, kept in self.ledger.chunks():
             if kept.data is None and not kept.gone:

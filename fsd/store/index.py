@@ -159,7 +159,7 @@ class Index:
         for identity, number, length, checksum, used in rows:
             if number < 0 or not 0 < length <= CHUNK or used < 0:
                 raise sqlite3.DatabaseError(f"chunk {number} of {length} bytes")
-            found.append((ChunkKey(identity, number), Kept(length, checksum, used)))
+            found.append((ChunkKey(identity, number), Kept(length, checksum, used, present=True)))
         return found
 
 

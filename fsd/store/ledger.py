@@ -21,15 +21,16 @@ BLOCK = 4096
 class Kept:
     """A chunk: `length` bytes whose xxh3-64 is `checksum`, used last at the count `used`.
 
-    `data` is there until the bytes are on disk and noted (the chunk is then present); `verified` once the
-    bytes on disk were found right in this run; `gone` once it is no longer held, before its space is given
-    back: who reads a chunk and finds it still held afterwards has read it.
+    `data` is there until the bytes are written; `present` once they are also synced, and noted; `verified`
+    once what was written was found right in this run; `gone` once it is no longer held, before its space is
+    given back: who reads a chunk and finds it still held afterwards has read it.
     """
 
     length: int
     checksum: int
     used: int = 0
     data: memoryview | None = None
+    present: bool = False
     verified: bool = False
     gone: bool = False
 
@@ -70,7 +71,7 @@ class KeptFile:
     @property
     def coldest(self) -> int | None:
         """The number of the least recently used chunk that is present."""
-        return next((number for number, kept in self.chunks.items() if kept.data is None), None)
+        return next((number for number, kept in self.chunks.items() if kept.present), None)
 
 
 Chunks = list[tuple[ChunkKey, Kept]]
@@ -114,14 +115,14 @@ class Ledger:
         file.held += kept.length
         file.space += kept.space
         self.space += kept.space
-        if kept.data is None:
+        if kept.present:
             file.present += kept.space
         self._use(file, key.number, kept)
 
     def land(self, key: ChunkKey) -> None:
-        """A chunk's bytes are on disk, and noted: it is present."""
+        """A chunk's bytes are on disk for certain, and noted: it is present."""
         file = self.files[key.identity]
-        file.chunks[key.number].data = None
+        file.chunks[key.number].present = True
         file.present += file.chunks[key.number].space
 
     def load(self, key: ChunkKey, kept: Kept) -> None:
@@ -200,7 +201,7 @@ class Ledger:
         file.held -= kept.length
         file.space -= kept.space
         self.space -= kept.space
-        if kept.data is None:
+        if kept.present:
             file.present -= kept.space
         if not file.chunks and not file.pinned:
             del self.files[file.identity]

@@ -145,7 +145,7 @@ class Proofs:
         holdings = self._holdings
         kept = file.chunks.get(number)
         if kept is not None:
-            holdings.wake.wait_for(lambda: kept.data is None or kept.gone or holdings.closing)
+            holdings.wake.wait_for(lambda: kept.present or kept.gone or holdings.closing)
         return None if kept is None or kept.gone or holdings.closing else kept
 
     def _finish(self, file: KeptFile, size: int) -> None:

@@ -1,9 +1,9 @@
 """Shelf: all of a store that is on disk: its directory, index and data files. And Batch: a change to it.
 
 A batch is carried out in the one order that a crash may cut anywhere: what is gone leaves the index, then
-its space is given back; what is new is written, then synced, then noted. A file that is whole may be open
-elsewhere, also from an earlier run: it is unlinked, never cut, punched or written to. Used by one thread at
-a time, but for `files` and `capacity`. Knows nothing of who wants what kept.
+its space is given back; what is new is written; what was written before and is synced by now is noted. A file
+that is whole may be open elsewhere, also from an earlier run: it is unlinked, never cut, punched or written
+to. Used by one thread at a time, but for `files` and `capacity`. Knows nothing of who wants what kept.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ log = logging.getLogger(__name__)
 class Batch:
     """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, digests, and uses.
 
-    Of the files that lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody
-    waits for it. Afterwards, `written` are those of `added` that are on disk and noted, and `marked` tells
-    whether `whole` is noted.
+    `synced` are chunks that were written by an earlier batch, and are on disk for certain. Of the files that
+    lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody waits for it.
+    Afterwards, `written` are those of `added` that were written, `noted` tells whether `synced` is in the
+    index, `marked` whether `whole` is.
     """
 
     added: Chunks = field(default_factory=list)
+    synced: Chunks = field(default_factory=list)
     gone: Chunks = field(default_factory=list)
     emptied: set[str] = field(default_factory=set)
     unlinked: set[str] = field(default_factory=set)
@@ -45,6 +47,7 @@ class Batch:
     labels: dict[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     written: set[ChunkKey] = field(default_factory=set)
+    noted: bool = False
     marked: bool = False
     urgent: bool = False
 
@@ -56,13 +59,14 @@ class Batch:
     @property
     def is_due(self) -> bool:
         """Whether there is more in it than uses and labels, which can wait."""
-        return bool(self.added or self.gone or self.whole or self.pins or self.digests or self.urgent)
+        changes = self.added or self.synced or self.gone or self.whole or self.pins or self.digests
+        return bool(changes or self.urgent)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to be noted."""
         noted = self.pins or self.uses or self.labels or self.digests
-        return not (self.added or self.gone or self.whole or noted)
+        return not (self.added or self.synced or self.gone or self.whole or noted)
 
 
 class Shelf:
@@ -115,10 +119,11 @@ class Shelf:
             )
             self._free(batch, failures)
             self._space += sum(kept.space for _, kept in batch.added)
-            written = [] if self._broken else self._written(batch.added, failures)
+            batch.written = set() if self._broken else self._written(batch.added, failures)
+            # What was found damaged meanwhile is noted as gone by the next batch, if it is not by this one.
+            synced = [] if self._broken else [(key, kept) for key, kept in batch.synced if not kept.gone]
             told = {"seen": batch.seen, "labels": batch.labels, "digests": batch.digests}
-            if self._note(failures, added=written, **told):
-                batch.written = {key for key, _ in written}
+            batch.noted = self._note(failures, added=synced, **told) and not self._broken
         finally:
             self._changes += 1
         return failures[0] if failures else None
@@ -167,9 +172,9 @@ class Shelf:
                 failures.append(error.with_traceback(None))
             self._space -= sum(kept.space for _, kept in chunks)
 
-    def _written(self, chunks: Chunks, failures: list[Exception]) -> Chunks:
-        """Those of `chunks` that are on disk for certain. The first failure is the last attempt."""
-        written: Chunks = []
+    def _written(self, chunks: Chunks, failures: list[Exception]) -> set[ChunkKey]:
+        """Those of `chunks` that were written. The first failure is the last attempt."""
+        written = set()
         for key, kept in chunks:
             assert kept.data is not None
             try:
@@ -177,16 +182,8 @@ class Shelf:
             except OSError as error:
                 failures.append(error.with_traceback(None))
                 break
-            written.append((key, kept))
-        synced: Chunks = []
-        for identity, group in _by_file(written):
-            try:
-                self.files.sync(identity)
-            except OSError as error:
-                failures.append(error.with_traceback(None))
-                continue
-            synced += group
-        return synced
+            written.add(key)
+        return written
 
     def _reconcile(self) -> None:
         """Make files and index agree after whatever ended the last run."""

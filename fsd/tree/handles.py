@@ -30,6 +30,10 @@ class Handle(ABC):
         Raises StaleHandle, Interrupted, OSError, and what translating raises.
         """
 
+    def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
+        """As `read_into`; gives the bytes, which are `buffer`'s or lie elsewhere in memory already."""
+        return buffer[: self.read_into(offset, buffer, interrupt)]
+
     def read(self, offset: int, size: int) -> bytes:
         """As `read_into`, into bytes of its own."""
         buffer = bytearray(size)
@@ -101,6 +105,10 @@ class VirtualHandle(Handle):
     def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         """Translated bytes; SourceChanged once the source is another."""
         return self._file.read_into(offset, buffer, interrupt)
+
+    def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
+        """Of a chunk that has just been translated, its own bytes."""
+        return self._file.view(offset, buffer, interrupt)
 
     def backing(self) -> int | None:
         """The store's file, once it holds all of it."""

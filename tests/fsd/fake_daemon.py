@@ -103,6 +103,9 @@ class FakeHandle:
         self.flipping = flipping
         self.borrowed: DataFile | None = None
 
+    def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
+        return buffer[: self.read_into(offset, buffer, interrupt)]
+
     def read_into(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> int:
         name = os.path.basename(self.path)
         if name == b"fault":

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -485,23 +485,55 @@ def test_a_source_that_does_not_answer_stops_only_its_own_readers(
         file.read(0, 10)
 
 
-class _Late(Future[memoryview]):
+class _Late(flights.Waiter):
     """A chunk that comes in the moment when its reader has just stopped waiting for it."""
 
-    def result(self, timeout: float | None = None) -> memoryview:
-        data = super().result(20)
-        if timeout is not None:
-            raise TimeoutError
+    __slots__ = ("_was_late",)
+
+    def wait(self, seconds: float) -> memoryview | None:
+        data = super().wait(20)
+        if not hasattr(self, "_was_late"):
+            self._was_late = True
+            return None
         return data
 
 
 def test_a_chunk_that_comes_when_nobody_waited_any_longer_is_no_error(
     source: FileIdentity, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fsd.engine.engine.Future", _Late)
+    monkeypatch.setattr("fsd.engine.engine.Waiter", _Late)
     layout = translated_layout(source)
     with engine_of().open(layout) as file:
         assert file.read(0, file.size) == layout.read(0, layout.size)
+
+
+def test_a_view_is_what_a_read_gives(source: FileIdentity, engine_of: EngineOf) -> None:
+    """In a chunk, across two, at the end and behind it; of what is computed and of what is read through."""
+    for layout in (translated_layout(source), Layout((source,), (sliced(5, 3 * CHUNK),))):
+        whole, size = layout.read(0, layout.size), layout.size
+        for offset, length in (
+            (0, CHUNK),
+            (17, 100),
+            (CHUNK - 9, 20),
+            (size - 3, 9),
+            (size, 1),
+            (size + 9, 1),
+        ):
+            buffer = memoryview(bytearray(length))
+            with engine_of().open(layout) as file:
+                for _ in range(2):  # from a flight, and from the store
+                    assert bytes(file.view(offset, buffer)) == whole[offset : offset + length]
+                    assert file.settled(20)
+
+
+def test_a_view_of_a_chunk_that_has_just_landed_is_no_copy(source: FileIdentity, engine_of: EngineOf) -> None:
+    layout, buffer = translated_layout(source), memoryview(bytearray(CHUNK))
+    with engine_of().open(layout) as file:
+        found = file.view(0, buffer)
+        assert found.readonly and found == layout.read(0, CHUNK) and not any(buffer)
+        assert np.frombuffer(found, np.uint8).ctypes.data % 4096 == 0, "whole pages"
+        assert file.settled(20)
+        assert file.view(0, buffer).obj is buffer.obj and buffer == found
 
 
 def test_a_complete_file_is_lent_while_its_handle_is_open(source: FileIdentity) -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import fsd.store.writer as writer_module
 from fsd.engine import CHUNK, ChunkKey, MemoryStore
 from fsd.errors import StoreRefused
 from fsd.store import DiskStore, Tiered, listed
@@ -59,8 +60,9 @@ def got(store: DiskStore, key: ChunkKey) -> bytes | None:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    """Opens the store of this test; what it opened before is closed first."""
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Opens the store of this test; what it opened before is closed first. A slow disk is waited for."""
+    monkeypatch.setattr(writer_module, "_PATIENCE", 60.0)
     made: list[DiskStore] = []
 
     def open_store(limit: int | None = 64 << 20, floor: int = 0, where: str = "store") -> DiskStore:

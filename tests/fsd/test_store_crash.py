@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,12 @@ import pytest
 import fsd.store.holdings as holdings_module
 import fsd.store.writer as writer_module
 from fsd.engine import CHUNK, ChunkKey
-from fsd.store import DiskStore
+from fsd.store import DiskStore, listed
 from fsd.store.datafiles import DataFiles
-from fsd.store.ledger import Kept
+from fsd.store.ledger import Chunks, Kept
 from fsd.store.place import Place
 from fsd.store.shelf import Batch, Shelf
+from fsd.store.syncing import Syncing
 from tests.fsd.mounting import ROOT
 from tests.fsd.test_store import content, name
 from tests.fsd.test_store import got as given
@@ -39,7 +41,7 @@ WRITERS = """
 import os, random, sys, threading
 from pathlib import Path
 from fsd.engine import CHUNK, ChunkKey
-from fsd.store import DiskStore
+from fsd.store import DiskStore, listed
 from tests.fsd.test_store import content, name
 
 def write(seed):
@@ -69,6 +71,12 @@ for line in sys.stdin:
     os.waitpid(child, 0)
     print("gone", flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk is waited for, unless a test says otherwise."""
+    monkeypatch.setattr(writer_module, "_PATIENCE", 60.0)
 
 
 @pytest.fixture
@@ -253,6 +261,8 @@ def test_what_is_being_written_is_not_taken_for_room(tmp_path: Path, monkeypatch
     for keys in (KEYS[:3], KEYS[3:6]):
         batch = Batch(added=[(key, Kept(CHUNK, 0, data=content(key))) for key in keys])
         assert shelf.carry_out(batch) is None and shelf.capacity(0) == 100 * CHUNK
+        shelf.files.sync(name(0))
+        assert shelf.carry_out(Batch(synced=batch.added)) is None and shelf.capacity(0) == 100 * CHUNK
     assert room == [100 * CHUNK] * 14
     shelf.close()
 
@@ -298,6 +308,81 @@ def test_a_disk_that_fails_keeps_nothing_wrong(
         assert got(store) == []
     fill(store, KEYS)
     assert got(store) == list(range(8))
+    store.close()
+
+
+@dataclass
+class Syncs:
+    """Syncs wait until they are `allowed`, and then fail if there is a `failure`."""
+
+    allowed: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    failure: OSError | None = None
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Syncs]:
+    syncs, real = Syncs(), DataFiles.sync
+
+    def wait(self: DataFiles, identity: str) -> None:
+        syncs.begun.set()
+        assert syncs.allowed.wait(60)
+        if syncs.failure is not None:
+            raise syncs.failure
+        real(self, identity)
+
+    monkeypatch.setattr(DataFiles, "sync", wait)
+    yield syncs
+    syncs.allowed.set()
+
+
+def test_who_translates_does_not_wait_for_a_sync(tmp_path: Path, syncs: Syncs) -> None:
+    """More than may be pending is written, and out of our memory, before any of it is on disk."""
+    store = DiskStore(tmp_path / "store", 1 << 30, 0)
+    keys = [ChunkKey(name(number % 2), number) for number in range(48)]
+    for key in keys:
+        assert store.put(key, content(key))
+    ledger = store._holdings.ledger
+    with store._wake:
+        assert store._wake.wait_for(lambda: all(kept.data is None for _, kept in ledger.chunks()), 60)
+        assert not any(kept.present for _, kept in ledger.chunks())
+    assert not store.flush(0.01) and listed(tmp_path / "store" / "index.sqlite") == []
+    assert got(store, keys) == list(range(48)), "each was found right"
+    with store._wake:
+        assert store._holdings.evict(keys[0].identity) == 0, "what is on its way stays"
+    syncs.allowed.set()
+    store.close()
+    store = DiskStore(tmp_path / "store", 1 << 30, 0)
+    assert got(store, keys) == list(range(48))
+    store.close()
+
+
+def test_a_failed_sync_takes_what_was_written_meanwhile(
+    tmp_path: Path, syncs: Syncs, impatient: None
+) -> None:
+    """The system tells of a failure once, of whatever it was that could not be written."""
+    store = DiskStore(tmp_path / "store", 64 << 20, 0)
+    other = ChunkKey(name(1), 0)
+    store.put(KEYS[0], content(KEYS[0]))
+    assert syncs.begun.wait(60)
+    for key in (KEYS[1], other):
+        store.put(key, content(key))
+    with store._wake:
+        ledger = store._holdings.ledger
+        assert store._wake.wait_for(lambda: all(kept.data is None for _, kept in ledger.chunks()), 60)
+    syncs.failure = OSError(errno.EIO, "Input/output error")
+    real_settle, settled = Syncing._settle, threading.Event()
+
+    def settle(self: Syncing, group: Chunks, failures: dict[str, OSError]) -> None:
+        real_settle(self, group, failures)
+        syncs.failure = None
+        settled.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Syncing, "_settle", settle)
+        syncs.allowed.set()
+        assert settled.wait(60) and store.flush()
+    assert got(store) == [] and got(store, [other]) == [0]
     store.close()
 
 

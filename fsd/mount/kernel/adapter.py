@@ -15,7 +15,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from fsd.engine.interrupt import Interrupt
@@ -35,20 +34,12 @@ from fsd.mount.kernel.protocol import (
 )
 from fsd.mount.kernel.session import Session
 from fsd.mount.kernel.workers import Handler, Request, Workers
+from fsd.mount.listings import Listing
 from fsd.mount.notices import Notices, Told
 from fsd.mount.observed import Observed
 
 if TYPE_CHECKING:
     from fsd.tree import Attributes, Handle, News, Tree
-
-
-@dataclass(eq=False)
-class _Listing:
-    """An open directory's entries, asked for at `age` (see `Adapter`). `read`: somebody has begun to."""
-
-    age: int
-    entries: list[tuple[str, Attributes | None]]
-    read: bool = False
 
 
 class Adapter:
@@ -61,7 +52,7 @@ class Adapter:
         self._tree = tree
         self._numbers = itertools.count(1)
         self._opened: dict[int, Handle] = {}
-        self._listings: dict[int, _Listing] = {}
+        self._listings: dict[int, Listing] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._session: Session | None = None
         self._opens = Opens(None, None)
@@ -110,7 +101,7 @@ class Adapter:
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon, opens that the kernel reads itself."""
         return {
-            "read_requests": self._workers.reads if self._workers is not None else 0,
+            "read_requests": self.observed.requests,
             "passthrough": self._passthrough,
             "passthrough_opens": self._opens.passed_through,
         }
@@ -182,12 +173,15 @@ class Adapter:
         self._opened[number] = handle
         return protocol.open_out(number, answer, backing)
 
-    def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> int:
-        began = time.perf_counter()
-        number, offset, size, *_ = READ_IN.unpack_from(body)
-        count = self._opened[number].read_into(offset, into[:size], interrupt)
-        self.observed.read(time.perf_counter() - began, count)
-        return count
+    def _read(self, body: memoryview, into: memoryview, interrupt: Interrupt) -> memoryview:
+        began, count = time.perf_counter(), None
+        try:
+            number, offset, size, *_ = READ_IN.unpack_from(body)
+            found = self._opened[number].view(offset, into[:size], interrupt)
+            count = len(found)
+            return found
+        finally:
+            self.observed.read(time.perf_counter() - began, count)
 
     def _write(self, request: Request) -> NoReturn:
         """Refused; that the kernel asks means that a shared map was written to."""
@@ -220,17 +214,13 @@ class Adapter:
         """A handle; where the kernel may keep the listing, it need not ask for it by the next one."""
         if self._tree.attributes(request.node).kind != "directory":
             raise Answer(errno.ENOTDIR)
-        number, flags = next(self._numbers), 0
-        if self._watched:
-            lasts = self._tree.lasts(request.node)
-            if lasts is None:  # as nobody has listed it yet: it is found out by doing so
-                self._listings[number] = self._listed(request.node)
-                lasts = self._tree.lasts(request.node)
-            flags = OpenFlag.CACHE_DIR | OpenFlag.KEEP_CACHE if lasts else 0
-        return protocol.open_out(number, flags, 0)
+        number = next(self._numbers)
+        listing = self._listings[number] = Listing(self._tree, request.node, lambda: self._age)
+        kept = self._watched and listing.lasts()
+        return protocol.open_out(number, OpenFlag.CACHE_DIR | OpenFlag.KEEP_CACHE if kept else 0, 0)
 
     def _releasedir(self, request: Request) -> bytes:
-        self._listings.pop(HANDLE.unpack_from(request.body)[0], None)
+        del self._listings[HANDLE.unpack_from(request.body)[0]]
         return b""
 
     def _readdir(self, request: Request) -> bytes:
@@ -242,12 +232,10 @@ class Adapter:
     def _list(self, request: Request, *, plus: bool) -> bytes:
         """As many names from an offset on as fit. From the start the directory is looked at anew."""
         number, offset, size, *_ = READ_IN.unpack_from(request.body)
-        listing = self._listings.get(number)
-        if listing is None or (offset == 0 and listing.read):
-            listing = self._listings[number] = self._listed(request.node)
-        listing.read = True
+        listing = self._listings[number]
+        entries = [(".", None), ("..", None), *listing.entries(offset)]
         parts: list[bytes] = []
-        for at, (name, attributes) in enumerate(listing.entries[offset:], offset + 1):
+        for at, (name, attributes) in enumerate(entries[offset:], offset + 1):
             # The kernel has its own idea of "." and ".."; without a node it is not told of them.
             ino, kind = request.node, stat.S_IFDIR
             if attributes:
@@ -262,10 +250,6 @@ class Adapter:
                 break
             parts.append(entry)
         return b"".join(parts)
-
-    def _listed(self, directory: int) -> _Listing:
-        age = self._age
-        return _Listing(age, [(".", None), ("..", None), *self._tree.entries(directory)])
 
     def _entry(self, attributes: Attributes, age: int) -> bytes:
         node = attributes.ino

@@ -1,9 +1,9 @@
 """The threads that answer requests, each with buffers of its own.
 
-A handler gets a request and returns the answer's body, or None where none is expected; a read fills the
-worker's own buffer, from which the kernel takes it. What they raise becomes an errno. No exception ends a
-worker: only the end of the mount does. As many workers run as requests were ever in hand at a time, up to
-`THREADS`; reads that wait leave `RESERVED` of them free for everything else.
+A handler gets a request and returns the answer's body, or None where none is expected; a read may fill the
+worker's own buffer, and the kernel takes its bytes from wherever they lie. What they raise becomes an errno.
+No exception ends a worker: only the end of the mount does. As many workers run as requests were ever in hand
+at a time, up to `THREADS`; reads that wait leave `RESERVED` of them free for everything else.
 Knows the messages' frames; nothing of what they ask for.
 """
 
@@ -53,15 +53,12 @@ class Request:
 
 
 Handler = Callable[[Request], bytes | None]
-# Fills the memory with what READ's body asks for, from its start; returns how many bytes.
-Reader = Callable[[memoryview, memoryview, Interrupt], int]
+# Gives what READ's body asks for: in the memory at hand, from its start, or where it lies already.
+Reader = Callable[[memoryview, memoryview, Interrupt], memoryview]
 
 
 class Workers:
-    """`clone` makes another descriptor of the session's device, which `run` closes at its end.
-
-    `reads` is how many READs came.
-    """
+    """`clone` makes another descriptor of the session's device, which `run` closes at its end."""
 
     def __init__(
         self, clone: Callable[[], int], handlers: Mapping[int, Handler], reader: Reader, faults: Faults
@@ -77,7 +74,6 @@ class Workers:
         self._idle = 0
         self._reading = 0
         self._put_off: deque[tuple[int, int, int, bytes]] = deque()
-        self.reads = 0
 
     def run(self) -> None:
         """Answer requests until the mount is gone and the last worker is done."""
@@ -169,7 +165,6 @@ class Workers:
         It is answered to the device that it came from, as only that knows it.
         """
         with self._lock:
-            self.reads += 1
             if self._reading >= THREADS - RESERVED:
                 self._put_off.append((device, unique, asker, bytes(body)))
                 return
@@ -189,14 +184,14 @@ class Workers:
             body = memoryview(kept)
 
     def _read(self, device: int, unique: int, asker: int, body: memoryview, answer: memoryview) -> None:
-        code = count = 0
+        code, found = 0, answer[:0]
         interrupt = self._under_way.begin(unique, asker)
         try:
-            count = self._reader(body, answer, interrupt)
+            found = self._reader(body, answer, interrupt)
         except BaseException as error:
             code = self._faults.note("read", error)
         try:
-            self._answer(device, unique, code, answer[:count])
+            self._answer(device, unique, code, found)
         finally:
             self._under_way.end(unique)
 

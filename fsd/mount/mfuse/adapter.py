@@ -20,10 +20,8 @@ import secrets
 import shutil
 import stat
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from fsd.mount.answers import (
@@ -38,6 +36,7 @@ from fsd.mount.answers import (
     xattr,
 )
 from fsd.mount.faults import Answer, Faults
+from fsd.mount.listings import Listing
 from fsd.mount.mfuse.binding import Binding, Kernel, mfusepy, status_of
 from fsd.mount.mfuse.lines import Lines
 from fsd.mount.mfuse.names import Name, Names
@@ -97,14 +96,12 @@ class Adapter:
         self._names = Names(lambda: int(mfusepy.fuse_get_context()[2]))
         self._numbers = itertools.count(1)
         self._opened: dict[int, tuple[Handle, Name]] = {}
-        self._listings: dict[int, _Listing] = {}
+        self._listings: dict[int, tuple[str, Listing]] = {}
         self._lines = Lines()
         self._directories: dict[str, tuple[int, float]] = {}
         self._uid, self._gid = os.getuid(), os.getgid()
         self._mountpoint = ""
         self._fuse: int | None = None
-        self._lock = threading.Lock()
-        self._reads = 0
         self._watched = False
         self._kernel = Kernel("")
         self._notices = Notices()
@@ -169,7 +166,7 @@ class Adapter:
 
     def counters(self) -> dict[str, object]:
         """For status.json: reads that reached the daemon."""
-        return {"read_requests": self._reads}
+        return {"read_requests": self.observed.requests}
 
     def init_with_config(self, connection: Any, config: Any) -> None:
         """The mount is there, and what libfuse takes no option for can be set."""
@@ -202,14 +199,9 @@ class Adapter:
 
         libfuse 3.14 does not hand that on; newer ones do.
         """
-        number, ino = next(self._numbers), self._directory(path)
-        listing = self._listings[number] = _Listing(ino, path.rstrip("/"))
-        if self._watched:
-            lasts = self._tree.lasts(ino)
-            if lasts is None:  # as nobody has listed it yet: it is found out by doing so
-                listing.entries = self._tree.entries(ino)
-                lasts = self._tree.lasts(ino)
-            fi.cache_readdir = fi.keep_cache = bool(lasts)
+        listing, number = Listing(self._tree, self._directory(path)), next(self._numbers)
+        self._listings[number] = path.rstrip("/"), listing
+        fi.cache_readdir = fi.keep_cache = self._watched and listing.lasts()
         fi.fh = number
         return 0
 
@@ -221,21 +213,18 @@ class Adapter:
 
         From the start the directory is looked at anew. What the kernel knows otherwise is told by a look-up.
         """
-        listing = self._listings[number]
-        if listing.entries is None or (offset == 0 and listing.read):
-            listing.entries = self._tree.entries(listing.ino)
-        listing.read = True
-        return self._told(listing, listing.entries, offset, plus=plus)
+        directory, listing = self._listings[number]
+        return self._told(directory, listing.ino, listing.entries(offset), offset, plus=plus)
 
     def _told(
-        self, listing: _Listing, entries: list[tuple[str, Attributes]], offset: int, *, plus: bool
+        self, directory: str, ino: int, entries: list[tuple[str, Attributes]], offset: int, *, plus: bool
     ) -> Iterator[tuple[bytes, ctypes.Structure, int, bool]]:
-        dots = {b".": listing.ino, b"..": self._tree.ROOT}
-        for at, (name, ino) in enumerate(dots.items(), 1):
+        dots = {b".": ino, b"..": self._tree.ROOT}
+        for at, (name, dot) in enumerate(dots.items(), 1):
             if at > offset:
-                yield name, status_of({"st_mode": stat.S_IFDIR, "st_ino": ino}), at, False
+                yield name, status_of({"st_mode": stat.S_IFDIR, "st_ino": dot}), at, False
         done = max(0, offset - len(dots))
-        for at, line in enumerate(self._lines.of(listing.path, entries)[done:], len(dots) + done + 1):
+        for at, line in enumerate(self._lines.of(directory, entries)[done:], len(dots) + done + 1):
             attributes, whole = line.attributes, plus
             if attributes.kind == "directory":
                 if plus:
@@ -281,12 +270,12 @@ class Adapter:
     @_operation
     def read(self, number: int, offset: int, into: memoryview) -> int:
         """Fills `into`, less at the end of the file; returns how many bytes."""
-        began = time.perf_counter()
-        with self._lock:
-            self._reads += 1
-        count = self._opened[number][0].read_into(offset, into)
-        self.observed.read(time.perf_counter() - began, count)
-        return count
+        began, count = time.perf_counter(), None
+        try:
+            count = self._opened[number][0].read_into(offset, into)
+            return count
+        finally:
+            self.observed.read(time.perf_counter() - began, count)
 
     @_operation
     def release(self, path: str | None, fi: Any) -> int:
@@ -401,13 +390,3 @@ class Adapter:
             "st_blksize": BLOCK_SIZE,
             "st_blocks": -(-attributes.allocated // SECTOR),
         }
-
-
-@dataclass
-class _Listing:
-    """An open directory, and its entries once they were asked for."""
-
-    ino: int
-    path: str
-    entries: list[tuple[str, Attributes]] | None = None
-    read: bool = False
