@@ -63,8 +63,8 @@ class Places:
         self._told: Mapping[str, Place] | None = None
 
     def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
-        """Show the models that `admits` says. Which directories are models or folders, `told` knows by path, now
-        and later: no model is looked at to find out, and what is neither told of nor admitted is not there yet.
+        """Show the models that `admits` says. Which directories are models or folders, `told` knows by path,
+        now and later: no model is looked at to find out; what is neither told of nor admitted is not there.
         """
         self.admits, self._told = admits, told
 
