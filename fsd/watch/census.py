@@ -1,7 +1,8 @@
 """What a source holds at the moment: every model by its path under the mount, and a print of its files.
 
 A print is made of the names, devices, inode numbers, sizes and times of all files of a model, links followed,
-and of its directories: equal prints are the same files, wherever they lie now, and none came and went. A hub cache's unfinished downloads are part of it.
+and of its directories: equal prints are the same files, wherever they lie now, and none came and went. A hub
+cache's unfinished downloads are part of it.
 Nothing is opened but what `places` reads. Knows no clock, and nothing of who is told.
 """
 
