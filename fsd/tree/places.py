@@ -63,8 +63,8 @@ class Places:
         self._told: Mapping[str, Place] | None = None
 
     def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
-        """Show the models that `admits` says. What a directory below the source is, `told` knows by its path,
-        now and later: none is looked at to find out, and what is not told of is nothing to show yet.
+        """Show the models that `admits` says. Which directories are models or folders, `told` knows by path,
+        now and later: no model is looked at to find out; what is neither told of nor admitted is not there.
         """
         self.admits, self._told = admits, told
 
@@ -185,8 +185,11 @@ class Places:
         """What a directory is: a model, a folder of models, or nothing to show."""
         if self._told is not None and path != self.source:
             told = self._told.get(path)
-            if not isinstance(told, Folder):
-                return told if told is None or told.name == name else ModelSource(path, name)
+            if isinstance(told, ModelSource):
+                return told if told.name == name else ModelSource(path, name)
+            # One that is admitted and not told of has lost its weights for the moment.
+            if told is None and not self.admits(path):
+                return None
         return self._found(path, name)
 
     def _found(self, path: str, name: str) -> Place | None:

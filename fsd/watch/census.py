@@ -1,7 +1,8 @@
 """What a source holds at the moment: every model by its path under the mount, and a print of its files.
 
-A print is made of the names, devices, inode numbers, sizes and times of all files of a model, links followed:
-equal prints are the same files, wherever they lie now. A hub cache's unfinished downloads are part of it.
+A print is made of the names, devices, inode numbers, sizes and times of all files of a model, links followed,
+and of its directories: equal prints are the same files, wherever they lie now, and none came and went. A hub
+cache's unfinished downloads are part of it.
 Nothing is opened but what `places` reads. Knows no clock, and nothing of who is told.
 """
 
@@ -90,6 +91,7 @@ class Census:
     def _files(self, model: ModelSource) -> Iterator[tuple[str, os.stat_result]]:
         """The files that decide what the model's directory shows. Raises OSError where it cannot be told."""
         if os.path.isdir(model.path):  # noqa: PTH112  (ten times as fast as pathlib's, a thousand times a look)
+            yield "", os.stat(model.path)
             yield from self._inside(model.path, "", 0)
             blobs = blobs_of(model.path)
             names = self.places.look(blobs).files if blobs else ()
@@ -114,6 +116,7 @@ class Census:
                 if not stat.S_ISDIR(status.st_mode):
                     yield below + entry.name, status
                 elif depth < _DEEPEST and entry.name[0] != "." and self.places.is_open(entry.path):
+                    yield f"{below}{entry.name}/", status
                     yield from self._inside(entry.path, f"{below}{entry.name}/", depth + 1)
 
 

@@ -108,6 +108,7 @@ def test_a_source_without_events(tree: Tree, adapter: Silent, watch: Watch) -> N
     until(lambda: names(tree) == ["here", "renamed"], "it is found under its new name")
     shutil.rmtree(source / "here")
     until(lambda: names(tree) == ["renamed"], "the other one is gone")
+    until(lambda: any(changes.vanished == ("here",) for changes in told), "that is told")
     assert [changes.appeared for changes in told if changes.appeared] == [("org/new",), ("renamed",)]
     assert watch.changes == sum(changes.count for changes in told)
     assert all(news.folders for news in adapter.news)
@@ -142,9 +143,9 @@ def test_a_lookout_that_died_is_replaced(tree: Tree, adapter: Silent, tmp_path: 
         shutil.rmtree(source / "gone")
         model(source / "new")
         until(lambda: names(tree) == ["here", "new", "org"], "all is as it is now")
-        (changes,) = told
-        assert (changes.appeared, changes.vanished) == (("new",), ("gone",))
-        assert set(changes.changed) == {"here", os.fsdecode(b"org/no text \xff")}
+        until(lambda: any("gone" in changes.vanished for changes in told), "what went is told")
+        until(lambda: any("new" in changes.appeared for changes in told), "what came is told")
+        assert {"here", os.fsdecode(b"org/no text \xff")} <= {path for each in told for path in each.changed}
         model(source / "later")
         until(lambda: "later" in names(tree), "the new one looks on")
         assert not watch.rescan()

@@ -233,7 +233,7 @@ class Adapter:
                 whole = plus and self._names.may_tell(line.path, attributes.ino)
             if whole and not line.noted:
                 self._note(line.path, attributes)
-                line.noted = attributes.lasting
+                line.noted = self._watched and attributes.lasting
             yield line.name, line.whole(self._stat) if whole else line.few(), at, whole
 
     @_operation
