@@ -80,11 +80,15 @@ class Holdings:
         self._forget(gone)
         self.ledger.add(key, kept)
         self.batch.added.append((key, kept))
+        self.wake.notify_all()
+        return True
+
+    def synced(self, key: ChunkKey, kept: Kept) -> None:
+        """A chunk is on disk for certain: have it noted, with what its file is and when it was used."""
+        self.batch.synced.append((key, kept))
         self.batch.seen[key.identity] = time.time()
         if key.identity in self.labels:
             self.batch.labels[key.identity] = self.labels[key.identity]
-        self.wake.notify_all()
-        return True
 
     def shrink(self) -> None:
         """Give up what others, or the index, need of the disk, and what is over the limit."""

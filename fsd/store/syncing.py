@@ -74,5 +74,5 @@ class Syncing:
                 holdings.figures.refused += 1
                 self._failed(failures[key.identity])
             else:
-                holdings.batch.synced.append((key, kept))
+                holdings.synced(key, kept)
         holdings.wake.notify_all()

@@ -39,7 +39,7 @@ class Writer:
         self._holdings = holdings
         # What is on its way cannot be evicted: of a small store it may be a small part only.
         self._queue = min(_QUEUE, max(1, holdings.limit // 8))
-        self._afloat = min(_AFLOAT, max(1, holdings.limit // 8))
+        self._afloat = min(_AFLOAT, max(1, holdings.limit // 4))
         self._busy = self._stalled = False
         self._flushing = 0
         self._paused_until = 0.0

@@ -605,7 +605,7 @@ def test_any_sequence_is_as_a_model_of_it(
 
 def held(ledger: Ledger, *numbers: tuple[int, int]) -> None:
     for file, number in numbers:
-        ledger.add(ChunkKey(name(file), number), Kept(CHUNK, 0))
+        ledger.add(ChunkKey(name(file), number), Kept(CHUNK, 0, present=True))
 
 
 def test_a_cold_file_goes_whole_before_a_part_of_a_warm_one() -> None:

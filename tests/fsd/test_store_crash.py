@@ -405,6 +405,7 @@ def test_a_stuck_disk_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 in got(store, keys[:1]), "what is on its way can be read"
     stuck.set()
     assert store.flush()
+    monkeypatch.setattr(writer_module, "_PATIENCE", 60.0)
     fill(store, keys[30:33])
     assert got(store, keys[30:33]) == [30, 31, 32]
     store.close()

@@ -316,6 +316,8 @@ import sys, time
 from pathlib import Path
 from fsd.store import DiskStore
 from tests.fsd.test_store_lend import CHUNK, complete, lent
+import fsd.store.writer as writer
+writer._PATIENCE = 60.0
 store = DiskStore(Path(sys.argv[1]), 6 * CHUNK, 0)
 complete(store)
 loan = lent(store)
