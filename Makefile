@@ -21,6 +21,7 @@
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
+#   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -31,7 +32,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan wheel-check bench-kernels bench-quantise oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -98,6 +99,10 @@ wheel-check: $(VENV)/.installed
 
 bench-kernels: $(VENV)/.installed
 	$(RUN) -m benchmarks.kernels $(ARGS)
+
+bench-quantise: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m benchmarks.quantising $(ARGS)
 
 $(VENV)/.installed: pyproject.toml setup.py .ci/packages.sh $(KERNELS)
 	./.ci/packages.sh
