@@ -37,7 +37,10 @@ def opened(options: Options, *, on_disk: bool = True) -> Iterator[Parts]:
     memory = MemoryStore(options.cache_memory)
     disk = _disk(options) if on_disk and not options.no_cache else None
     store: ChunkStore = Tiered(memory, disk) if disk is not None else memory
-    planner = Planner(options.plan_cache, seconds=options.planner_time, memory=options.planner_memory)
+    planner = Planner(
+        options.plan_cache, seconds=options.planner_time, memory=options.planner_memory,
+        imatrix_of=options.imatrix_of,
+    )  # fmt: skip
     engine = Engine(store, options.workers, read_ahead=options.read_ahead)
     try:
         yield Parts(planner, engine, disk)
