@@ -13,7 +13,11 @@ from tests.fsd.mounting import ROOT
 
 
 def test_every_field_is_an_option_with_flag_variable_and_help() -> None:
-    assert {option.name for option in OPTIONS} == set(Options.__dataclass_fields__) - {"given", "mounts"}
+    assert {option.name for option in OPTIONS} == set(Options.__dataclass_fields__) - {
+        "given",
+        "mounts",
+        "imatrices",
+    }
     for option in OPTIONS:
         assert option.flag == "--" + option.name.replace("_", "-")
         assert option.variable == "PRISMFS_" + option.name.upper()
