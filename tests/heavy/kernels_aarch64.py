@@ -22,7 +22,9 @@ from translators.quants.validity import first_bad
 
 _HERE = Path(__file__).resolve().parent
 _KERNELS = _HERE.parents[1] / "translators" / "quants" / "kernels"
-_FLAGS = "-std=c11 -O3 -static -ffp-contract=off -fno-fast-math -fno-math-errno -DBUILD=portable".split()
+_FLAGS = (
+    "-std=c11", "-O3", "-static", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-DBUILD=portable",
+)  # fmt: skip
 _SCALES = (1e-4, 0.02, 30.0)
 
 
