@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -39,6 +40,7 @@ _PAGE = 4096
 _MOST = 1 << 18  # weights of a call, which stay in a core's cache; slow types get fewer
 _SECONDS = 0.015  # that libggml may take for a run, of one call or several
 _ROW = 2048
+_READ = 1 << 14  # weights that are quantised to be read, again and again
 _TURNS = 16  # calls of a thread, of about 10 ms each, where threads are compared
 
 Work = Callable[[], object]
@@ -89,6 +91,7 @@ def main() -> int:
         sys.exit("the kernels are not built: make kernels")
     found = {
         "speed": _speed(chosen.types, chosen.repeat),
+        "reading": _reading(chosen.repeat),
         "placement": _placement(chosen.repeat),
         "threads": _threads(chosen.repeat),
     }
@@ -158,6 +161,33 @@ def _hold(findings: Findings, target: str, weighted: bool, speed: dict[str, floa
             name = f"{target}{' with column weights' if weighted else ''}, {build}"
             times = speed[build] / speed["libggml"]
             findings.targets.append(at_least(name, times, targets[target, weighted], "x"))
+
+
+def _reading(repeat: int) -> Findings:
+    """The way back, as a conversion does it: by a kernel of our own where there is one, against libggml's.
+
+    Blocks are made of random weights; what libggml makes with an importance matrix only is made with one.
+    """
+    findings = Findings(notes=["speeds: million weights a second of one core, to float32"])
+    rows = []
+    for name in (name for name, kind in DTYPES.items() if ggml.decodes(kind) and ggml.encodes(kind)):
+        kind = DTYPES[name]
+        columns = cases.columns(2, _ROW) if name in ggml.NEEDS_IMATRIX else None
+        some = np.empty(kind.nbytes(_READ), np.uint8)
+        values = np.random.default_rng(1).standard_normal(_READ, np.float32)
+        ggml.quantise(kind, values, some, columns)
+        raw, out = np.tile(some, _MOST // _READ), np.empty(_MOST, np.float32)
+        works: dict[str, Work] = {"libggml": partial(ggml.dequantise, kind, raw, out)}
+        if kernels.reads(kind):
+            works["ours"] = partial(kernels.dequantise, kind, raw, out)
+        speed = {way: _MOST / each / 1e6 for way, each in _medians(works, repeat, 8).items()}
+        row: dict[str, object] = {"type": name, **speed}
+        if "ours" in speed:
+            row["times"] = speed["ours"] / speed["libggml"]
+            findings.targets.append(at_least(f"{name} is read", speed["ours"] / speed["libggml"], 1, "x"))
+        rows.append(row)
+    findings.tables["reading blocks"] = rows
+    return findings
 
 
 def _placement(repeat: int) -> Findings:

@@ -23,7 +23,8 @@ from translators.quants.validity import first_bad
 _HERE = Path(__file__).resolve().parent
 _KERNELS = _HERE.parents[1] / "translators" / "quants" / "kernels"
 _FLAGS = (
-    "-std=c11", "-O3", "-static", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-DBUILD=portable",
+    "-std=c11", "-O3", "-static", "-DBUILD=portable",
+    "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno",
 )  # fmt: skip
 _SCALES = (1e-4, 0.02, 30.0)
 
