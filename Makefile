@@ -19,8 +19,10 @@
 #   kernels  compile the quantisers in place, again where a source changed (install does it once)
 #   kernels-check  every build of every kernel against libggml, ten million weights each; ARGS="--types Q4_K"
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   kernels-aarch64  the portable kernels for aarch64, under qemu (both installed if missing), against libggml
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
+#   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -31,7 +33,8 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
+	oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -93,11 +96,20 @@ kernels-check: $(VENV)/.installed
 kernels-asan: $(VENV)/.installed
 	./tests/heavy/kernels_asan.sh $(RUN)
 
+kernels-aarch64: $(VENV)/.installed
+	{ command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64; } >/dev/null || \
+		.ci/install.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	$(RUN) -m tests.heavy.kernels_aarch64 $(ARGS)
+
 wheel-check: $(VENV)/.installed
 	$(RUN) -m tests.heavy.wheels
 
 bench-kernels: $(VENV)/.installed
 	$(RUN) -m benchmarks.kernels $(ARGS)
+
+bench-quantise: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m benchmarks.quantising $(ARGS)
 
 $(VENV)/.installed: pyproject.toml setup.py .ci/packages.sh $(KERNELS)
 	./.ci/packages.sh

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from statistics import NormalDist
@@ -30,9 +31,22 @@ def build(models: Path, size: int, *, shards: int = 3, zeros: bool = False) -> P
     """A folder in `models` with about `size` bytes of weights (at least 100 MB, never below `size`)."""
     config = _config(size)
     folder = models / f"Synthetic-{size >> 20}M"
+    fill(folder, config, _PATTERN.files, shards=shards, zeros=zeros)
+    return folder
+
+
+def fill(
+    folder: Path,
+    config: Mapping[str, Any],
+    files: Mapping[str, str | bytes],
+    *,
+    shards: int,
+    zeros: bool = False,
+) -> None:
+    """Write a model of that configuration: random weights in shards, and `files` beside them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    for name, content in _PATTERN.files.items():
+    for name, content in files.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     tensors = shapes(config)
     weight_map: dict[str, str] = {}
@@ -43,7 +57,6 @@ def build(models: Path, size: int, *, shards: int = 3, zeros: bool = False) -> P
         weight_map |= {tensor: name for tensor, _ in part}
     index = {"metadata": {"total_size": _bytes(config)}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index) + "\n")
-    return folder
 
 
 def _config(size: int) -> dict[str, Any]:
@@ -57,7 +70,7 @@ def _config(size: int) -> dict[str, Any]:
     return config
 
 
-def _bytes(config: dict[str, Any]) -> int:
+def _bytes(config: Mapping[str, Any]) -> int:
     return sum(_WIDTH * prod(shape) for _, shape in shapes(config))
 
 

@@ -15,6 +15,7 @@ import errno
 import itertools
 import os
 import secrets
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -25,6 +26,7 @@ from typing import BinaryIO, Protocol, cast
 from fsd.errors import PrismError
 
 PIECE = 2 << 20
+_SETTLE = 0.5  # seconds
 # What open(O_TMPFILE) says where the kernel or the file system has no such thing (open(2)).
 _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
@@ -132,14 +134,24 @@ def _write_pieces(layout: Content, descriptor: int, workers: int, progress: Prog
                 written += os.pwrite(descriptor, piece[written:], offset + written)
             progress(len(piece))
 
-    with _pool(workers) as pool:
+    ended = threading.Event()
+
+    def settle() -> None:
+        """Have the disk at work meanwhile, instead of for seconds at the end."""
+        while not ended.wait(_SETTLE):
+            os.fdatasync(descriptor)
+
+    with _pool(workers + 1) as pool:
         running = [pool.submit(work) for _ in range(workers)]
+        settling = pool.submit(settle)
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
         finally:
             deque(offsets, maxlen=0)  # an error or an interrupt: the other threads find nothing left
+            ended.set()
+        settling.result()  # an error of the disk is told once: the last fsync would not know of it
 
 
 @contextlib.contextmanager

@@ -28,6 +28,16 @@ types = ["q8_0", "q4_k_m"]
 [[mount]]
 source = "/srv/models"
 mountpoint = "/mnt/models"
+
+[imatrix]
+"/srv/models/Qwen2.5-7B-Instruct" = "/srv/matrices/Qwen2.5-7B.gguf"
+"""
+_IMATRIX = """
+`[imatrix]` names the importance matrices of models, each by the path of the model's directory or weight file
+(in a hub cache also by that of its `models--...` folder); what lies beside that model is then not looked at.
+Without it, a model has the matrix that lies beside it. A matrix is read when a form is planned, and belongs
+to the form's version like the model's own files: one that was replaced makes another form, which new opens
+get.
 """
 _CHECK = """
 `prismfs config check FILE` says what is wrong with a file, with the line and the key (exit code 2), and
@@ -74,6 +84,7 @@ def text() -> str:
         "## The file",
         _FILE,
         block(_EXAMPLE),
+        _IMATRIX,
         _CHECK,
         "## /etc/fstab",
         _FSTAB,

@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from fsd.cli import places
 from fsd.cli.terminal import print_json, print_table, printable, say, sentence
@@ -22,7 +23,7 @@ COLUMNS = ("option", "value", "set by")
 def configure(parser: argparse.ArgumentParser) -> None:
     """The two actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    about = "list every option with its value and what set it, and the mounts"
+    about = "list every option with its value and what set it, and the tables of a file"
     show = actions.add_parser("show", help=about, description=f"{about[0].upper()}{about[1:]}.")
     show.add_argument("--json", action="store_true", help="print what is found as JSON")
     show.add_argument(CONFIG_FLAG, metavar="FILE", help=CONFIG_HELP)
@@ -40,10 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         given = {name: asdict(setting) for name, setting in options.given.items()}
         named = [{"source": source, "mountpoint": mountpoint} for source, mountpoint in mounts]
-        print_json({"options": given, "mounts": named})
+        print_json({"options": given, "mounts": named, "imatrices": dict(options.imatrices)})
         return 0
     print_table("", COLUMNS, [(name, given.text, given.origin) for name, given in options.given.items()])
     print_table("", ("mount", "source", "mount point"), [("mount", *mount) for mount in mounts])
+    if options.imatrices:
+        print_table("", ("model", "importance matrix"), list(options.imatrices.items()))
     return 0
 
 
@@ -79,5 +82,9 @@ def _warnings(options: Options, found: list[Place]) -> Iterator[str]:
             pass
         except OSError as error:
             yield sentence(error)
+    for pair in options.imatrices.items():
+        for name in pair:
+            if not Path(name).exists():
+                yield f"{name}: there is no such file"
     if options.api_token_file is not None and not options.api_token_file.is_file():
         yield f"{options.api_token_file}: there is no such file"

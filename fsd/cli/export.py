@@ -38,8 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
     keep_freed()
     workers = _workers(arguments.workers)
-    source = Path(model_path(arguments.model, resolve({}, os.environ)))
-    plan = chosen(plans(open_model(source)), arguments.name, source)
+    options = resolve({}, os.environ)
+    source = Path(model_path(arguments.model, options))
+    model = open_model(source, imatrix=options.imatrix_of(os.path.abspath(source)))
+    plan = chosen(plans(model), arguments.name, source)
     layout = plan.layout()
     try:
         with _interruptible(), progress(plan.name, layout.size) as advance:

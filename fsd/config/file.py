@@ -1,4 +1,4 @@
-"""A configuration file: TOML, with an option's name as key, and a table `[[mount]]` for each mount.
+"""A configuration file: TOML, with an option's name as key, and tables: a `[[mount]]` each, `[imatrix]`.
 
 What TOML writes as a number, a truth value or a list of words is taken where it means the same as the text.
 Knows the shape of a file; which options there are, and what they can be, it is not told.
@@ -6,6 +6,7 @@ Knows the shape of a file; which options there are, and what they can be, it is 
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -27,12 +28,16 @@ class WantedMount:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A configuration file that was read: what its keys are set to, as TOML has it, and its mounts."""
+    """A configuration file that was read: what its keys are set to, as TOML has it, and its tables.
+
+    imatrices: the importance matrices of models, by the models' own absolute paths.
+    """
 
     path: Path
     text: str
     values: Mapping[str, object]
     mounts: tuple[WantedMount, ...]
+    imatrices: Mapping[str, str]
 
     def place(self, key: str) -> str:
         """Where `key` is set, for a person: the line and the key."""
@@ -69,7 +74,22 @@ def read(path: str | Path) -> File:
             remedy="write [[mount]] above each",
         )
     wanted = tuple(_mount(place, number, mount) for number, mount in enumerate(mounts, 1))
-    return File(place, text, values, wanted)
+    imatrices = _imatrices(place, text, values.pop("imatrix", {}))
+    return File(place, text, values, wanted, imatrices)
+
+
+def _imatrices(file: Path, text: str, table: object) -> Mapping[str, str]:
+    remedy = 'write [imatrix], and below it "/srv/models/Model" = "/srv/matrices/Model.gguf"'
+    if not isinstance(table, dict):
+        reason = "importance matrices are a table"
+        raise BadOption(reason, path=str(file), place=_place(text, "imatrix"), remedy=remedy)
+    found = {}
+    for model, matrix in table.items():
+        if not isinstance(matrix, str) or not matrix or not model:
+            reason = f"the matrix of {model!r} must be a path"
+            raise BadOption(reason, path=str(file), place=_place(text, model), remedy=remedy)
+        found[os.path.abspath(_located(file, model))] = os.path.abspath(_located(file, matrix))
+    return found
 
 
 def _mount(file: Path, number: int, table: Mapping[str, object]) -> WantedMount:

@@ -125,6 +125,7 @@ class Options:
     """The value of every option. Sizes are bytes, times are seconds.
 
     given: of each option, as what and by whom it was set. mounts: those of the configuration file.
+    imatrices: the importance matrices that it names, by the absolute paths of models.
     """
 
     cache_memory: Annotated[int, Option("128M", size, "SIZE", "memory for translated bytes")]
@@ -198,6 +199,16 @@ class Options:
     ]
     given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
     mounts: tuple[WantedMount, ...] = ()
+    imatrices: Mapping[str, str] = field(default_factory=dict)
+
+    def imatrix_of(self, source: str) -> str | None:
+        """The importance matrix of the model whose directory or weight file `source`, absolute, is.
+
+        A hub cache's model may be named by its folder, whichever snapshot of it is shown.
+        """
+        place = Path(source).parent
+        hub = str(place.parent) if place.name == "snapshots" else ""
+        return self.imatrices.get(source, self.imatrices.get(hub))
 
 
 OPTIONS: tuple[Option, ...] = tuple(

@@ -38,8 +38,8 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Opti
     given: dict[str, Given] = {}
     for option in OPTIONS:
         given[option.name], values[option.name] = _set(option, flags.get(option.name), environment, file)
-    mounts = file.mounts if file is not None else ()
-    return Options(**cast(dict[str, Any], values), given=given, mounts=mounts)
+    tables = {"mounts": file.mounts, "imatrices": file.imatrices} if file is not None else {}
+    return Options(**cast(dict[str, Any], values | tables), given=given)
 
 
 def _set(
@@ -119,7 +119,7 @@ def _prove_keys(file: File) -> None:
     names = [option.name for option in OPTIONS]
     for key in file.values:
         if key not in names:
-            near = _nearest(key.replace("-", "_"), [*names, "mount"])
+            near = _nearest(key.replace("-", "_"), [*names, "mount", "imatrix"])
             remedy = f"did you mean {near}?" if near else "`prismfs config show` lists the options"
             raise BadOption(
                 f"{key!r} is no option", path=str(file.path), place=file.place(key), remedy=remedy

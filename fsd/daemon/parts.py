@@ -41,8 +41,9 @@ def opened(options: Options, *, on_disk: bool = True, start: Start = fresh) -> I
     disk = _disk(options) if on_disk and not options.no_cache else None
     store: ChunkStore = Tiered(memory, disk) if disk is not None else memory
     planner = Planner(
-        options.plan_cache, seconds=options.planner_time, memory=options.planner_memory, start=start
-    )
+        options.plan_cache, seconds=options.planner_time, memory=options.planner_memory, start=start,
+        imatrix_of=options.imatrix_of,
+    )  # fmt: skip
     engine = Engine(store, options.workers, read_ahead=options.read_ahead)
     try:
         yield Parts(planner, engine, disk)

@@ -81,7 +81,8 @@ class Planner:
 
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
     ("module:function"; see `worker.py`), `start` is how its processes are started: none before `start()` is
-    called, or the first plan is needed.
+    called, or the first plan is needed. `imatrix_of` tells the path of a model's importance matrix, where it
+    is not to be one that lies beside it.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class Planner:
         provider: str = TRANSLATORS,
         count: int = PROCESSES,
         start: Start = fresh,
+        imatrix_of: Callable[[str], str | None] = lambda source: None,
     ) -> None:
         self._processes = Processes(start, provider, seconds=seconds, memory=memory, count=count)
         self._provider = provider
+        self._imatrix_of = imatrix_of
         self._disk = PlanCache(cache) if cache is not None else None
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, str | None], Future[object]] = {}
@@ -171,7 +174,12 @@ class Planner:
             self.listing(path)
 
     def _key(self, source: str) -> str:
-        return key_of(source, identities(source), self._provider)
+        imatrix = self._imatrix_of(source)
+        return key_of(source, identities(source, imatrix), self._provider, imatrix)
+
+    def _request(self, source: str, key: str, name: str | None = None) -> Request:
+        imatrix = self._imatrix_of(source)
+        return Request(os.fsencode(source), key, name, os.fsencode(imatrix) if imatrix else None)
 
     def _once(self, flight: tuple[str, str | None], work: Callable[[], T]) -> T:
         """What `work` returns or raises, done by one thread for all who ask at the same time."""
@@ -199,7 +207,7 @@ class Planner:
         kept = self._kept_listing(key)
         if kept is not None:
             return kept
-        reply = self._processes.ask(Request(os.fsencode(source), key))
+        reply = self._processes.ask(self._request(source, key))
         if isinstance(reply, Failure):
             self._note((key, None), reply)
             return Listing(error=reply)
@@ -230,7 +238,7 @@ class Planner:
                 return self._keep_layout(key, name, Layout.decoded(kept), len(kept))
             except (msgspec.MsgspecError, ValueError):
                 pass
-        reply = self._processes.ask(Request(os.fsencode(source), key, name))
+        reply = self._processes.ask(self._request(source, key, name))
         if isinstance(reply, Failure):
             self._note((key, name), reply)
             raise reply.error()

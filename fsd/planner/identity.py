@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -27,30 +27,32 @@ _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, err
 _WEIGHTS = (GGUF, SAFETENSORS)
 
 
-def identities(path: str) -> tuple[FileIdentity, ...]:
-    """The files of the model at `path`, a directory or a weight file, sorted by name.
+def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...]:
+    """The files of the model at `path`, a directory or a weight file, sorted by name; then its `imatrix`.
 
     Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
     what lies beside it other than weights (an importance matrix is none). Files that are not to be seen are
     left out. Raises OSError where a disk does not tell: that is no other version.
     """
+    named = tuple(_seen([imatrix])) if imatrix else ()
     if os.path.isdir(path):  # noqa: PTH112  (asked before every look-up)
-        return tuple(_regular(path))
+        return (*_regular(path), *named)
     folder, own = os.path.split(path)
     names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _regular(folder)}
     members = {own}
     if own.lower().endswith(_WEIGHTS):
         members |= set(set_of(own, names).files)
-    return tuple(
+    beside = (
         file
         for name, file in names.items()
         if name in members or not name.lower().endswith(_WEIGHTS) or is_imatrix(name)
     )
+    return (*beside, *named)
 
 
-def key_of(path: str, files: tuple[FileIdentity, ...], provider: str) -> str:
+def key_of(path: str, files: tuple[FileIdentity, ...], provider: str, imatrix: str | None = None) -> str:
     """A name for plans of this version of the model, by this code: 64 hex digits."""
-    parts = (BYTES_VERSION, code(), provider, os.fsencode(path), files)
+    parts = (BYTES_VERSION, code(), provider, os.fsencode(path), files, os.fsencode(imatrix or ""))
     return blake2b(msgspec.msgpack.encode(parts), digest_size=32).hexdigest()
 
 
@@ -73,14 +75,19 @@ def _regular(folder: str) -> Iterator[FileIdentity]:
         except OSError as error:
             _prove_unseen(error)
             continue
-        for path in paths:
-            try:
-                status = patiently(os.stat, path)
-            except OSError as error:
-                _prove_unseen(error)
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield FileIdentity.from_stat(os.fsencode(path), status)
+        yield from _seen(paths)
+
+
+def _seen(paths: Iterable[str]) -> Iterator[FileIdentity]:
+    """Those of the files that are regular ones, and to be seen."""
+    for path in paths:
+        try:
+            status = patiently(os.stat, path)
+        except OSError as error:
+            _prove_unseen(error)
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield FileIdentity.from_stat(os.fsencode(path), status)
 
 
 def _prove_unseen(error: OSError) -> None:

@@ -116,11 +116,13 @@ class Request(msgspec.Struct, frozen=True):
     """Plan the model at `path`: its listing, or the layout of one form by `name`.
 
     `version` names the source's state; plans that a process has kept are good for the same one only.
+    `imatrix` is the path of the model's importance matrix, where it is not to be looked for.
     """
 
     path: bytes
     version: str
     name: str | None = None
+    imatrix: bytes | None = None
 
 
 Reply = Ready | Listing | EncodedLayout | Failure

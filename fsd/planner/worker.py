@@ -2,10 +2,10 @@
 
     python -P -m fsd.planner.worker MODULE:FUNCTION SECONDS BYTES
 
-FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}); `of_translators` is the one that
-the daemon uses. Plans of the last model are kept, as a listing is mostly followed by a layout. The process
-ends when its stdin does; it wakes up behind reads that want a processor. Knows nothing of caches, of other
-models, or of who asks.
+FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}), FUNCTION(path, imatrix) where an
+importance matrix is named; `of_translators` is the one that the daemon uses. Plans of the last model are
+kept, as a listing is mostly followed by a layout. The process ends when its stdin does; it wakes up behind
+reads that want a processor. Knows nothing of caches, of other models, or of who asks.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from translators.model import FileIdentity
 from translators.plan import Plan, Refusal
 
 Plans = Mapping[str, Plan | Refusal]
-Provider = Callable[[Path], tuple[tuple[FileIdentity, ...], Plans]]
+Provider = Callable[..., tuple[tuple[FileIdentity, ...], Plans]]
 
 # The kernel's stop comes after the daemon's, which can say more: it is for a daemon that is gone.
 _CPU_SLACK = 10
 
 
-def of_translators(path: Path) -> tuple[tuple[FileIdentity, ...], Plans]:
+def of_translators(path: Path, imatrix: Path | None = None) -> tuple[tuple[FileIdentity, ...], Plans]:
     """What the model at `path` can appear as. Raises TranslationError."""
-    model = open_model(path)
+    model = open_model(path, imatrix=imatrix)
     return (*model.files, *model.imatrices), plans(model)
 
 
@@ -84,7 +84,8 @@ class Worker:
         if (request.path, request.version) == (self._path, self._version):
             return
         self._path, self._plans = b"", {}
-        self._files, self._plans = self._provide(Path(os.fsdecode(request.path)))
+        named = (request.path,) if request.imatrix is None else (request.path, request.imatrix)
+        self._files, self._plans = self._provide(*(Path(os.fsdecode(path)) for path in named))
         self._path, self._version = request.path, request.version
 
     def _listing(self) -> Listing:

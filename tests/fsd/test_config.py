@@ -13,7 +13,11 @@ from tests.fsd.mounting import ROOT
 
 
 def test_every_field_is_an_option_with_flag_variable_and_help() -> None:
-    assert {option.name for option in OPTIONS} == set(Options.__dataclass_fields__) - {"given", "mounts"}
+    assert {option.name for option in OPTIONS} == set(Options.__dataclass_fields__) - {
+        "given",
+        "mounts",
+        "imatrices",
+    }
     for option in OPTIONS:
         assert option.flag == "--" + option.name.replace("_", "-")
         assert option.variable == "PRISMFS_" + option.name.upper()
@@ -145,6 +149,19 @@ def test_paths_of_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.
     assert options.mounts[1].mountpoint == tmp_path / ".." / "b"
 
 
+def test_importance_matrices_of_a_file(tmp_path: Path) -> None:
+    config = written(
+        tmp_path,
+        'workers = 1\n[imatrix]\n"models/One" = "one.dat"\n"/hub/models--org--name" = "/m/two.gguf"\n'
+        f'[[mount]]\nsource = "{tmp_path}/models"\nmountpoint = "/mnt/a"\n',
+    )
+    options = resolve({"config": config}, {})
+    assert options.imatrix_of(f"{tmp_path}/models/One") == f"{tmp_path}/one.dat"
+    assert options.imatrix_of("/hub/models--org--name/snapshots/abc123") == "/m/two.gguf"
+    assert options.imatrix_of("/hub/models--org--name/other/abc123") is None
+    assert options.imatrix_of(f"{tmp_path}/models/Two") is None
+
+
 MOUNT = '[[mount]]\nsource = "/a"\n'
 
 
@@ -170,6 +187,9 @@ MOUNT = '[[mount]]\nsource = "/a"\n'
         ("workers = 1\nworkers = 2", "this is not TOML", "", ""),
         ("mount = 1", "mounts are tables", "line 1, mount", "[[mount]]"),
         ("[mount]\nsource = '/a'", "mounts are tables", "line 1, mount", "[[mount]]"),
+        ("imatrix = 'x.gguf'", "are a table", "line 1, imatrix", "[imatrix]"),
+        ("[imatrix]\n'/a' = 1", "the matrix of '/a' must be a path", "line 2, /a", "[imatrix]"),
+        ("[imatrix]\n'/a' = ''", "the matrix of '/a' must be a path", "line 2, /a", "[imatrix]"),
         (MOUNT, "mountpoint must be a path", "mount 1", "source ="),
         (MOUNT + "mountpoint = 1", "mountpoint must be a path", "mount 1", ""),
         (MOUNT + "mountpoint = '/b'\nworkers = 1", "'workers' is no key of a mount", "mount 1", "above"),

@@ -117,6 +117,49 @@ def test_models_side_by_side_have_the_matrix_of_their_name(tree: Tree, folder: P
     assert at(tree, "a-BF16/model.gguf-q4_0").ino != first
 
 
+def test_a_matrix_may_be_named_wherever_it_lies(tmp_path: Path, folder: Path, tree: Tree) -> None:
+    named, other = tmp_path / "elsewhere.gguf", COLUMNS | {"blk.0.attn_q.weight": sums("other", 256)}
+    (folder / "imatrix.gguf").write_bytes(as_gguf(COLUMNS, {}))
+    assert b"imatrix.gguf" in content(tree, f"{NAME}/model.gguf-q4_0")
+    planner = Planner(None, seconds=120, memory=2 << 30, imatrix_of={str(folder): str(named)}.get)
+    engine = Engine(MemoryStore(16 << 20), workers=2)
+    tree = Tree(folder.parent, planner, engine, types=("q4_0", "q8_0"))
+    try:
+        assert "model.gguf-q4_0" not in [name for name, _ in tree.entries(at(tree, NAME).ino)]
+        named.write_bytes(as_gguf(COLUMNS, {}))
+        first = at(tree, f"{NAME}/model.gguf-q4_0")
+        before = content(tree, f"{NAME}/model.gguf-q4_0")
+        assert b"elsewhere.gguf" in before
+        named.write_bytes(as_gguf(other, {}))
+        os.utime(named, ns=(1, 1))
+        assert at(tree, f"{NAME}/model.gguf-q4_0").ino != first.ino
+        after = content(tree, f"{NAME}/model.gguf-q4_0")
+        assert (len(after), after == before) == (len(before), False)
+    finally:
+        engine.close()
+        planner.close()
+
+
+def test_a_matrix_that_the_configuration_names_is_exported_with(
+    tmp_path: Path,
+    folder: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "elsewhere.dat").write_bytes(as_dat(COLUMNS))
+    (tmp_path / "some.toml").write_text(f'[imatrix]\n"{folder}" = "elsewhere.dat"\n')
+    run = in_process(tmp_path / "home", monkeypatch, capfd)
+    monkeypatch.setenv("PRISMFS_CONFIG", str(tmp_path / "some.toml"))
+    assert "elsewhere.dat" in run("config", "show").stdout
+    assert run("export", folder, "q4_0", "-o", tmp_path / "named").returncode == 0
+    named = (tmp_path / "named").read_bytes()
+    (folder / "imatrix.dat").write_bytes(as_dat(COLUMNS))
+    beside = content(tree, f"{NAME}/model.gguf-q4_0")
+    assert b"elsewhere.dat" in named
+    assert named[-len(named) // 2 :] == beside[-len(named) // 2 :]
+
+
 def test_a_bad_matrix_is_told_where_it_matters(
     tmp_path: Path,
     folder: Path,
