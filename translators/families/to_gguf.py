@@ -24,7 +24,7 @@ from translators.keyvalues import KeyValues
 from translators.metadata import count_parameters, write_general
 from translators.model import Model, Tensor
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.recipes import Literal, TakeRows, cast, stored
+from translators.recipes import Literal, cast, gather, stored
 from translators.vocab import write_tokenizer
 
 QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
@@ -114,7 +114,7 @@ def _with_judgement(
     rows = (tokens.index(b"yes"), tokens.index(b"no"))
     for tensor in weights:
         if tensor.name == ("token_embd.weight" if tied else "output.weight"):
-            judgement = TakeRows(tensor.recipe, rows)
+            judgement = gather(tensor.recipe, 0, rows)
             yield GgufTensor("cls.output.weight", judgement.shape, judgement)
         if tied or tensor.name != "output.weight":
             yield tensor
