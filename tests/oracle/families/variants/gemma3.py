@@ -85,12 +85,26 @@ _STREAMS = {
     "num_kv_shared_layers": 2,
     "altup_num_inputs": 4,
 }
+
+
+def _published(inventory: Inventory) -> Inventory:
+    """Published names; transformers' own class writes one of them amiss."""
+    wrong, right = "per_layer_model.language_model_projection", "per_layer_model_projection"
+    return {name.replace(wrong, right): shape for name, shape in inventory.items()}
+
+
 _GEMMA3N = (
     Variant(
         "gemma-3n-E2B-it",
         13,
-        config("Gemma3nForCausalLM", "gemma3n_text", **_STREAMS, num_hidden_layers=5),
+        config(
+            "Gemma3nForCausalLM",
+            "gemma3n_text",
+            **{**_STREAMS, "num_kv_shared_layers": 1},
+            num_hidden_layers=6,
+        ),
         pieces(),
+        changed=_published,
     ),
     Variant(
         "gemma-3n-sparse-f32",
@@ -106,6 +120,7 @@ _GEMMA3N = (
         pieces(),
         dtype="F32",
         types=("q4_k_m",),
+        changed=_published,
     ),
 )
 
