@@ -23,6 +23,7 @@
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
+#   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -34,7 +35,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle imatrix-check store-pressure soak kills stress clean
+	oracle families imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -79,6 +80,10 @@ oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
+	$(RUN) -m tests.oracle.families.regenerate
+
+families: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.comparison $(ARGS)
 
 imatrix-check: $(VENV)/.installed
 	$(RUN) -m tests.heavy.weighted

@@ -11,11 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families.llama import LLAMA
-from translators.families.qwen import QWEN2, QWEN3
+from translators.families import gemma, gemma3, gemma3n, gemma4, gpt2, llama, phi, qwen, qwen_linear
 from translators.families.table import Family
 
-FAMILIES: tuple[Family, ...] = (LLAMA, QWEN2, QWEN3)
+# One line a module; a family that is not here is not offered.
+FAMILIES: tuple[Family, ...] = (
+    *(llama.LLAMA, llama.MISTRAL3),
+    *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
+    *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
+    *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
+    *(gemma3n.GEMMA3N, gemma4.GEMMA4),
+    gpt2.GPT2,
+    *(phi.PHI2, phi.PHI3, phi.PHIMOE),
+)
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
 _BY_ARCH = {family.arch: family for family in FAMILIES}
