@@ -1,8 +1,8 @@
 """DeepSeek V1 to V3.2, Kimi-K2, Moonlight, GLM-4.7-Flash, GLM-5: compressed attention, mixtures of experts.
 
-From V2 on keys and values are made of one latent vector by `kv_b_proj`. llama.cpp absorbs that matrix into the
-attention: its rows are divided, head by head, into those of keys, which are transposed, and those of values;
-so there is one key-value head, as wide as the latent vector and the rotated part together.
+From V2 on keys and values are made of one latent vector by `kv_b_proj`. llama.cpp absorbs that matrix into
+the attention: its rows are divided, head by head, into those of keys, which are transposed, and those of
+values; so there is one key-value head, as wide as the latent vector and the rotated part together.
 Layers behind num_hidden_layers predict further tokens: V2 and V3 lose them, the later ones keep them.
 """
 
@@ -66,7 +66,7 @@ SHARED_EXPERTS = optional(
     Rule("model.layers.{}.mlp.shared_experts.down_proj", "blk.{}.ffn_down_shexp"),
 )
 # The first layers have one dense network, the others experts.
-MIXTURE = (*optional(*FEED_FORWARD), *SHARED_EXPERTS, routed())
+MIXTURE: tuple[Rule | Stack, ...] = (*optional(*FEED_FORWARD), *SHARED_EXPERTS, routed())
 NEXT_TOKENS = optional(
     Rule("model.layers.{}.eh_proj", "blk.{}.nextn.eh_proj"),
     Rule("model.layers.{}.embed_tokens", "blk.{}.nextn.embed_tokens"),
@@ -237,8 +237,8 @@ def _v3(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 _LATENT_SIZES = {
-    "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
-    "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "rope_scaling": None,
+    "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+    "v_head_dim": 128, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "rope_scaling": None,
 }  # fmt: skip
 _CLASSES = (
     ConfigClass(
@@ -248,7 +248,8 @@ _CLASSES = (
             "num_attention_heads": 32, "num_key_value_heads": None, "max_position_embeddings": 2048,
             "first_k_dense_replace": 0, "n_group": None, "n_routed_experts": 64, "n_shared_experts": 2,
             "routed_scaling_factor": 1.0, "topk_group": None, "topk_method": "greedy",
-            "num_experts_per_tok": None, "norm_topk_prob": False, "moe_intermediate_size": 1407, **_LATENT_SIZES,
+            "num_experts_per_tok": None, "norm_topk_prob": False, "moe_intermediate_size": 1407,
+            **_LATENT_SIZES,
         },
         finished=_heads,
     ),

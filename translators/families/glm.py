@@ -10,7 +10,7 @@ from translators.families.configuration import ConfigClass, checked_scaling
 from translators.families.deepseek import MIXTURE, NEXT_TOKENS, next_layers, with_next
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
 from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
-from translators.families.table import Family, Rule
+from translators.families.table import Family, Rule, Stack
 
 _FUSED = (
     Rule("model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"),
@@ -68,7 +68,7 @@ def _optional(name: str, key: str, kind: str = "u32") -> Key:
 _PLAIN = {
     "vocab_size": 151552, "hidden_size": 4096, "intermediate_size": 13696, "num_hidden_layers": 40,
     "num_attention_heads": 32, "num_key_value_heads": 2, "partial_rotary_factor": 0.5, "head_dim": 128,
-    "max_position_embeddings": 131072, "rms_norm_eps": 1.5625e-07, "rope_theta": 10000.0, "attention_bias": True,
+    "max_position_embeddings": 131072, "rms_norm_eps": 1.5625e-07, "rope_theta": 10000.0,
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ GLM4 = Family(
     configurations=(ConfigClass("glm4", _PLAIN, kv_heads=False),),
 )
 
-_SPARSE = (
+_SPARSE: tuple[Rule | Stack, ...] = (
     *EMBEDDINGS,
     Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
     Rule("model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"),
@@ -143,8 +143,9 @@ GLM4_MOE = Family(
         ConfigClass(
             "glm4_moe",
             {
-                "vocab_size": 151552, "hidden_size": 4096, "intermediate_size": 10944, "num_hidden_layers": 46,
-                "num_attention_heads": 96, "partial_rotary_factor": 0.5, "num_key_value_heads": 8,
+                "vocab_size": 151552, "hidden_size": 4096, "intermediate_size": 10944,
+                "num_hidden_layers": 46, "num_attention_heads": 96, "partial_rotary_factor": 0.5,
+                "num_key_value_heads": 8,
                 "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
                 "rope_scaling": None, "moe_intermediate_size": 1408, "num_experts_per_tok": 8,
                 "n_shared_experts": 1, "n_routed_experts": 128, "routed_scaling_factor": 1.0, "n_group": 1,

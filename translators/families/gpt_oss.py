@@ -1,8 +1,8 @@
 """gpt-oss: every layer a mixture, with biases everywhere and a sink for attention.
 
 The experts of a layer are one tensor, of whose rows every other is a gate and every other goes up. Published
-weights are MXFP4, with rows as a linear layer has them; others are stored transposed. A quantised checkpoint's
-experts come here as tensors called `.weight`, before all others.
+weights are MXFP4, with rows as a linear layer has them; others are stored transposed. A quantised
+checkpoint's experts come here as tensors called `.weight`, before all others.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ GPT_OSS = Family(
         ConfigClass(
             "gpt_oss",
             {
-                "num_hidden_layers": 36, "num_local_experts": 128, "vocab_size": 201088, "hidden_size": 2880,
-                "intermediate_size": 2880, "head_dim": 64, "num_attention_heads": 64, "num_key_value_heads": 8,
+                "num_hidden_layers": 36, "num_local_experts": 128, "vocab_size": 201088,
+                "hidden_size": 2880, "intermediate_size": 2880, "head_dim": 64, "num_attention_heads": 64,
+                "num_key_value_heads": 8,
                 "sliding_window": 128, "rope_theta": 150000.0, "max_position_embeddings": 131072,
                 "rms_norm_eps": 1e-5, "num_experts_per_tok": 4, "layer_types": None,
                 "rope_scaling": {
-                    "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
-                    "original_max_position_embeddings": 4096,
+                    "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+                    "truncate": False, "original_max_position_embeddings": 4096,
                 },
             },
             finished=_completed,

@@ -56,7 +56,8 @@ _WORDS = ("Ġthe", "Ġof", "Ġand", "ing", "er", "on", "Ġprism", "Ġlight", "Ġ
 END = "<|endoftext|>"
 # The fingerprint of what this vocabulary makes of upstream's check text, and the name that both sides are
 # told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
-BYTE_LEVEL_PRINT, BYTE_LEVEL_NAME = "unknown", "gpt-2"
+BYTE_LEVEL_PRINT = "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313"
+BYTE_LEVEL_NAME = "gpt-2"
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:

@@ -1,4 +1,4 @@
-"""DeepSeek V1 to V3.2, Kimi-K2, Moonlight, Youtu, GLM-4.7-Flash, GLM-5, gpt-oss, GLM-4 and GLM-4.5."""
+"""DeepSeek V1 to V3.2, Kimi-K2, Moonlight, Youtu, GLM-4.7-Flash and GLM-5."""
 
 from __future__ import annotations
 
@@ -59,15 +59,21 @@ def _attention(name: str, whole: dict[str, Any]) -> Inventory:
     return found
 
 
-def _plain_attention(name: str, whole: dict[str, Any]) -> Inventory:
+def plain_attention(name: str, whole: dict[str, Any]) -> Inventory:
     hidden, heads = whole["hidden_size"], whole["num_attention_heads"]
     size = whole.get("head_dim", hidden // heads)
-    rows = {"q": heads * size, "k": whole["num_key_value_heads"] * size, "v": whole["num_key_value_heads"] * size}
+    rows = {
+        "q": heads * size,
+        "k": whole["num_key_value_heads"] * size,
+        "v": whole["num_key_value_heads"] * size,
+    }
     found: Inventory = {f"{name}.{kind}_proj.weight": (count, hidden) for kind, count in rows.items()}
     return {**found, f"{name}.o_proj.weight": (hidden, heads * size)}
 
 
-def _layer(number: int, whole: dict[str, Any], attention: Callable[[str, dict[str, Any]], Inventory]) -> Inventory:
+def _layer(
+    number: int, whole: dict[str, Any], attention: Callable[[str, dict[str, Any]], Inventory]
+) -> Inventory:
     name, hidden = f"model.layers.{number}", whole["hidden_size"]
     found = {
         f"{name}.input_layernorm.weight": (hidden,),
@@ -85,7 +91,9 @@ def _layer(number: int, whole: dict[str, Any], attention: Callable[[str, dict[st
     return {**found, **_gated(f"{name}.mlp.shared_experts", hidden, inner * whole["n_shared_experts"])}
 
 
-def _next(number: int, whole: dict[str, Any], attention: Callable[[str, dict[str, Any]], Inventory]) -> Inventory:
+def _next(
+    number: int, whole: dict[str, Any], attention: Callable[[str, dict[str, Any]], Inventory]
+) -> Inventory:
     """The layer that predicts one token more, with its own embeddings."""
     name, hidden = f"model.layers.{number}", whole["hidden_size"]
     return {
@@ -114,7 +122,7 @@ def written(
     return found
 
 
-def _with_next(
+def with_next(
     whole: dict[str, Any], attention: Callable[[str, dict[str, Any]], Inventory] = _attention
 ) -> Callable[[Inventory], Inventory]:
     """What transformers leaves out of a checkpoint with a further layer."""
@@ -122,136 +130,95 @@ def _with_next(
 
 
 _V2 = config(
-    "DeepseekV2ForCausalLM", "deepseek_v2",
+    "DeepseekV2ForCausalLM",
+    "deepseek_v2",
     **{
-        **_LATENT, "n_shared_experts": 2, "norm_topk_prob": False, "scoring_func": "softmax",
-        "routed_scaling_factor": 1.0, "rope_scaling": _YARN,
+        **_LATENT,
+        "n_shared_experts": 2,
+        "norm_topk_prob": False,
+        "scoring_func": "softmax",
+        "routed_scaling_factor": 1.0,
+        "rope_scaling": _YARN,
     },
 ) | {"q_lora_rank": None}
 _V3 = config(
-    "DeepseekV3ForCausalLM", "deepseek_v3", num_nextn_predict_layers=1,
+    "DeepseekV3ForCausalLM",
+    "deepseek_v3",
+    num_nextn_predict_layers=1,
     **{**_LATENT, "n_group": 2, "n_routed_experts": 12, "rope_scaling": {**_YARN, "mscale_all_dim": 1.0}},
 )
 _MOONLIGHT = config("DeepseekV3ForCausalLM", "deepseek_v3", **_LATENT) | {"q_lora_rank": None}
 _KIMI = config(
-    "DeepseekV3ForCausalLM", "kimi_k2", num_nextn_predict_layers=0,
+    "DeepseekV3ForCausalLM",
+    "kimi_k2",
+    num_nextn_predict_layers=0,
     **{**_LATENT, "kv_lora_rank": 64, "rope_scaling": {**_YARN, "mscale_all_dim": 1.0}},
 )
+_MIXED = ("first_k", "moe_", "n_", "num_experts", "topk", "scoring", "norm_topk", "routed")
 _YOUTU = config(
-    "YoutuForCausalLM", "youtu", tie_word_embeddings=True,
-    **{
-        key: value
-        for key, value in _LATENT.items()
-        if key not in ("first_k_dense_replace", "moe_intermediate_size", "n_routed_experts", "n_shared_experts")
-    },
+    "YoutuForCausalLM",
+    "youtu",
+    tie_word_embeddings=True,
+    **{key: value for key, value in _LATENT.items() if not key.startswith(_MIXED)},
 )
 _FLASH = config(
-    "Glm4MoeLiteForCausalLM", "glm4_moe_lite", num_nextn_predict_layers=1, vocab_size=VOCABULARY + 8,
-    partial_rotary_factor=1.0, **_LATENT,
+    "Glm4MoeLiteForCausalLM",
+    "glm4_moe_lite",
+    num_nextn_predict_layers=1,
+    vocab_size=VOCABULARY + 8,
+    partial_rotary_factor=1.0,
+    **_LATENT,
 )
 _SPARSE = {**_LATENT, "index_n_heads": 4, "index_head_dim": 64, "index_topk": 128}
-_V32 = config("DeepseekV32ForCausalLM", "deepseek_v32", num_nextn_predict_layers=1, rope_scaling=_YARN, **_SPARSE)
+_V32 = config(
+    "DeepseekV32ForCausalLM", "deepseek_v32", num_nextn_predict_layers=1, rope_scaling=_YARN, **_SPARSE
+)
 _GLM5 = config(
-    "GlmMoeDsaForCausalLM", "glm_moe_dsa", num_nextn_predict_layers=1, vocab_size=VOCABULARY + 8,
-    num_hidden_layers=3, indexer_types=["full", "shared", "full"], rope_theta=None,
-    rope_parameters={"rope_theta": 1000000, "rope_type": "default"}, **_SPARSE,
+    "GlmMoeDsaForCausalLM",
+    "glm_moe_dsa",
+    num_nextn_predict_layers=1,
+    vocab_size=VOCABULARY + 8,
+    num_hidden_layers=3,
+    indexer_types=["full", "shared", "full"],
+    rope_theta=None,
+    rope_parameters={"rope_theta": 1000000, "rope_type": "default"},
+    **_SPARSE,
 )
 _V1 = config(
-    "DeepseekForCausalLM", "deepseek", first_k_dense_replace=1, moe_intermediate_size=256, n_routed_experts=12,
-    n_shared_experts=2, num_experts_per_tok=6, norm_topk_prob=False, scoring_func="softmax", aux_loss_alpha=0.001,
+    "DeepseekForCausalLM", "deepseek", aux_loss_alpha=0.001, first_k_dense_replace=1,
+    moe_intermediate_size=256, n_routed_experts=12, n_shared_experts=2, num_experts_per_tok=6,
+    norm_topk_prob=False, scoring_func="softmax",
 )  # fmt: skip
-_GLM_WORDS = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
+_V1_WIDE = {**_V1, "num_key_value_heads": 4, "head_dim": 32}
+GLM_WORDS = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 _DEEPSEEKS = (
-    # Queries without a latent vector; no layer behind the last.
-    Variant("DeepSeek-V2-Lite", 16, _V2, byte_level()),
-    # A layer that predicts further tokens is dropped; experts in the order of names.
-    Variant("DeepSeek-V3-tiny", 16, _V3, byte_level(), changed=_with_next(_V3)),
-    Variant("Moonlight-16B-A3B", 16, {**_MOONLIGHT, "torch_dtype": "float16"}, byte_level(), dtype="F16"),
+    # Queries without a latent vector; llama-quantize knows these by their number of layers alone.
+    Variant("DeepSeek-V2-Lite", 16, _V2, byte_level(), types=()),
+    # A layer that predicts further tokens is dropped.
+    Variant("DeepSeek-V3-tiny", 16, _V3, byte_level(), changed=with_next(_V3)),
+    Variant(
+        "Moonlight-16B-A3B", 16, {**_MOONLIGHT, "torch_dtype": "float16"}, byte_level(), dtype="F16", types=()
+    ),
     # A type that transformers does not know; vectors and biases of the router in F32.
     Variant(
         "Kimi-K2-Instruct", 16, _KIMI, byte_level(), vectors="F32", shards=2, inventory=written(_KIMI)
     ),
     Variant("Youtu-LLM-2B", 16, _YOUTU, byte_level(), inventory=written(_YOUTU)),
-    Variant("GLM-4.7-Flash", 16, _FLASH, byte_level(*_GLM_WORDS), inventory=written(_FLASH)),
+    Variant("GLM-4.7-Flash", 16, _FLASH, byte_level(*GLM_WORDS), inventory=written(_FLASH)),
     Variant(
         "glm-flash-without-mtp-f32", 16,
-        {**_FLASH, "num_nextn_predict_layers": 0, "torch_dtype": "float32"}, byte_level(*_GLM_WORDS), dtype="F32",
-        inventory=written(_FLASH),
+        {**_FLASH, "num_nextn_predict_layers": 0, "torch_dtype": "float32"}, byte_level(*GLM_WORDS),
+        dtype="F32", inventory=written(_FLASH),
     ),
     Variant(
         "DeepSeek-V3.2-Exp", 17, _V32, byte_level(add_bos_token=True), inventory=written(_V32), vectors="F32"
     ),
-    Variant("GLM-5", 17, _GLM5, byte_level(*_GLM_WORDS), inventory=written(_GLM5), shards=2),
-    Variant("deepseek-moe-16b-chat", 18, _V1, byte_level(), inventory=written(_V1, _plain_attention)),
+    Variant("GLM-5", 17, _GLM5, byte_level(*GLM_WORDS), inventory=written(_GLM5), shards=2),
+    Variant("deepseek-moe-16b-chat", 18, _V1, byte_level(), inventory=written(_V1, plain_attention)),
     Variant(
-        "deepseek-moe-grouped-f16", 18, {**_V1, "num_key_value_heads": 4, "head_dim": 32}, pieces(), dtype="F16",
-        inventory=written({**_V1, "num_key_value_heads": 4, "head_dim": 32}, _plain_attention),
+        "deepseek-moe-grouped-f16", 18, _V1_WIDE, pieces(), dtype="F16",
+        inventory=written(_V1_WIDE, plain_attention),
     ),
 )  # fmt: skip
 
-_OSS = config(
-    "GptOssForCausalLM", "gpt_oss", head_dim=64, num_local_experts=4, num_experts_per_tok=2, sliding_window=128,
-    rope_theta=150000.0, vocab_size=VOCABULARY,
-    rope_scaling={
-        "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
-        "original_max_position_embeddings": 1024,
-    },
-)  # fmt: skip
-_OSSES = (
-    Variant("gpt-oss-20b-BF16", 19, _OSS, byte_level()),
-    Variant(
-        "gpt-oss-f16-shards", 19,
-        {**_OSS, "num_local_experts": 12, "num_hidden_layers": 3, "head_dim": 32, "intermediate_size": 512},
-        byte_level(), dtype="F16", shards=3,
-    ),
-    Variant("gpt-oss-f32-tied", 19, {**_OSS, "tie_word_embeddings": True}, byte_level(), dtype="F32"),
-)  # fmt: skip
-
-_GLM4 = config("Glm4ForCausalLM", "glm4", head_dim=64, attention_bias=True, vocab_size=VOCABULARY + 8)
-_AIR = config(
-    "Glm4MoeForCausalLM", "glm4_moe", head_dim=64, attention_bias=True, first_k_dense_replace=1,
-    moe_intermediate_size=256, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, n_group=1,
-    topk_group=1, norm_topk_prob=True, routed_scaling_factor=1.0, num_nextn_predict_layers=1,
-    vocab_size=VOCABULARY + 8, partial_rotary_factor=0.5,
-)
-_SOLAR = config(
-    "SolarOpenForCausalLM", "solar_open", head_dim=64, first_k_dense_replace=0, moe_intermediate_size=256,
-    n_routed_experts=12, n_shared_experts=1, num_experts_per_tok=2, n_group=1, topk_group=1, norm_topk_prob=True,
-    routed_scaling_factor=1.0, vocab_size=VOCABULARY + 8, partial_rotary_factor=1.0,
-)
-
-
-def _biased(name: str, whole: dict[str, Any]) -> Inventory:
-    found = _plain_attention(name, whole)
-    biases = {f"{name}.{kind}_proj.bias": found[f"{name}.{kind}_proj.weight"][:1] for kind in "qkv"}
-    return {**found, **biases}
-
-
-_GLMS = (
-    Variant("GLM-4-9B-0414", 20, _GLM4, byte_level(*_GLM_WORDS)),
-    Variant(
-        "GLM-Z1-tied-f16", 20,
-        {**_GLM4, "tie_word_embeddings": True, "attention_bias": False, "partial_rotary_factor": 0.25},
-        byte_level(*_GLM_WORDS), dtype="F16",
-    ),
-    Variant(
-        "glm-4-9b-chat-hf", 20,
-        {**_GLM4, "architectures": ["GlmForCausalLM"], "model_type": "glm"}, byte_level(*_GLM_WORDS),
-    ),
-    Variant("GLM-4.5-Air", 21, _AIR, byte_level(*_GLM_WORDS), changed=_with_next(_AIR, _biased)),
-    Variant(
-        "GLM-4.6-f16", 21,
-        {
-            key: value
-            for key, value in {**_AIR, "use_qk_norm": True, "n_routed_experts": 11, "num_hidden_layers": 3}.items()
-            if key != "num_nextn_predict_layers"
-        },
-        byte_level(*_GLM_WORDS), dtype="F16", vectors="F32",
-    ),
-    Variant(
-        "Solar-Open-100B", 21, _SOLAR, byte_level("<|startoftext|>", "<unk>"),
-        inventory=written(_SOLAR, _plain_attention),
-    ),
-)  # fmt: skip
-
-VARIANTS = (*_DEEPSEEKS, *_OSSES, *_GLMS)
+VARIANTS = _DEEPSEEKS
