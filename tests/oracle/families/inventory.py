@@ -1,8 +1,8 @@
 """Prints the tensors that transformers writes for a config.json, as JSON: name -> shape.
 
-    $PRISMFS_ORACLE/conv/bin/python inventory.py FOLDER
+    $PRISMFS_ORACLE/conv/bin/python inventory.py FOLDER [CLASS]
 
-The class is the one that the configuration names; the model is made with random weights and saved, so that
+The class is the one that the configuration names, unless another is given; the model is made with random weights and saved, so that
 tied tensors are left out and names are those of published files. Imports nothing of this project.
 """
 
@@ -15,13 +15,13 @@ import tempfile
 from pathlib import Path
 
 
-def inventory(folder: Path) -> dict[str, list[int]]:
+def inventory(folder: Path, name: str) -> dict[str, list[int]]:
     """Names and shapes in the order of the library."""
     import torch
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(folder)
-    kind = getattr(transformers, config.architectures[0])
+    kind = getattr(transformers, name or config.architectures[0])
     model = kind(config).to(torch.float32)
     with tempfile.TemporaryDirectory() as directory:
         model.save_pretrained(directory, max_shard_size="100GB")
@@ -33,4 +33,4 @@ def inventory(folder: Path) -> dict[str, list[int]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(inventory(Path(sys.argv[1]))))
+    print(json.dumps(inventory(Path(sys.argv[1]), "".join(sys.argv[2:]))))

@@ -41,6 +41,7 @@ class Variant:
     types:     the GGUF types compared besides that of the own precision.
     inventory: every tensor, where transformers has no class for the configuration.
     changed:   what a published checkpoint's tensors differ by from those of transformers' class.
+    made_as:   transformers' class, where the configuration names one of the checkpoint's own code.
     close:     ends of GGUF names whose values go through exp: they may be off by the last bit.
     note:      what upstream does wrong with it, if it does.
     """
@@ -56,6 +57,7 @@ class Variant:
     types: tuple[str, ...] = TYPES
     inventory: Inventory | None = None
     changed: Callable[[Inventory], Inventory] | None = None
+    made_as: str = ""
     close: tuple[str, ...] = ()
     note: str = ""
 

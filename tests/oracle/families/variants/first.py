@@ -26,12 +26,12 @@ _QWEN_MOE = (
         config("Qwen2MoeForCausalLM", "qwen2_moe", **_QWEN, shared_expert_intermediate_size=512),
         byte_level(),
     ),
-    # Layers without experts; a tied head; f32.
+    # Eleven experts, so that names sort otherwise than numbers; a tied head; f32.
     Variant(
-        "qwen2-moe-mixed-layers", 6,
+        "qwen2-moe-tied", 6,
         config(
             "Qwen2MoeForCausalLM", "qwen2_moe", **{**_QWEN, "num_experts": 11}, shared_expert_intermediate_size=256,
-            num_hidden_layers=3, mlp_only_layers=[1], tie_word_embeddings=True, torch_dtype="float32",
+            num_hidden_layers=3, tie_word_embeddings=True, torch_dtype="float32",
         ),
         byte_level(), dtype="F32",
     ),
@@ -81,12 +81,12 @@ _GPT2 = (
     Variant("gpt2-f16-tied", 27, {**_GPT2_CONFIG, "n_layer": 3}, byte_level(), dtype="F16"),
 )
 _PHI3 = (
-    Variant("Phi-3-mini-4k-instruct", 15, config("Phi3ForCausalLM", "phi3", sliding_window=2047), pieces()),
+    Variant("Phi-3-mini-4k-instruct", 15, config("Phi3ForCausalLM", "phi3", pad_token_id=0, sliding_window=2047), pieces()),
     # LongRoPE in its old spelling.
     Variant(
         "Phi-3-mini-128k-instruct", 15,
         config(
-            "Phi3ForCausalLM", "phi3", max_position_embeddings=131072, original_max_position_embeddings=4096,
+            "Phi3ForCausalLM", "phi3", pad_token_id=0, max_position_embeddings=131072, original_max_position_embeddings=4096,
             rope_scaling={"type": "su", "short_factor": [1.0] * 32, "long_factor": _FACTORS},
         ),
         pieces(),
@@ -95,7 +95,7 @@ _PHI3 = (
     Variant(
         "Phi-4-mini", 15,
         config(
-            "Phi3ForCausalLM", "phi3", partial_rotary_factor=0.75, tie_word_embeddings=True, num_key_value_heads=1,
+            "Phi3ForCausalLM", "phi3", pad_token_id=0, partial_rotary_factor=0.75, tie_word_embeddings=True, num_key_value_heads=1,
             max_position_embeddings=131072, original_max_position_embeddings=4096,
             rope_scaling={"type": "longrope", "short_factor": [1.0] * 24, "long_factor": _FACTORS[:24]},
         ),
@@ -111,7 +111,7 @@ _PHI3 = (
                 "long_mscale": 1.3, "original_max_position_embeddings": 4096,
             },
         ),
-        pieces(),
+        pieces(), made_as="PhimoeForCausalLM",
     ),
 )  # fmt: skip
 
