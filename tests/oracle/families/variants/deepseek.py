@@ -211,7 +211,7 @@ _DEEPSEEKS = (
         dtype="F32", inventory=written(_FLASH),
     ),
     Variant(
-        "DeepSeek-V3.2-Exp", 17, _V32, byte_level(add_bos_token=True), inventory=written(_V32), vectors="F32"
+        "DeepSeek-V3.2-Exp", 17, _V32, byte_level(tokenizer_class="LlamaTokenizerFast", add_bos_token=True), inventory=written(_V32), vectors="F32"
     ),
     Variant("GLM-5", 17, _GLM5, byte_level(*GLM_WORDS), inventory=written(_GLM5), shards=2),
     Variant("deepseek-moe-16b-chat", 18, _V1, byte_level(), inventory=written(_V1, plain_attention)),
