@@ -23,7 +23,7 @@ FAMILIES: tuple[Family, ...] = (
     *(phi.PHI3, phi.PHIMOE),
     *(deepseek.DEEPSEEK, deepseek.DEEPSEEK2, deepseek.DEEPSEEK32, deepseek.GLM_LITE, deepseek.GLM_DSA),
     gpt_oss.GPT_OSS,
-    *(glm.CHATGLM, glm.GLM4, glm.GLM4_MOE, glm.SOLAR_OPEN),
+    *(glm.CHATGLM, glm.GLM4, glm.GLM_OCR, glm.GLM4_MOE, glm.SOLAR_OPEN),
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}

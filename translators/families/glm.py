@@ -1,22 +1,51 @@
-"""GLM-4-9B, GLM-4-0414, GLM-4.5 to 4.7 and Solar Open: half of each head is rotated.
+"""GLM-4 to GLM-4.7, GLM-4V, GLM-OCR and Solar Open: half of each head is rotated.
 
-llama.cpp's kernel for rotations along several axes wants the halves of a head where these models have pairs:
-then the rotated rows of q and k are reordered. GLM-4.5 keeps the layer that predicts further tokens.
+Where the rotation has several axes (the models that see), llama.cpp's kernel wants halves and GLM-4 has
+pairs: the rotated rows of q and k are reordered. GLM-4.5 keeps the layer that predicts further tokens.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from translators.families.configuration import ConfigClass, checked_scaling
-from translators.families.deepseek import MIXTURE, NEXT_TOKENS, next_layers, with_next
+from translators.families.hparams import rope_parameters
+from translators.families.latent import MIXTURE, NEXT_TOKENS, next_layers, with_next
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
 from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule, Stack
+from translators.families.transforms import Place, Regrouped
 
 _FUSED = (
     Rule("model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"),
     Rule("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"),
 )
 _ATTENTION = (*PLAIN_QK, *VALUE_AND_OUTPUT)
+
+
+def _order(at: Place, rows: int) -> tuple[int, ...]:
+    """Of each head's rotated rows the even ones, then the odd ones; all as they are without several axes."""
+    parameters = rope_parameters(at.config)
+    if "mrope_section" not in parameters:
+        return tuple(range(rows))
+    if at.config.get("head_dim") is not None:
+        width = at.count("head_dim")
+    else:
+        width = at.count("hidden_size") // at.count("num_attention_heads")
+    part = parameters.get("partial_rotary_factor", 0.5)
+    if isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part <= 1 or rows % width:
+        raise at.misfit(f"{rows} rows are no heads of {width}, of which {part!r:.20} is rotated")
+    rotated = int(width * part)
+    if rotated % 2:
+        raise at.misfit(f"{rotated} rotated rows are no pairs")
+    head = (*range(0, rotated, 2), *range(1, rotated, 2), *range(rotated, width))
+    return tuple(start + row for start in range(0, rows, width) for row in head)
+
+
+_REORDERED_QK = (
+    Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", Regrouped(_order)),
+    Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Regrouped(_order)),
+)
 
 
 def _rotated(write: Parameters) -> None:
@@ -72,9 +101,9 @@ _PLAIN = {
 }  # fmt: skip
 
 
-def _moe(whole: dict[str, object]) -> dict[str, object]:
+def _scaled(whole: dict[str, Any]) -> dict[str, Any]:
     if whole["rope_scaling"] is not None:
-        whole["rope_scaling"] = checked_scaling(whole, known_head_dim=False)
+        whole = {**whole, "rope_scaling": checked_scaling(whole, known_head_dim=False)}
     return whole
 
 
@@ -93,21 +122,41 @@ CHATGLM = Family(
     configurations=(ConfigClass("glm", _PLAIN, kv_heads=False),),
 )
 
+_FOUR_NORMS = (
+    Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+    Rule("model.layers.{}.post_self_attn_layernorm", "blk.{}.post_attention_norm"),
+    Rule("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+    Rule("model.layers.{}.post_mlp_layernorm", "blk.{}.post_ffw_norm"),
+)
+_FOUR_NORMED = (*EMBEDDINGS, *_FOUR_NORMS, *_REORDERED_QK, *VALUE_AND_OUTPUT, *_FUSED)
+
 GLM4 = Family(
-    architectures=("Glm4ForCausalLM",),
+    architectures=("Glm4ForCausalLM", "Glm4vForConditionalGeneration"),
     arch="glm4",
     vocabulary="glm4",
-    rules=(
-        *EMBEDDINGS,
-        Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
-        Rule("model.layers.{}.post_self_attn_layernorm", "blk.{}.post_attention_norm"),
-        Rule("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
-        Rule("model.layers.{}.post_mlp_layernorm", "blk.{}.post_ffw_norm"),
-        *_ATTENTION,
-        *_FUSED,
-    ),
+    rules=_FOUR_NORMED,
     parameters=(COMMON, _rotated),
-    configurations=(ConfigClass("glm4", _PLAIN, kv_heads=False),),
+    configurations=(
+        ConfigClass("glm4", _PLAIN, kv_heads=False),
+        ConfigClass("glm4v", {}, parts={"text_config": "glm4v_text"}),
+        ConfigClass(
+            "glm4v_text",
+            {
+                **{key: _PLAIN[key] for key in _PLAIN if key not in ("partial_rotary_factor", "head_dim")},
+                "max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "rope_scaling": None,
+            },
+            finished=_scaled,
+        ),
+    ),
+)  # fmt: skip
+
+GLM_OCR = Family(
+    architectures=("GlmOcrForConditionalGeneration",),
+    arch="glm4",
+    vocabulary="glm4",
+    rules=(*_FOUR_NORMED, *NEXT_TOKENS),
+    parameters=(COMMON, _rotated, next_layers),
+    blocks=with_next,
 )
 
 _SPARSE: tuple[Rule | Stack, ...] = (
@@ -132,8 +181,16 @@ _SPARSE_SIZES = (
     next_layers,
 )
 
+_MIXTURE_VALUES = {
+    "hidden_size": 4096, "intermediate_size": 10944, "num_hidden_layers": 46, "num_attention_heads": 96,
+    "partial_rotary_factor": 0.5, "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+    "rope_scaling": None, "moe_intermediate_size": 1408, "num_experts_per_tok": 8, "n_shared_experts": 1,
+    "n_routed_experts": 128, "routed_scaling_factor": 1.0, "n_group": 1, "topk_group": 1,
+    "first_k_dense_replace": 1, "norm_topk_prob": True,
+}  # fmt: skip
+
 GLM4_MOE = Family(
-    architectures=("Glm4MoeForCausalLM",),
+    architectures=("Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration"),
     arch="glm4moe",
     vocabulary="glm",
     rules=_SPARSE,
@@ -142,20 +199,19 @@ GLM4_MOE = Family(
     configurations=(
         ConfigClass(
             "glm4_moe",
-            {
-                "vocab_size": 151552, "hidden_size": 4096, "intermediate_size": 10944,
-                "num_hidden_layers": 46, "num_attention_heads": 96, "partial_rotary_factor": 0.5,
-                "num_key_value_heads": 8,
-                "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-                "rope_scaling": None, "moe_intermediate_size": 1408, "num_experts_per_tok": 8,
-                "n_shared_experts": 1, "n_routed_experts": 128, "routed_scaling_factor": 1.0, "n_group": 1,
-                "topk_group": 1, "first_k_dense_replace": 1, "norm_topk_prob": True, "use_qk_norm": False,
-            },
+            {**_MIXTURE_VALUES, "vocab_size": 151552, "max_position_embeddings": 131072},
             kv_heads=False,
-            finished=_moe,
+            finished=_scaled,
+        ),
+        ConfigClass("glm4v_moe", {}, parts={"text_config": "glm4v_moe_text"}),
+        ConfigClass(
+            "glm4v_moe_text",
+            {**_MIXTURE_VALUES, "vocab_size": 151424, "max_position_embeddings": 65536},
+            kv_heads=False,
+            finished=_scaled,
         ),
     ),
-)  # fmt: skip
+)
 
 SOLAR_OPEN = Family(
     architectures=("SolarOpenForCausalLM",),

@@ -22,7 +22,7 @@ Knows nothing of names, formats or files beyond extents.
 from __future__ import annotations
 
 from translators.recipes import arithmetic, casting, joining, movement, permuting
-from translators.recipes.arithmetic import Combine, Map, combine, map_
+from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, recipe_print
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Fill, Literal, Stored, fill, stored
@@ -66,12 +66,14 @@ __all__ = [
     "Bytes",
     "Cast",
     "Combine",
+    "CombineName",
     "Concat",
     "Expand",
     "Fill",
     "Gather",
     "Literal",
     "Map",
+    "MapName",
     "Operation",
     "Permute",
     "Recipe",

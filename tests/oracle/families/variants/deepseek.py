@@ -190,6 +190,11 @@ _V1 = config(
     norm_topk_prob=False, scoring_func="softmax",
 )  # fmt: skip
 _V1_WIDE = {**_V1, "num_key_value_heads": 4, "head_dim": 32}
+_KIMI_VL = {
+    **{key: _KIMI[key] for key in ("torch_dtype", "vocab_size")},
+    "architectures": ["KimiVLForConditionalGeneration"], "model_type": "kimi_vl", "vision_config": {},
+    "text_config": {**_MOONLIGHT, "architectures": ["DeepseekV3ForCausalLM"], "q_lora_rank": 128},
+}  # fmt: skip
 GLM_WORDS = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 _DEEPSEEKS = (
     # Queries without a latent vector; llama-quantize knows these by their number of layers alone.
@@ -203,6 +208,13 @@ _DEEPSEEKS = (
     Variant(
         "Kimi-K2-Instruct", 16, _KIMI, byte_level(), vectors="F32", shards=2, inventory=written(_KIMI)
     ),
+    Variant(
+        "Kimi-VL-A3B-Instruct", 16, _KIMI_VL, byte_level(), inventory={
+            **{f"language_model.{name}": shape for name, shape in written(_KIMI_VL["text_config"]).items()},
+            "vision_tower.patch_embed.proj.weight": (64, 3, 14, 14),
+            "multi_modal_projector.linear_1.weight": (64, 256),
+        },
+    ),
     Variant("Youtu-LLM-2B", 16, _YOUTU, byte_level(), inventory=written(_YOUTU)),
     Variant("GLM-4.7-Flash", 16, _FLASH, byte_level(*GLM_WORDS), inventory=written(_FLASH)),
     Variant(
@@ -211,7 +223,9 @@ _DEEPSEEKS = (
         dtype="F32", inventory=written(_FLASH),
     ),
     Variant(
-        "DeepSeek-V3.2-Exp", 17, _V32, byte_level(tokenizer_class="LlamaTokenizerFast", add_bos_token=True), inventory=written(_V32), vectors="F32"
+        "DeepSeek-V3.2-Exp", 17, _V32,
+        byte_level(tokenizer_class="LlamaTokenizerFast", add_bos_token=True),
+        vectors="F32", inventory=written(_V32),
     ),
     Variant("GLM-5", 17, _GLM5, byte_level(*GLM_WORDS), inventory=written(_GLM5), shards=2),
     Variant("deepseek-moe-16b-chat", 18, _V1, byte_level(), inventory=written(_V1, plain_attention)),

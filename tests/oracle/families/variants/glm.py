@@ -95,4 +95,76 @@ _GLMS = (
     ),
 )  # fmt: skip
 
-VARIANTS = (*_OSSES, *_GLMS)
+_VISION = {
+    "depth": 1, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64,
+    "image_size": 56, "patch_size": 14, "in_channels": 3, "spatial_merge_size": 2, "temporal_patch_size": 2,
+}  # fmt: skip
+
+
+def _seeing(whole: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The configuration of a model that sees, whose text model has this one."""
+    outer = {key: whole[key] for key in ("architectures", "model_type", "torch_dtype", "tie_word_embeddings")}
+    inner = {key: value for key, value in whole.items() if key not in ("architectures", "torch_dtype")}
+    inner |= {"model_type": f"{whole['model_type']}_text", "pad_token_id": 0, **changes}
+    return {**outer, "text_config": inner, "vision_config": _VISION}
+
+
+def _nested(inventory: Inventory) -> Inventory:
+    """The names of a text model within one that sees."""
+    names = {name.replace("model.", "model.language_model.", 1): shape for name, shape in inventory.items()}
+    return {**names, "model.visual.merger.proj.weight": (64, 64)}
+
+
+_AXES = {"rope_type": "default", "mrope_section": [4, 6, 6]}
+_GLM4V = config(
+    "Glm4vForConditionalGeneration", "glm4v", attention_bias=True, vocab_size=VOCABULARY + 8,
+    partial_rotary_factor=0.5,
+)  # fmt: skip
+_GLM4V_MOE = {**_AIR, "architectures": ["Glm4vMoeForConditionalGeneration"], "model_type": "glm4v_moe"}
+del _GLM4V_MOE["num_nextn_predict_layers"]
+_OCR = config(
+    "GlmOcrForConditionalGeneration", "glm_ocr", head_dim=64, num_nextn_predict_layers=1,
+    vocab_size=VOCABULARY + 8, rope_theta=None,
+)  # fmt: skip
+
+
+def _ocr(layers: int) -> Inventory:
+    hidden, found = 256, {"model.embed_tokens.weight": (VOCABULARY + 8, 256), "model.norm.weight": (256,)}
+    for number in range(layers + 1):
+        name = f"model.layers.{number}"
+        found |= plain_attention(f"{name}.self_attn", _OCR)
+        found |= {
+            f"{name}.{norm}.weight": (hidden,)
+            for norm in (
+                "input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm",
+                "post_mlp_layernorm",
+            )
+        }  # fmt: skip
+        found |= {
+            f"{name}.mlp.gate_up_proj.weight": (512, hidden),
+            f"{name}.mlp.down_proj.weight": (hidden, 256),
+        }
+    last = {
+        f"model.layers.{layers}.{name}.weight": (hidden,) for name in ("enorm", "hnorm", "shared_head.norm")
+    }
+    found |= {**last, f"model.layers.{layers}.eh_proj.weight": (hidden, 2 * hidden)}
+    return {**_nested(found), "lm_head.weight": (VOCABULARY + 8, hidden)}
+
+
+_SEEING = (
+    # Rotations along three axes: rows of q and k, and their biases, from pairs to halves.
+    Variant("GLM-4.1V-9B-Thinking", 20, _seeing(_GLM4V, rope_scaling=_AXES), byte_level(*GLM_WORDS)),
+    Variant(
+        "glm-4.1v-grouped-f16", 20,
+        _seeing(_GLM4V, rope_scaling=_AXES, num_key_value_heads=1, head_dim=64, partial_rotary_factor=0.25),
+        byte_level(*GLM_WORDS), dtype="F16",
+    ),
+    Variant(
+        "GLM-OCR", 20,
+        _seeing(_OCR, rope_parameters={**_AXES, "rope_theta": 10000, "partial_rotary_factor": 0.5}),
+        byte_level(*GLM_WORDS), inventory=_ocr(2),
+    ),
+    Variant("GLM-4.5V", 21, _seeing(_GLM4V_MOE, rope_scaling=_AXES), byte_level(*GLM_WORDS)),
+)  # fmt: skip
+
+VARIANTS = (*_OSSES, *_GLMS, *_SEEING)
