@@ -3,8 +3,8 @@
     ConfigClass("gemma", {"vocab_size": 256000, ...})       # among `configurations` of the family
 
 `python -m tests.oracle.families.configuration gemma` writes one from transformers' own signature.
-What of a constructor is no plain default are functions (`layer_types`, `checked_scaling`, a class's own); they
-raise what the constructor raises. Knows nothing of how a configuration is completed; that is `defaults`.
+What of a constructor is no plain default are functions (`layer_types`, `checked_scaling`, a class's own);
+they raise what the constructor raises. Knows nothing of how a configuration is completed; that is `defaults`.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def layer_types(whole: Mapping[str, Any], checked: bool) -> list[Any]:
     """layer_types, filled in by the sliding window where missing; raises where transformers does."""
     window = whole["sliding_window"]
     from_layer = whole["max_window_layers"] if checked else 0
-    windowed = lambda layer: window is not None and layer >= from_layer  # noqa: E731
     types = whole["layer_types"]
     if types is None:
-        types = [_LAYER_TYPES[windowed(layer)] for layer in range(counted_layers(whole))]
+        layers = range(counted_layers(whole))
+        types = [_LAYER_TYPES[window is not None and layer >= from_layer] for layer in layers]
     if checked:
         check_layer_types(types, whole["num_hidden_layers"])
     return types  # type: ignore[no-any-return]

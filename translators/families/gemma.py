@@ -31,7 +31,9 @@ _MATRICES = (*PLAIN_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD)
 
 def _key_value_heads(write: Parameters) -> None:
     write.u32(
-        "attention.head_count_kv", write.required("num_key_value_heads", "num_attention_heads"), "num_key_value_heads"
+        "attention.head_count_kv",
+        write.required("num_key_value_heads", "num_attention_heads"),
+        "num_key_value_heads",
     )
 
 
@@ -70,9 +72,7 @@ GEMMA = Family(
     rules=(EMBEDDING, *shifted(_NORM, *ATTENTION_NORMS), *_MATRICES),
     parameters=_SHAPE,
     dropped=("lm_head.weight",),
-    configurations=(
-        ConfigClass("gemma", _values(28, 3072, 24576, 16, 16), kv_heads=False),
-    ),
+    configurations=(ConfigClass("gemma", _values(28, 3072, 24576, 16, 16), kv_heads=False),),
 )
 
 GEMMA2 = Family(

@@ -17,7 +17,7 @@ from typing import Any
 def main(tree: str) -> None:
     """Run the converter of the tree with what else is on the command line."""
     sys.path[:0] = [tree, str(Path(tree) / "gguf-py")]
-    from conversion.base import TextModel  # type: ignore[import-not-found]
+    from conversion.base import TextModel  # type: ignore[import-not-found]  # noqa: PLC0415
 
     known = TextModel.get_vocab_base_pre
 

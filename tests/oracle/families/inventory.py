@@ -2,8 +2,9 @@
 
     $PRISMFS_ORACLE/conv/bin/python inventory.py FOLDER [CLASS]
 
-The class is the one that the configuration names, unless another is given; the model is made with random weights and saved, so that
-tied tensors are left out and names are those of published files. Imports nothing of this project.
+The class is the one that the configuration names, unless another is given; the model is made with random
+weights and saved, so that tied tensors are left out and names are those of published files.
+Imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 
 def inventory(folder: Path, name: str) -> dict[str, list[int]]:
     """Names and shapes in the order of the library."""
-    import torch
-    import transformers
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
 
     config = transformers.AutoConfig.from_pretrained(folder)
     kind = getattr(transformers, name or config.architectures[0])

@@ -68,7 +68,9 @@ class Variant:
 
     def own(self, inventory: Inventory) -> str:
         """The GGUF type of its own precision: that of the first matrix in upstream's order."""
-        first = min((self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1)[1]
+        first = min(
+            (self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1
+        )[1]
         return self._dtype(first, inventory[first]).lower()
 
     def build(self, directory: Path, inventory: Inventory) -> Path:
