@@ -26,7 +26,7 @@ from translators.families.table import Family, Rule
 from translators.families.transforms import Place
 from translators.keyvalues import ValueType
 
-_LAYER = re.compile(r"model\.layers\.([0-9]+)")
+_LAYER = re.compile(r"model\.layers\.([0-9]{1,9})(?![0-9])")
 _INDEXER = optional(
     Rule("model.layers.{}.self_attn.indexer.k_norm", "blk.{}.indexer.k_norm"),
     Rule("model.layers.{}.self_attn.indexer.weights_proj", "blk.{}.indexer.proj"),
