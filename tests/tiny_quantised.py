@@ -3,8 +3,8 @@
     folder = write(CASES["gptq-4-act-order"], directory)
 
 Codes and scales follow from the names of the tensors, so they are random and cover every code; nothing was
-ever quantised to get them. The reference libraries made the digests in tests/translators/golden_quantised from
-these folders, so nothing here may change without that folder's `regenerate.py`.
+ever quantised to get them. The reference libraries made the digests in tests/translators/golden_quantised
+from these folders, so nothing here may change without that folder's `regenerate.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.tiny_models import stored
 Bytes = npt.NDArray[np.uint8]
 
 _SCALE = "weight_scale_inv"
+_EXPERTS = "model.layers.0.mlp.experts"
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,8 @@ def _all() -> list[Case]:
         _bitsandbytes("bnb-nf4", "nf4", (48, 96), "bfloat16"),
         _bitsandbytes("bnb-nf4-single", "nf4", (48, 96), "float16", double=False),
         _bitsandbytes("bnb-nf4-blocks", "nf4", (700, 96), "float32", 128),
-        _bitsandbytes("bnb-fp4", "fp4", (31, 33), "float16"),
+        _bitsandbytes("bnb-fp4", "fp4", (30, 34), "float16"),
+        _bitsandbytes("bnb-nf4-odd", "nf4", (31, 33), "float16"),
         Case(
             "bnb-int8", {"quant_method": "bitsandbytes", "load_in_8bit": True},
             {
@@ -290,9 +292,12 @@ def _all() -> list[Case]:
         Case(
             "mxfp4", {"quant_method": "mxfp4"},
             {
-                "a.down_proj_blocks": codes("xd", "U8", 2, 6, 3, 16),
-                "a.down_proj_scales": codes("xs", "U8", 2, 6, 3),
-                "b.weight": positive("xo", "BF16", 16, 8),
+                f"{_EXPERTS}.down_proj_blocks": codes("xd", "U8", 2, 6, 3, 16),
+                f"{_EXPERTS}.down_proj_scales": codes("xs", "U8", 2, 6, 3),
+                f"{_EXPERTS}.gate_up_proj_bias": positive("xb", "BF16", 2, 8),
+                f"{_EXPERTS}.gate_up_proj_blocks": codes("xg", "U8", 2, 8, 2, 16),
+                f"{_EXPERTS}.gate_up_proj_scales": codes("xu", "U8", 2, 8, 2),
+                "z.weight": positive("xo", "BF16", 16, 8),
             },
         ),
         _nvfp4("nvfp4"),
