@@ -1,4 +1,4 @@
-"""Quantised checkpoints equal their reference libraries bit for bit, and upstream's converter, over any range.
+"""Quantised checkpoints equal their reference libraries bit for bit, and upstream's converter, in any range.
 
 Digests: tests/translators/golden_quantised, made by bitsandbytes, compressed-tensors, autoawq, auto-gptq and
 llama.cpp's `conversion.base` from the same folders.

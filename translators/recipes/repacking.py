@@ -69,7 +69,7 @@ class Repacked(msgspec.Struct, frozen=True, tag="repacked", tag_field="op", arra
         out = np.empty((blocks, self.dtype.size), np.uint8)
         scales = scales.reshape(blocks, within)
         out[:, :within] = scales & 0x7F if self.type == "NVFP4" else scales
-        # Each code in a byte of its own; then the first half of them goes to the low bits, the rest to the high.
+        # Each code in a byte of its own; then half of them goes to the low bits, the other to the high.
         codes = np.take(_apart(), pairs, mode="clip").view(np.uint8).reshape(blocks, within, 2, half)
         made = out[:, within:].reshape(blocks, within, half)
         np.left_shift(codes[:, :, 1], 4, out=made)

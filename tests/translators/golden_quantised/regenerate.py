@@ -3,12 +3,13 @@
     environment.sh DIRECTORY
     DIRECTORY/environment/bin/python -m tests.translators.golden_quantised.regenerate DIRECTORY LLAMA_CPP
 
-For every case of tests.tiny_quantised: under `library` the dtype and sha256 of each weight as its own library
-dequantises it, where there is one that does so on a CPU; under `upstream` every tensor as llama.cpp's converter
-(LLAMA_CPP is its tree) has it before a family sees it, in its order: in F32, or the bytes of blocks. Where it
-fails, why.
+For every case of tests.tiny_quantised: under `library` the dtype and sha256 of each weight as its own
+library dequantises it, where there is one that does so on a CPU; under `upstream` every tensor as llama.cpp's
+converter (LLAMA_CPP is its tree) has it before a family sees it, in its order: in F32, or the bytes of
+blocks. Where it fails, why.
 """
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -73,10 +74,8 @@ class Upstream:
         model.prepare_qkv_fusion = lambda: None
         # What follows the dequantisation is the families' and the writer's.
         model.generate_extra_tensors = lambda: (_ for _ in ()).throw(Done)
-        try:
+        with contextlib.suppress(Done):
             model.prepare_tensors()
-        except Done:
-            pass
         if case.settings["quant_method"] == "mxfp4":
             del model.__dict__["generate_extra_tensors"]
             list(model.generate_extra_tensors())
@@ -157,7 +156,7 @@ def main():
             found[case.name] = {"library": {name: digest(tensor) for name, tensor in made.items()}}
             try:
                 found[case.name]["upstream"] = upstream.tensors(case, folder, dict(stored))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 found[case.name]["upstream"] = {"fails": f"{type(error).__name__}: {error}"[:200]}
     (HERE / "digests.json").write_text(json.dumps(found, indent=1) + "\n")
 
