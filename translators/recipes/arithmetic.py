@@ -1,8 +1,8 @@
 """Arithmetic, element by element, as torch does it on a CPU.
 
 Numbers are F32, or F16: these are computed in float32 and rounded to nearest even, once for each operation.
-Every other type is F32 from the start, as upstream makes of it what is no F16. exp is computed in float64 and
-rounded to float32: a machine's float32 exp may be off by one, and differs between machines.
+Every other type is F32 from the start, as upstream makes of it what is no F16. exp, softplus and sqrt are the
+rounded float64 values: torch's own may be off by one in the last place, and differ between machines.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ class Map(msgspec.Struct, frozen=True, tag="map", tag_field="op", array_like=Tru
         """The bytes of `elements`."""
         with np.errstate(all="ignore"):
             values = _values(self.of, elements, source)
-            return _rounded(_MAPS[self.function](values, np.float32(self.operand)), self.dtype)
+            operand = np.float32(self.operand)
+            if self.function == "add" and self.dtype is F16:
+                # torch adds a number that is rounded as well, but multiplies and divides by it as it is.
+                operand = np.float32(np.float16(self.operand))
+            return _rounded(_MAPS[self.function](values, operand), self.dtype)
 
 
 class Combine(msgspec.Struct, frozen=True, tag="combine", tag_field="op", array_like=True):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
-from translators.vocab.fast import FastTokenizer, load
+from translators.vocab.fast import FastTokenizer
 from translators.vocab.folder import Folder
 from translators.vocab.pretokenizers import CHECK_TEXT, NAMES, fingerprint
 from translators.vocab.tokens import MAX_TOKENS, SPACE_MARK, Tokens, TokenType, checked_count, looks_special
@@ -22,14 +22,13 @@ _SCORE = -1000.0
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
-def byte_level(folder: Folder, config: Mapping[str, Any]) -> tuple[Tokens, str]:
+def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokenizer) -> tuple[Tokens, str]:
     """The tokens and the pre-tokenizer's name.
 
     Raises Unsupported for a pre-tokenizer that llama.cpp does not know, MalformedSource for ids that do not
     fit.
     """
-    tokenizer = load(folder, config)
-    by_id = _by_id(folder, tokenizer.backend.get_vocab(with_added_tokens=True))
+    by_id = tokens_by_id(folder, tokenizer)
     count = checked_count(config.get("vocab_size", len(by_id)), folder.shown("config.json"))
     if max(by_id) >= count:
         raise folder.malformed(
@@ -67,11 +66,10 @@ def has_byte_fallback(folder: Folder) -> bool:
     )
 
 
-def byte_fallback(folder: Folder, config: Mapping[str, Any]) -> Tokens:
+def byte_fallback(folder: Folder, tokenizer: FastTokenizer) -> Tokens:
     """The tokens of a BPE with byte fallback. Raises MalformedSource where ids have gaps."""
-    tokenizer = load(folder, config)
     base = tokenizer.backend.get_vocab_size(with_added_tokens=False)
-    by_id = _by_id(folder, tokenizer.backend.get_vocab(with_added_tokens=True))
+    by_id = tokens_by_id(folder, tokenizer)
     special = tokenizer.special_ids
     added = sorted(n for n in tokenizer.backend.get_added_tokens_decoder() if n >= base)
     texts: list[bytes] = []
@@ -90,7 +88,9 @@ def byte_fallback(folder: Folder, config: Mapping[str, Any]) -> Tokens:
     return Tokens(texts, types, [_SCORE] * len(texts))
 
 
-def _by_id(folder: Folder, vocabulary: Mapping[str, int]) -> dict[int, str]:
+def tokens_by_id(folder: Folder, tokenizer: FastTokenizer) -> dict[int, str]:
+    """Text by id, added tokens too. Raises MalformedSource for two texts of one id."""
+    vocabulary = tokenizer.backend.get_vocab(with_added_tokens=True)
     if not 0 < len(vocabulary) <= MAX_TOKENS:
         raise folder.malformed(
             "tokenizer.json", f"{len(vocabulary):,} tokens are not possible", "model.vocab"

@@ -37,13 +37,21 @@ _TIDY = (
 
 @dataclass(frozen=True)
 class FastTokenizer:
-    """A tokenizer ready to use. `special`: the texts of its named special tokens, in transformers' order."""
+    """A tokenizer ready to use.
+
+    special:           the texts of its named special tokens, in transformers' order.
+    tidy:              whether decoding tidies up spaces (clean_up_tokenization_spaces).
+    adds_bos:          what the class says of its bos token; False where it says nothing.
+    adds_prefix_space: add_prefix_space of the configuration, or the class's.
+    """
 
     folder: Folder
     backend: Tokenizer
     special: tuple[str, ...]
     unknown: str | None
     tidy: bool
+    adds_bos: bool = False
+    adds_prefix_space: bool = False
 
     def encoded(self, text: str, *, with_special: bool) -> list[int]:
         """The ids of `text`."""
@@ -58,6 +66,11 @@ class FastTokenizer:
             for old, new in _TIDY:
                 text = text.replace(old, new)
         return text
+
+    @property
+    def added_ids(self) -> dict[str, int]:
+        """The ids of the added tokens by text."""
+        return {token.content: n for n, token in sorted(self.backend.get_added_tokens_decoder().items())}
 
     @property
     def special_ids(self) -> set[int]:
@@ -95,6 +108,8 @@ def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
         tuple(dict.fromkeys(token.content for token in named.values())),
         unknown.content if unknown else None,
         bool(arguments.get("clean_up_tokenization_spaces", False)),
+        adds_bos=kind.template and bool(arguments.get("add_bos_token", kind.add_bos)),
+        adds_prefix_space=bool(arguments.get("add_prefix_space", kind.prefix)),
     )
 
 

@@ -3,7 +3,8 @@
 Promises that every length is checked against the bytes at hand and that a model which the library would
 refuse to load (no unknown piece, a piece twice, missing byte pieces) is refused here too. Format:
 `ModelProto` of sentencepiece_model.proto: field 1 holds the pieces (1 text, 2 score, 3 type), field 2 the
-trainer's settings (3 model type, 35 byte fallback). Knows nothing of GGUF.
+trainer's settings (3 model type, 35 byte fallback), field 3 the normaliser's (2 table of characters, 3 a
+space before the text, 4 no runs of spaces). Knows nothing of GGUF.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from translators.errors import MalformedSource
 from translators.vocab.tokens import MAX_TOKENS, TokenType
+
+UNIGRAM, BPE = 1, 2
+"""Kinds of models."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT = struct.Struct("<f")
@@ -33,10 +38,27 @@ class Piece(NamedTuple):
     type: TokenType
 
 
+@dataclass
+class Model:
+    """A model: its pieces by id, how it was trained, and what its normaliser does."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    kind: int = UNIGRAM
+    byte_fallback: bool = False
+    characters: bytes = b""
+    adds_prefix: bool = True
+    removes_spaces: bool = True
+
+
 def read_pieces(data: bytes, path: str) -> list[Piece]:
     """All pieces of the model in `data`, by id. Raises MalformedSource naming `path` and the offset."""
-    pieces: list[Piece] = []
-    byte_fallback = False
+    return read_model(data, path).pieces
+
+
+def read_model(data: bytes, path: str) -> Model:
+    """The model in `data`. Raises MalformedSource naming `path` and the offset."""
+    model = Model()
+    pieces = model.pieces
     at = _usual_pieces(data, 0, pieces)
     while at < len(data):
         number, wire, value, start, at = _field(data, at, len(data), path)
@@ -48,9 +70,23 @@ def read_pieces(data: bytes, path: str) -> list[Piece]:
         elif number == 2 and wire == _BYTES:
             for inner, inner_wire, setting, _ in _fields(data, value.start, value.stop, path):
                 if inner == 35 and inner_wire == _VARINT:
-                    byte_fallback = setting.start != 0
-    _check(pieces, byte_fallback, path)
-    return pieces
+                    model.byte_fallback = setting.start != 0
+                elif inner == 3 and inner_wire == _VARINT:
+                    model.kind = setting.start
+        elif number == 3 and wire == _BYTES:
+            _read_normaliser(data, value, model, path)
+    _check(pieces, model.byte_fallback, path)
+    return model
+
+
+def _read_normaliser(data: bytes, extent: slice, model: Model, path: str) -> None:
+    for number, wire, setting, _ in _fields(data, extent.start, extent.stop, path):
+        if number == 2 and wire == _BYTES:
+            model.characters = data[setting]
+        elif number == 3 and wire == _VARINT:
+            model.adds_prefix = setting.start != 0
+        elif number == 4 and wire == _VARINT:
+            model.removes_spaces = setting.start != 0
 
 
 def _usual_pieces(data: bytes, at: int, pieces: list[Piece]) -> int:

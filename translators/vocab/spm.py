@@ -9,11 +9,12 @@ Facts: `_create_vocab_sentencepiece`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from translators.vocab.folder import Folder
-from translators.vocab.sentencepiece import read_pieces
+from translators.vocab.sentencepiece import Piece, read_model
 from translators.vocab.tokens import SPACE_MARK, Tokens, TokenType, checked_count, looks_special
 
 _ADDED_SCORE = -1000.0
@@ -22,24 +23,68 @@ _UNUSED_SCORE = -10000.0
 
 def sentencepiece_tokens(folder: Folder, config: Mapping[str, Any]) -> Tokens:
     """The tokens; raises MalformedSource for a model or an added token that cannot be."""
-    pieces = read_pieces(folder.data("tokenizer.model"), folder.shown("tokenizer.model"))
+    pieces = read_model(folder.data("tokenizer.model"), folder.shown("tokenizer.model")).pieces
     size = config.get("vocab_size_per_layer_input", config.get("vocab_size")) or len(pieces)
     count = checked_count(size, folder.shown("config.json"))
-    tokens = Tokens(
-        [f"[PAD{number}]".encode() for number in range(count)],
-        [TokenType.UNUSED] * count,
-        [_UNUSED_SCORE] * count,
-    )
-    for number, piece in enumerate(pieces[:count]):
-        kind = TokenType.NORMAL if piece.type is TokenType.USER_DEFINED else piece.type
-        _put(tokens, number, piece.text, kind, piece.score)
-    try:
+    tokens = piece_tokens(pieces[:count], count)
+    with _understood(folder):
         _add_tokens(folder, tokens)
+    return tokens
+
+
+def piece_tokens(pieces: Sequence[Piece], count: int) -> Tokens:
+    """`count` tokens: the pieces, then fillers. No piece is USER_DEFINED to upstream."""
+    missing = range(len(pieces), count)
+    kinds: list[TokenType] = [
+        TokenType.NORMAL if p.type is TokenType.USER_DEFINED else p.type for p in pieces
+    ]
+    return Tokens(
+        [p.text for p in pieces] + [f"[PAD{number}]".encode() for number in missing],
+        kinds + [TokenType.UNUSED] * len(missing),
+        [p.score for p in pieces] + [_UNUSED_SCORE] * len(missing),
+    )
+
+
+def overridden(
+    folder: Folder, pieces: Sequence[Piece], size: Any, *, append: bool = False
+) -> tuple[Tokens, dict[str, int]]:
+    """The tokens as Phi-3 and InternLM2 have them, and the ids by text that the last two files list.
+
+    tokenizer.json's added tokens come after those of tokenizer_config.json, and an id that is not there is an
+    error. `append`: added_tokens.json's tokens come behind the others, whatever ids it gives them.
+    """
+    count = checked_count(size, folder.shown("config.json"))
+    tokens = piece_tokens(pieces[:count], count)
+    assert tokens.scores is not None
+    listed: dict[str, int] = {}
+    with _understood(folder):
+        for text, number in folder.json("added_tokens.json").items():
+            if append:
+                tokens.texts.append(text.encode())
+                tokens.types.append(TokenType.USER_DEFINED)
+                tokens.scores.append(_ADDED_SCORE)
+            elif number < count:
+                _put(tokens, number, text.encode(), TokenType.USER_DEFINED, _ADDED_SCORE)
+        settings = folder.json("tokenizer_config.json").get("added_tokens_decoder", {})
+        entries = [(int(key), entry) for key, entry in settings.items()]
+        entries += [
+            (int(entry["id"]), entry) for entry in folder.json("tokenizer.json").get("added_tokens", [])
+        ]
+        for number, entry in entries:
+            kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
+            _put(tokens, number, entry["content"].encode(), kind, _ADDED_SCORE)
+            listed[entry["content"]] = number
+    return tokens, listed
+
+
+@contextmanager
+def _understood(folder: Folder) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise folder.malformed(
             "tokenizer_config.json", f"the added tokens cannot be understood: {error}"
         ) from error
-    return tokens
 
 
 def _add_tokens(folder: Folder, tokens: Tokens) -> None:
