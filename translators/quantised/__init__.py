@@ -26,7 +26,7 @@ from translators.errors import Unsupported
 from translators.model import Model
 from translators.quantised import bitsandbytes, blocks, compressed, scaled, transposed
 from translators.quantised.configuration import quantisation_of
-from translators.quantised.logical import Logical, Workings
+from translators.quantised.logical import OWN, Logical, Workings
 
 _METHODS: dict[str, Callable[[Workings, Mapping[str, Any]], None]] = {
     "fp8": scaled.fp8,
@@ -39,6 +39,11 @@ _METHODS: dict[str, Callable[[Workings, Mapping[str, Any]], None]] = {
     "bitsandbytes": bitsandbytes.dequantise,
     "mxfp4": blocks.mxfp4,
 }
+
+
+def is_quantised(model: Model) -> bool:
+    """Whether a checkpoint says that it is. Raises MalformedSource, MissingSource."""
+    return quantisation_of(model) is not None
 
 
 def logical(model: Model) -> Logical:
@@ -65,4 +70,4 @@ def logical(model: Model) -> Logical:
         return workings.logical()
 
 
-__all__ = ["Logical", "logical"]
+__all__ = ["OWN", "Logical", "is_quantised", "logical"]
