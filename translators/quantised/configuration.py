@@ -56,11 +56,11 @@ def quantisation_of(model: Model) -> Quantisation | None:
             algorithm, method = inner.get("quant_algo", algorithm), inner.get("quant_method", method)
             form, groups = inner.get("format", form), inner.get("config_groups", groups)
             layers = inner.get("quantized_layers", layers)
+    if method is not None and not isinstance(method, str):
+        raise malformed(f"{method!r:.40} is no method of quantisation", f"{PLACE}.quant_method")
     if not settings and method is None and algorithm is None:
         return None
-    return Quantisation(
-        _text(method), settings, _text(algorithm), _text(form), _mapping(groups), _mapping(layers)
-    )
+    return Quantisation(method, settings, _text(algorithm), _text(form), _mapping(groups), _mapping(layers))
 
 
 def number(settings: Mapping[str, Any], *keys: str, default: int | None = None) -> int:

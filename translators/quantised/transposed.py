@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from translators.dtypes import DTYPES
 from translators.quantised.configuration import number, unsupported
 from translators.quantised.logical import Workings, fitting
-from translators.recipes import Stored, cast, scaled, transposed, unpacked
+from translators.recipes import Stored, Transposed, cast, scaled, transposed, unpacked
 
 # Where in a word each of its eight codes lies, in the order of outputs.
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
@@ -39,13 +38,10 @@ def gptq(workings: Workings, settings: Mapping[str, Any]) -> None:
         with fitting(f"{base}.weight"):
             codes = unpacked(transposed(_words(packed)), bits, axis=1)
             zero = unpacked(transposed(_words(zeros)), bits, axis=0)
+            scale, block = _scales(scales), ()
             if groups is None:
-                block: tuple[int, ...] = (1, _group(settings, codes.shape[1], scales.shape[0]))
-            else:
-                block = ()
-            recipe = scaled(
-                codes, transposed(scales), block, zero=zero, shift=int(form == "gptq"), groups=groups
-            )
+                block = (1, _group(settings, codes.shape[1], scale.shape[1]))
+            recipe = scaled(codes, scale, block, zero=zero, shift=int(form == "gptq"), groups=groups)
         workings.put_last(f"{base}.weight", recipe)
 
 
@@ -62,9 +58,10 @@ def awq(workings: Workings, settings: Mapping[str, Any]) -> None:
         with fitting(f"{base}.weight"):
             codes = unpacked(transposed(_words(packed)), 4, axis=0, order=_AWQ_ORDER)
             zero = unpacked(transposed(_words(zeros)), 4, axis=0, order=_AWQ_ORDER)
-            group = _group(settings, codes.shape[1], scales.shape[0])
-            recipe = scaled(codes, transposed(scales), (1, group), zero=zero)
-        workings.put_last(f"{base}.weight", cast(recipe, DTYPES[scales.type]))
+            scale = _scales(scales)
+            group = _group(settings, codes.shape[1], scale.shape[1])
+            recipe = scaled(codes, scale, (1, group), zero=zero)
+        workings.put_last(f"{base}.weight", cast(recipe, scales.dtype))
 
 
 def _words(of: Stored) -> Stored:
@@ -73,6 +70,12 @@ def _words(of: Stored) -> Stored:
     if of.shape[0] > _LONGEST:
         raise ValueError(f"{of.shape[0]:,} rows are too many for a matrix that is stored transposed")
     return of
+
+
+def _scales(of: Stored) -> Transposed:
+    if not of.dtype.is_float:
+        raise ValueError(f"scales are of {of.dtype.name}")
+    return transposed(of)
 
 
 def _group(settings: Mapping[str, Any], inputs: int, groups: int) -> int:

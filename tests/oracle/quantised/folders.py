@@ -2,9 +2,9 @@
 
     folder = build(FOLDERS["tiny-gptq-act-order"], directory)
 
-The tensors are those of an ordinary tiny model (`tests.tiny_models`); each matrix of a layer is replaced by what
-a method of quantisation stores in its stead, with codes that follow from its name. Nothing may change here
-without `python -m tests.oracle.quantised.regenerate`.
+The tensors are those of an ordinary tiny model (`tests.tiny_models`); each matrix of a layer is replaced by
+what a method of quantisation stores in its stead, with codes that follow from its name. Nothing may change
+here without `python -m tests.oracle.quantised.regenerate`.
 """
 
 from __future__ import annotations
