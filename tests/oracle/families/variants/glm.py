@@ -16,7 +16,49 @@ _OSS = config(
         "original_max_position_embeddings": 1024,
     },
 )  # fmt: skip
+_MXFP4 = {
+    **_OSS, "num_local_experts": 11, "intermediate_size": 512,
+    "quantization_config": {
+        "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router", "lm_head"],
+        "quant_method": "mxfp4",
+    },
+}  # fmt: skip
+
+
+def _blocked(experts: int, hidden: int, inner: int) -> Inventory:
+    """All tensors of a published gpt-oss: blocks of 32 numbers, 16 bytes and a scale each."""
+    found: Inventory = {
+        "model.embed_tokens.weight": (VOCABULARY, hidden),
+        "model.norm.weight": (hidden,),
+        "lm_head.weight": (VOCABULARY, hidden),
+    }
+    for number in range(2):
+        name, mlp = f"model.layers.{number}", f"model.layers.{number}.mlp"
+        matrices = plain_attention(f"{name}.self_attn", _OSS)
+        biases = {key.replace(".weight", ".bias"): shape[:1] for key, shape in matrices.items()}
+        found |= {
+            **matrices, **biases,
+            f"{name}.self_attn.sinks": (4,),
+            f"{name}.input_layernorm.weight": (hidden,),
+            f"{name}.post_attention_layernorm.weight": (hidden,),
+            f"{mlp}.router.weight": (experts, hidden),
+            f"{mlp}.router.bias": (experts,),
+            f"{mlp}.experts.gate_up_proj_blocks": (experts, 2 * inner, hidden // 32, 16),
+            f"{mlp}.experts.gate_up_proj_scales": (experts, 2 * inner, hidden // 32),
+            f"{mlp}.experts.gate_up_proj_bias": (experts, 2 * inner),
+            f"{mlp}.experts.down_proj_blocks": (experts, hidden, inner // 32, 16),
+            f"{mlp}.experts.down_proj_scales": (experts, hidden, inner // 32),
+            f"{mlp}.experts.down_proj_bias": (experts, hidden),
+        }  # fmt: skip
+    return found
+
+
 _OSSES = (
+    # As published: experts in MXFP4, whose blocks are repacked, the rest in BF16.
+    Variant(
+        "gpt-oss-20b", 19, _MXFP4, byte_level(), inventory=_blocked(11, 256, 512),
+        dtypes={"_blocks": "U8", "_scales": "U8"},
+    ),
     Variant("gpt-oss-20b-BF16", 19, _OSS, byte_level()),
     Variant(
         "gpt-oss-f16-shards", 19,
