@@ -11,14 +11,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import deepseek, gemma, glm, gpt2, gpt_oss, llama, phi, qwen
+from translators.families import (
+    deepseek,
+    gemma,
+    gemma3,
+    glm,
+    gpt2,
+    gpt_oss,
+    llama,
+    phi,
+    qwen,
+    qwen_linear,
+)
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
     llama.LLAMA,
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
-    *(gemma.GEMMA, gemma.GEMMA2),
+    *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
+    *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
     gpt2.GPT2,
     *(phi.PHI3, phi.PHIMOE),
     *(deepseek.DEEPSEEK, deepseek.DEEPSEEK2, deepseek.DEEPSEEK32, deepseek.GLM_LITE, deepseek.GLM_DSA),

@@ -100,6 +100,7 @@ class Family:
     bare:          those of `architectures` whose tensors must lack the prefix.
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
+    renamed:       the name that the rules are asked for, where the configuration decides it: (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.
@@ -121,6 +122,7 @@ class Family:
     bare: frozenset[str] = field(default_factory=frozenset)
     dropped: tuple[str, ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
+    renamed: Callable[[str, Mapping[str, Any]], str] | None = None
     left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
     multimodal: Callable[[str], bool] = is_multimodal
     generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
@@ -140,6 +142,8 @@ class Family:
         name = name.replace(_LANGUAGE_MODEL, "")
         for old, new in self.replaced:
             name = name.replace(old, new)
+        if self.renamed is not None:
+            name = self.renamed(name, config)
         if any(fnmatchcase(name, pattern) for pattern in self.dropped):
             return None
         return None if self.left_out is not None and self.left_out(name, config) else name
