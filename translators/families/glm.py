@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.configuration import ConfigClass, Part, checked_scaling
 from translators.families.hparams import rope_parameters
 from translators.families.latent import MIXTURE, NEXT_TOKENS, next_layers, with_next
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
@@ -138,7 +138,7 @@ GLM4 = Family(
     parameters=(COMMON, _rotated),
     configurations=(
         ConfigClass("glm4", _PLAIN, kv_heads=False),
-        ConfigClass("glm4v", {}, parts={"text_config": "glm4v_text"}),
+        ConfigClass("glm4v", {}, parts={"text_config": Part("glm4v_text")}),
         ConfigClass(
             "glm4v_text",
             {
@@ -203,7 +203,7 @@ GLM4_MOE = Family(
             kv_heads=False,
             finished=_scaled,
         ),
-        ConfigClass("glm4v_moe", {}, parts={"text_config": "glm4v_moe_text"}),
+        ConfigClass("glm4v_moe", {}, parts={"text_config": Part("glm4v_moe_text")}),
         ConfigClass(
             "glm4v_moe_text",
             {**_MIXTURE_VALUES, "vocab_size": 151424, "max_position_embeddings": 65536},
