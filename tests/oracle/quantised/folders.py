@@ -212,7 +212,8 @@ def _all() -> tuple[Folder, ...]:
         Folder("tiny-nvfp4", _LLAMA3, llama, _MODELOPT, _nvfp4, types=()),
         Folder("tiny-nvfp4-moe", _QWEN3_MOE, qwen, _MODELOPT, _nvfp4, plain=("mlp.gate.",), types=()),
         Folder(
-            "tiny-nvfp4-mixed", _LLAMA, llama, {**_MODELOPT, "quant_algo": "MIXED_PRECISION", "quantized_layers": _MIXED},
+            "tiny-nvfp4-mixed", _LLAMA, llama,
+            {**_MODELOPT, "quant_algo": "MIXED_PRECISION", "quantized_layers": _MIXED},
             _nvfp4, types=(),
         ),
         Folder(
