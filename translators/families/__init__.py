@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import gemma, gpt2, llama, phi, qwen
+from translators.families import gemma, gemma3, gpt2, llama, phi, qwen
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
     llama.LLAMA,
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
-    *(gemma.GEMMA, gemma.GEMMA2),
+    *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
     gpt2.GPT2,
     *(phi.PHI3, phi.PHIMOE),
 )

@@ -53,12 +53,22 @@ BLOCK = (*ATTENTION_NORMS, *VALUE_AND_OUTPUT, *FEED_FORWARD)
 
 
 def experts(
-    module: str = "model.layers.{}.mlp.experts", names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj")
+    module: str = "model.layers.{}.mlp.experts",
+    names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj"),
 ) -> Stack:
-    """The stack of a gated mixture: matrices by expert, in the order of `names` (down, gate, up by default)."""
-    kinds = {"gate_proj": "gate", "w1": "gate", "down_proj": "down", "w2": "down", "up_proj": "up", "w3": "up"}
+    """The stack of a gated mixture: matrices by expert, written in the order of `names`."""
+    kinds = {
+        "gate_proj": "gate",
+        "w1": "gate",
+        "down_proj": "down",
+        "w2": "down",
+        "up_proj": "up",
+        "w3": "up",
+    }
     return Stack(
-        tuple(Rule(f"{module}.{{}}.{name}", f"blk.{{}}.ffn_{kinds[name]}_exps", optional=True) for name in names)
+        tuple(
+            Rule(f"{module}.{{}}.{name}", f"blk.{{}}.ffn_{kinds[name]}_exps", optional=True) for name in names
+        )
     )
 
 

@@ -9,12 +9,10 @@ from translators.families.llama import (
     ATTENTION_NORMS,
     BLOCK,
     EMBEDDINGS,
-    FEED_FORWARD,
     PLAIN_QK,
     QK_NORMS,
     VALUE_AND_OUTPUT,
     experts,
-    optional,
 )
 from translators.families.parameters import COMMON, POOLING, Key
 from translators.families.table import Family, Rule
@@ -36,7 +34,6 @@ _SPARSE = (
     *ATTENTION_NORMS,
     *PLAIN_QK,
     *VALUE_AND_OUTPUT,
-    *optional(*FEED_FORWARD),
     Rule("model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", optional=True),
     experts(),
     *FUSED_EXPERTS,
@@ -72,7 +69,7 @@ QWEN3 = Family(
 QWEN2_MOE = Family(
     architectures=("Qwen2MoeForCausalLM",),
     arch="qwen2moe",
-    vocabulary="qwen",
+    vocabulary="gpt2",
     rules=(*_SPARSE, *SHARED_EXPERT),
     parameters=(COMMON, *EXPERT_SIZES),
 )
@@ -80,7 +77,7 @@ QWEN2_MOE = Family(
 QWEN3_MOE = Family(
     architectures=("Qwen3MoeForCausalLM",),
     arch="qwen3moe",
-    vocabulary="qwen",
+    vocabulary="gpt2",
     rules=(*_SPARSE, *QK_NORMS),
     parameters=(COMMON, *EXPERT_SIZES),
 )

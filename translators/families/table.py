@@ -182,9 +182,7 @@ class Family:
         return found
 
 
-def _match(
-    name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False
-) -> Match | None:
+def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False) -> Match | None:
     for suffix in ("", *_SUFFIXES):
         if not name.endswith(suffix):
             continue

@@ -25,13 +25,51 @@ from tests.tiny_models import fingerprint
 _HERE = Path(__file__).resolve().parent
 
 
-def golden(variant: Variant, work: Path) -> dict[str, Any]:
+class Failed(Exception):
+    """A tool of upstream's failed; the message has its last lines."""
+
+
+class Upstream:
+    """upstream.py at work in its environment; a context that ends it."""
+
+    def __enter__(self) -> Upstream:
+        command = [ORACLE / "conv" / "bin" / "python", _HERE / "upstream.py", ORACLE / "llama.cpp"]
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._log.close()
+
+    def ask(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request for the variant `name`. Raises Failed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise Failed(f"{name}: upstream's environment failed:\n{self._log.read()[-1500:]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Failed(f"{name}: {answer['error']}")
+        return answer
+
+
+def golden(variant: Variant, work: Path, upstream: Upstream) -> dict[str, Any]:
     """What golden/<name>.json holds."""
-    inventory = inventory_of(variant, work)
+    inventory = inventory_of(variant, work, upstream)
     folder = variant.build(work / "built", inventory)
     own = variant.own(inventory)
     target = work / f"{own}.gguf"
-    convert(folder, own, target)
+    request = {"convert": str(folder), "target": str(target), "type": own, "options": list(variant.options)}
+    upstream.ask(variant.name, request)
     others = [kind for kind in variant.types if kind != own]
     quantise(target, work, others)
     made = {"folder": fingerprint(folder), "inventory": inventory, **described(work, own, others)}
@@ -40,30 +78,15 @@ def golden(variant: Variant, work: Path) -> dict[str, Any]:
     return made
 
 
-def convert(folder: Path, own: str, target: Path) -> None:
-    """Upstream's converter: `folder` in its own precision."""
-    command = [
-        str(ORACLE / "conv" / "bin" / "python"), str(_HERE / "convert.py"), str(ORACLE / "llama.cpp"),
-        str(folder), "--outfile", str(target), "--outtype", own,
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        sys.exit(f"{folder.name}: upstream's converter failed:\n{done.stderr[-4000:]}")
-
-
-def inventory_of(variant: Variant, work: Path) -> Inventory:
+def inventory_of(variant: Variant, work: Path, upstream: Upstream) -> Inventory:
     """The tensors of a variant: its own list, or what transformers writes."""
     if variant.inventory is not None:
         return variant.inventory
     folder = work / "configured"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(variant.config))
-    command = [str(ORACLE / "conv" / "bin" / "python"), str(_HERE / "inventory.py"), str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        sys.exit(f"{variant.name}: transformers failed:\n{done.stderr[-4000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    made = {name: tuple(shape) for name, shape in found.items()}
+    answer = upstream.ask(variant.name, {"inventory": str(folder), "class": variant.made_as})
+    made = {name: tuple(shape) for name, shape in answer["shapes"].items()}
     return made if variant.changed is None else variant.changed(made)
 
 
@@ -89,15 +112,21 @@ def save(variant: Variant, made: dict[str, Any]) -> None:
     variant.golden.write_text(f'{text[:-2]},\n "inventory": {{\n{lines}\n }}\n}}\n')
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str]) -> int:
     """Regenerate the goldens of the variants whose names begin with one of `names`, or of all."""
-    for variant in variants_by_name().values():
-        if names and not variant.name.startswith(tuple(names)):
-            continue
-        with tempfile.TemporaryDirectory() as directory:
-            save(variant, golden(variant, Path(directory)))
-        print(variant.name, flush=True)
+    failed = 0
+    chosen = [each for each in variants_by_name().values() if each.name.startswith(tuple(names or [""]))]
+    with Upstream() as upstream:
+        for variant in chosen:
+            try:
+                with tempfile.TemporaryDirectory() as directory:
+                    save(variant, golden(variant, Path(directory), upstream))
+                print(variant.name, flush=True)
+            except Failed as failure:
+                failed += 1
+                print(failure, file=sys.stderr, flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,12 @@ VOCABULARY = SIZE
 
 def pieces(**config: Any) -> dict[str, str | bytes]:
     """A SentencePiece model with the settings of `config`."""
-    base = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    base = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     return {
         "tokenizer.model": sentencepiece(),
         "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
@@ -21,7 +26,12 @@ def pieces(**config: Any) -> dict[str, str | bytes]:
 
 def fast(*added: str, **config: Any) -> dict[str, str | bytes]:
     """A BPE with byte fallback in tokenizer.json alone."""
-    base = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    base = {
+        "tokenizer_class": "LlamaTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     return {
         "tokenizer.json": byte_fallback(added),
         "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
@@ -56,11 +66,12 @@ _WORDS = ("Ġthe", "Ġof", "Ġand", "ing", "er", "on", "Ġprism", "Ġlight", "Ġ
 END = "<|endoftext|>"
 # The fingerprint of what this vocabulary makes of upstream's check text, and the name that both sides are
 # told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
-BYTE_LEVEL_PRINT, BYTE_LEVEL_NAME = "unknown", "gpt-2"
+BYTE_LEVEL_PRINT = "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313"
+BYTE_LEVEL_NAME = "gpt-2"
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
-    """A byte-level BPE of `VOCABULARY` tokens in tokenizer.json, as GPT-2's; `added` are special tokens behind it."""
+    """A byte-level BPE of `VOCABULARY` tokens in tokenizer.json, as GPT-2's; `added` are special."""
     letters = [*map(chr, (*range(33, 127), *range(161, 173), *range(174, 256))), *map(chr, range(256, 324))]
     merges = list(dict.fromkeys((word[:cut], word[cut]) for word in _WORDS for cut in range(1, len(word))))
     texts = list(dict.fromkeys((*letters, *(left + right for left, right in merges))))
