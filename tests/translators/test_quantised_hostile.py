@@ -134,9 +134,10 @@ def test_a_lie_about_the_shape_is_found_while_planning(shape: list[int], tmp_pat
 @pytest.mark.parametrize(
     "change",
     [
-        {"shape": [48, 2**50]}, {"shape": [2**39, 2**39]}, {"shape": [-48, -96]}, {"shape": []}, {"shape": 4608},
-        {"blocksize": 0}, {"blocksize": 63}, {"blocksize": 2**40}, {"blocksize": "64"}, {"dtype": "float8"},
-        {"quant_type": "af4"}, {"nested_blocksize": 1}, {"nested_offset": "x"}, {"shape": [48] * 100_000},
+        {"shape": [48, 2**50]}, {"shape": [2**39, 2**39]}, {"shape": [-48, -96]}, {"shape": []},
+        {"shape": 4608}, {"blocksize": 0}, {"blocksize": 63}, {"blocksize": 2**40}, {"blocksize": "64"},
+        {"dtype": "float8"}, {"quant_type": "af4"}, {"nested_blocksize": 1}, {"nested_offset": "x"},
+        {"shape": [48] * 100_000},
     ],
 )  # fmt: skip
 def test_a_lie_of_bitsandbytes_state_is_found_while_planning(change: dict[str, Any], tmp_path: Path) -> None:

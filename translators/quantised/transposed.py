@@ -38,7 +38,8 @@ def gptq(workings: Workings, settings: Mapping[str, Any]) -> None:
         with fitting(f"{base}.weight"):
             codes = unpacked(transposed(_words(packed)), bits, axis=1)
             zero = unpacked(transposed(_words(zeros)), bits, axis=0)
-            scale, block = _scales(scales), ()
+            scale = _scales(scales)
+            block: tuple[int, ...] = ()
             if groups is None:
                 block = (1, _group(settings, codes.shape[1], scale.shape[1]))
             recipe = scaled(codes, scale, block, zero=zero, shift=int(form == "gptq"), groups=groups)

@@ -209,10 +209,11 @@ def _all() -> tuple[Folder, ...]:
             _gptq(4, 32, act_order=False), dtype="F16", types=(),
         ),
         Folder("tiny-bitnet", _LLAMA, llama, {"quant_method": "bitnet"}, _bitnet),
-        Folder("tiny-nvfp4", _LLAMA3, llama, _MODELOPT, _nvfp4, types=()),
+        Folder("tiny-nvfp4", _LLAMA3, llama, _MODELOPT, _nvfp4),
         Folder("tiny-nvfp4-moe", _QWEN3_MOE, qwen, _MODELOPT, _nvfp4, plain=("mlp.gate.",), types=()),
         Folder(
-            "tiny-nvfp4-mixed", _LLAMA, llama, {**_MODELOPT, "quant_algo": "MIXED_PRECISION", "quantized_layers": _MIXED},
+            "tiny-nvfp4-mixed", _LLAMA, llama,
+            {**_MODELOPT, "quant_algo": "MIXED_PRECISION", "quantized_layers": _MIXED},
             _nvfp4, types=(),
         ),
         Folder(
