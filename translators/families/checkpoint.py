@@ -18,22 +18,24 @@ from translators.dtypes import F32, DType
 from translators.errors import Unsupported
 from translators.families.transforms import Place
 from translators.model import Model
+from translators.quantised import Logical
 from translators.quants.filetypes import FileType
 from translators.reading import SourceFiles
-from translators.recipes import cast, nbytes, read_bytes, stored
+from translators.recipes import cast, nbytes, read_bytes
 
 _LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model, its completed configuration, its class, and the type that its own precision is."""
+    """A model, its completed configuration, its class, the type that its own precision is, and its tensors."""
 
     model: Model
     config: Mapping[str, Any]
     arch: str
     architecture: str
     file_type: FileType
+    logical: Logical
 
     @property
     def own(self) -> DType:
@@ -50,7 +52,7 @@ class Checkpoint:
 
     def numbers(self, name: str) -> npt.NDArray[np.float32]:
         """The values of a small tensor. Raises Unsupported for a large one, KeyError for none."""
-        recipe = cast(stored(self.model.tensors[name]), F32)
+        recipe = cast(self.logical.tensors[name], F32)
         if nbytes(recipe) > _LARGEST:
             raise Unsupported("too many values to decide anything", place=f"tensor {name}")
         sources = SourceFiles(self.model.files)

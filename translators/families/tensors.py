@@ -17,7 +17,7 @@ from translators.families.checkpoint import Checkpoint
 from translators.families.table import Family, Match, Rule, Stack
 from translators.families.transforms import Place
 from translators.gguf_file import GgufTensor
-from translators.recipes import Recipe, cast, stack, stored
+from translators.recipes import Recipe, cast, stack
 
 # Matrices that are F32 whatever their names end in: routers, positions, token types, small convolutions,
 # mixes of RWKV, coefficients of Gemma 3n, and more of that kind.
@@ -59,37 +59,88 @@ def stored_type(name: str, shape: tuple[int, ...], own: DType, kept: Mapping[str
     return F32 if stem in _PRECISE or not name.endswith(_MATRIX_ENDS) else own
 
 
+def names_of_blocks(source: Checkpoint, family: Family, name: str) -> tuple[str, ...]:
+    """What blocks of a quantised checkpoint are called in its GGUF, or a factor of such. Raises Unsupported."""
+    return _match_of_blocks(source, family, name).names
+
+
 def _all(source: Checkpoint, family: Family) -> Iterator[GgufTensor]:
+    made = _Tensors(source, family)
+    tensors, first = list(source.logical.tensors.items()), source.logical.first
+    for name, recipe in tensors[:first]:
+        yield from made.of_blocks(name, recipe)
     if family.generated is not None:
         yield from family.generated(source)
-    prefix = family.prefix if source.architecture in family.bare else ""
-    stacks: dict[tuple[int, int], _Pile] = {}
-    taken: dict[str, str] = {}
-    for tensor in source.model.tensors.values():
-        name = family.kept(tensor.name, source.config)
-        if name is None:
-            continue
-        match = family.to_gguf(prefix + name)
+    for name, recipe in tensors[first:]:
+        yield from made.of(name, recipe)
+    made.check_finished()
+
+
+class _Tensors:
+    """The tensors of a GGUF, one of the checkpoint's after another."""
+
+    def __init__(self, source: Checkpoint, family: Family) -> None:
+        self._source, self._family = source, family
+        self._prefix = family.prefix if source.architecture in family.bare else ""
+        self._stacks: dict[tuple[int, int], _Pile] = {}
+        self._taken: dict[str, str] = {}
+
+    def of(self, name: str, recipe: Recipe) -> Iterator[GgufTensor]:
+        """What becomes of a tensor, and of a stack of experts that it completes."""
+        source, family = self._source, self._family
+        kept = family.kept(name, source.config)
+        if kept is None:
+            return
+        match = family.to_gguf(self._prefix + kept)
         if match is None:
-            raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
-        place = source.place(tensor.name, match.layer)
-        recipes = match.rule.transform.to_gguf(stored(tensor), place)
+            raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {name}")
+        place = source.place(name, match.layer)
+        recipes = match.rule.transform.to_gguf(recipe, place)
         if match.stack is None:
             made = list(zip(match.names, recipes, strict=True))
         else:
-            pile = stacks.setdefault((id(match.stack), place.layer), _Pile(match.stack, place))
-            made = list(pile.with_matrix(match, recipes, tensor.name))
-        for gguf_name, recipe in made:
-            if gguf_name in taken:
-                raise MalformedSource(
-                    f"another tensor is {gguf_name} as well", place=f"tensor {tensor.name}",
-                    remedy=f"one of them is {taken[gguf_name]}",
-                )  # fmt: skip
-            taken[gguf_name] = tensor.name
-            dtype = stored_type(gguf_name, recipe.shape, source.own, family.types)
-            yield GgufTensor(gguf_name, recipe.shape, cast(recipe, dtype))
-    for pile in stacks.values():
-        pile.check_finished()
+            pile = self._stacks.setdefault((id(match.stack), place.layer), _Pile(match.stack, place))
+            made = list(pile.with_matrix(match, recipes, name))
+        for gguf_name, part in made:
+            dtype = stored_type(gguf_name, part.shape, source.own, family.types)
+            yield self._tensor(name, gguf_name, cast(part, dtype))
+
+    def of_blocks(self, name: str, recipe: Recipe) -> Iterator[GgufTensor]:
+        """Blocks of four-bit floats as they are, but for the order of rows; or a factor of such, in F32."""
+        if self._family.kept(name, self._source.config) is None:
+            return
+        match = _match_of_blocks(self._source, self._family, name)
+        recipes: tuple[Recipe, ...] = (recipe,)
+        if recipe.dtype.is_quantised:
+            place = self._source.place(name, match.numbers[0] if match.numbers else 0)
+            recipes = match.rule.transform.to_gguf(recipe, place)
+        for gguf_name, part in zip(match.names, recipes, strict=True):
+            yield self._tensor(name, gguf_name, part)
+
+    def check_finished(self) -> None:
+        """Raise MalformedSource where experts are missing."""
+        for pile in self._stacks.values():
+            pile.check_finished()
+
+    def _tensor(self, name: str, gguf_name: str, recipe: Recipe) -> GgufTensor:
+        if gguf_name in self._taken:
+            raise MalformedSource(
+                f"another tensor is {gguf_name} as well", place=f"tensor {name}",
+                remedy=f"one of them is {self._taken[gguf_name]}",
+            )  # fmt: skip
+        self._taken[gguf_name] = name
+        return GgufTensor(gguf_name, recipe.shape, recipe)
+
+
+def _match_of_blocks(source: Checkpoint, family: Family, name: str) -> Match:
+    """A factor is called as its weight, but for the end; stacked experts as one of them without a number."""
+    stem, _, end = name.rpartition(".")
+    prefix = family.prefix if source.architecture in family.bare else ""
+    kept = prefix + (family.kept(f"{stem}.weight", source.config) or f"{stem}.weight")
+    match = family.to_gguf(kept) or family.to_gguf(kept.replace(".experts.", ".experts.0."))
+    if match is None or (end != "weight" and len(match.names) > 1):
+        raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {name}")
+    return match._replace(names=tuple(each.removesuffix("weight") + end for each in match.names))
 
 
 class _Pile:

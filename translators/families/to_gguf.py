@@ -8,6 +8,7 @@ Reads side files while planning, and tensor data only where a family's header de
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from translators.errors import MalformedSource, Unsupported
 from translators.families import architecture_of, family_of
@@ -18,11 +19,12 @@ from translators.families.parameters import Parameters, Step
 from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker
 from translators.families.reranking import with_judgement
 from translators.families.table import Family
-from translators.families.tensors import converted_tensors
+from translators.families.tensors import converted_tensors, names_of_blocks
 from translators.gguf_file import GgufFile
-from translators.keyvalues import KeyValues
+from translators.keyvalues import KeyValues, ValueType
 from translators.metadata import count_parameters, write_general
 from translators.model import Model
+from translators.quantised import OWN, is_quantised, logical
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.vocab import write_tokenizer
 
@@ -32,8 +34,10 @@ QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
 def own_file_type(model: Model) -> FileType:
     """The type of a checkpoint's own precision: that of its first tensor of two or more dimensions.
 
-    Raises Unsupported for weights that are no plain floats.
+    A quantised checkpoint's is BF16. Raises Unsupported for weights that are no plain floats.
     """
+    if is_quantised(model):
+        return FILE_TYPES[OWN]
     for tensor in model.tensors.values():
         if len(tensor.shape) < 2:
             continue
@@ -52,15 +56,10 @@ def own_file_type(model: Model) -> FileType:
 def converted(model: Model) -> GgufFile:
     """The GGUF of a Hugging Face checkpoint in its own precision.
 
-    Raises Unsupported (architecture, tokenizer, tensor, quantised checkpoint), MalformedSource.
+    Raises Unsupported (architecture, tokenizer, tensor, kind of quantisation), MalformedSource.
     """
-    family, file_type = family_of(model.config), own_file_type(model)
-    if model.config.get("quantization_config"):
-        raise Unsupported(
-            "a quantised checkpoint has no GGUF translation yet", path="config.json",
-            place="quantization_config", remedy="use the checkpoint in BF16, F16 or F32",
-        )  # fmt: skip
-    source = _checkpoint(model, family, file_type)
+    family = family_of(model.config)
+    source = _checkpoint(model, family)
     reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, source.config)
     blocks = None if family.blocks is None else family.blocks(source.config)
     # First of all, as it says best what is wrong with a config.json.
@@ -84,16 +83,28 @@ def converted(model: Model) -> GgufFile:
     write_general(key_values, model.root, model.name, model.config, parameters)
     _append(key_values, hyper_parameters)
     key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
+    _write_precisions(key_values, source, family)
     _append(key_values, vocabulary)
     return GgufFile(key_values, tensors)
 
 
-def _checkpoint(model: Model, family: Family, file_type: FileType) -> Checkpoint:
+def _checkpoint(model: Model, family: Family) -> Checkpoint:
+    file_type, tensors = own_file_type(model), logical(model)
+    if tensors.file_type is not None:
+        file_type = replace(file_type, number=tensors.file_type)
     config = completed(model.config, model.root)
-    source = Checkpoint(model, config, family.arch, architecture_of(model.config), file_type)
-    if family.prepared is None:
-        return source
-    return Checkpoint(model, family.prepared(source), family.arch, source.architecture, file_type)
+    source = Checkpoint(model, config, family.arch, architecture_of(model.config), file_type, tensors)
+    return source if family.prepared is None else replace(source, config=family.prepared(source))
+
+
+def _write_precisions(key_values: KeyValues, source: Checkpoint, family: Family) -> None:
+    """Which tensors of four-bit floats are multiplied with activations of more bits."""
+    names = sorted(
+        name for weight in source.logical.unhurried for name in names_of_blocks(source, family, weight)
+    )
+    if names:
+        key_values.array("general.tensor_extra.name", ValueType.STRING, names)
+        key_values.array("general.tensor_extra.prec_a4", ValueType.BOOL, [False] * len(names))
 
 
 def _written(steps: Iterable[Step], source: Checkpoint, blocks: int | None) -> KeyValues:

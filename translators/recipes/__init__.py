@@ -13,6 +13,10 @@ from the tensor's first element: a byte does not depend on the range it was aske
     joining.py     Concat, Stack
     casting.py     Cast: other element types; what stands for a recipe in an identity
     arithmetic.py  Map, Combine
+    unpacking.py   Transposed, Unpacked: codes of quantised checkpoints, out of the words they are packed in
+    scaling.py     Scaled: codes times their scales
+    codebooks.py   Codebook: numbers of a table times the scale of a block
+    repacking.py   Repacked: four-bit floats as ggml's blocks
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -21,13 +25,26 @@ Knows nothing of names, formats or files beyond extents.
 
 from __future__ import annotations
 
-from translators.recipes import arithmetic, casting, joining, movement, permuting
-from translators.recipes.arithmetic import Combine, Map, combine, map_
+from translators.recipes import (
+    arithmetic,
+    casting,
+    codebooks,
+    joining,
+    movement,
+    permuting,
+    repacking,
+    scaling,
+    unpacking,
+)
+from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, recipe_print
+from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Fill, Literal, Stored, fill, stored
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
+from translators.recipes.repacking import Repacked, repacked
+from translators.recipes.scaling import Scaled, scaled
 from translators.recipes.shapes import (
     Expand,
     Gather,
@@ -40,6 +57,7 @@ from translators.recipes.shapes import (
     slice_,
     split,
 )
+from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
 
 Recipe = (
     Stored
@@ -56,33 +74,47 @@ Recipe = (
     | Cast
     | Map
     | Combine
+    | Transposed
+    | Unpacked
+    | Scaled
+    | Codebook
+    | Repacked
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
-for _module in (arithmetic, casting, joining, movement, permuting):
+for _module in (arithmetic, casting, codebooks, joining, movement, permuting, repacking, scaling, unpacking):
     vars(_module)["Recipe"] = Recipe
 
 __all__ = [
     "Bytes",
     "Cast",
+    "Codebook",
     "Combine",
+    "CombineName",
     "Concat",
     "Expand",
     "Fill",
     "Gather",
     "Literal",
     "Map",
+    "MapName",
     "Operation",
     "Permute",
     "Recipe",
+    "Repacked",
     "Reshape",
+    "Scaled",
     "Slice",
     "Source",
     "Stack",
     "Stored",
     "SwapRows",
+    "Transposed",
+    "Unpacked",
+    "bands",
     "cast",
     "cast_print",
+    "codebook",
     "combine",
     "concat",
     "expand",
@@ -95,11 +127,15 @@ __all__ = [
     "piece",
     "read_bytes",
     "recipe_print",
+    "repacked",
     "reshape",
+    "scaled",
     "slice_",
     "split",
     "stack",
     "stored",
     "stored_bytes",
     "transpose2d",
+    "transposed",
+    "unpacked",
 ]

@@ -1,0 +1,210 @@
+"""Small codes out of the words that they are packed in, and words that lie column by column.
+
+Quantised checkpoints pack codes of 1 to 8 bits into bytes or 32-bit words: along the input
+(compressed-tensors), along the input of a matrix that is stored transposed (GPTQ), along the output of such
+a one (AWQ), or a quarter of all rows in each pair of bits (BitNet). `Transposed` and `Unpacked` together
+cover them all; what they yield is the codes, a byte each, in the order of the weight.
+
+Of a transposed matrix every row of the source is touched for any row of the result: few bytes each, in as
+many reads, unless rows are so short that what lies between is read along. The system keeps the pages in
+between. Knows nothing of scales or of what the codes mean.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from translators.dtypes import DTYPES, DType
+from translators.ranges import ElementRange
+from translators.recipes.leaves import Stored
+from translators.recipes.pieces import Bytes, Source, piece
+
+if TYPE_CHECKING:
+    from translators.recipes import Recipe
+
+# A gap of so many bytes is cheaper read than passed over: a read costs about as much as copying them.
+_NEAR = 8192
+_TOGETHER = 1 << 20
+_ITEMS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True):
+    """A stored matrix of plain numbers, its columns as rows."""
+
+    of: Stored
+
+    @property
+    def dtype(self) -> DType:
+        """The operand's element type."""
+        return self.of.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As many rows as the operand has columns."""
+        rows, columns = self.of.shape
+        return columns, rows
+
+    @property
+    def unit(self) -> int:
+        """One row: each element of it comes from another row of the operand."""
+        return self.of.shape[0]
+
+    @property
+    def source_bytes(self) -> int:
+        """All of the operand's."""
+        return self.of.source_bytes
+
+    def read(self, elements: ElementRange, source: Source) -> Bytes:
+        """The bytes of `elements`, which are whole rows."""
+        rows, columns = self.of.shape
+        size, start = self.dtype.size, self.of.extent.offset
+        first, count = elements.first // rows, elements.count // rows
+        strip = np.empty((rows, count * size), np.uint8)
+        stride, skip, wide = columns * size, first * size, count * size
+        if stride - wide > _NEAR:
+            for row in range(rows):
+                data = source.read(self.of.extent.file, start + row * stride + skip, wide)
+                strip[row] = np.frombuffer(data, np.uint8)
+        else:
+            step = max(1, _TOGETHER // stride)
+            for row in range(0, rows, step):
+                some = min(step, rows - row)
+                data = source.read(
+                    self.of.extent.file, start + row * stride + skip, (some - 1) * stride + wide
+                )
+                whole = np.empty(some * stride, np.uint8)
+                whole[: len(data)] = np.frombuffer(data, np.uint8)
+                strip[row : row + some] = whole.reshape(some, stride)[:, :wide]
+        return np.ascontiguousarray(strip.view(_ITEMS[size]).T).reshape(-1).view(np.uint8)
+
+
+class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", array_like=True):
+    """The codes in a matrix of words, one byte each.
+
+    bits:   of a code: 1, 2, 4 or 8.
+    order:  where in a word each of its codes lies, counted in codes from the lowest bit.
+    axis:   1: the codes of a word are neighbours in a row. 0: in a column.
+    count:  how many codes there are along the axis; the last words may hold a few that are none.
+    banded: axis 0 only: the first codes of all words are the first rows, the second ones the next, ...
+    """
+
+    of: Recipe
+    bits: int
+    order: tuple[int, ...]
+    axis: int
+    count: int
+    banded: bool = False
+
+    @property
+    def dtype(self) -> DType:
+        """A byte for each code."""
+        return DTYPES["U8"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The operand's, but for the axis."""
+        rows, words = self.of.shape
+        return (self.count, words) if self.axis == 0 else (rows, self.count)
+
+    @property
+    def unit(self) -> int:
+        """One row."""
+        return self.shape[1]
+
+    @property
+    def source_bytes(self) -> int:
+        """All of the operand's."""
+        return self.of.source_bytes
+
+    def read(self, elements: ElementRange, source: Source) -> Bytes:
+        """The bytes of `elements`, which are whole rows."""
+        first, end = elements.first // self.unit, elements.end // self.unit
+        if self.axis == 1:
+            codes = self._codes(self._words(first, end, source))
+            return codes.reshape(end - first, -1)[:, : self.count].reshape(-1)
+        if self.banded:
+            return self._bands(first, end, source)
+        each = len(self.order)
+        start = first // each
+        words = self._words(start, -(-end // each), source)
+        made = np.empty((len(words), each, self.unit), np.uint8)
+        for number in range(each):
+            self._code(words, number, made[:, number])
+        return made.reshape(-1, self.unit)[first - start * each : end - start * each].reshape(-1)
+
+    def _bands(self, first: int, end: int, source: Source) -> Bytes:
+        held = self.of.shape[0]
+        made = np.empty((end - first, self.unit), np.uint8)
+        at = first
+        while at < end:
+            number, row = divmod(at, held)
+            some = min(held - row, end - at)
+            self._code(self._words(row, row + some, source), number, made[at - first : at - first + some])
+            at += some
+        return made.reshape(-1)
+
+    def _words(self, first: int, end: int, source: Source) -> Bytes:
+        """The words of some rows of the operand: (rows, words of a row, bytes of a word)."""
+        row = self.of.shape[1]
+        data = piece(self.of, ElementRange(first * row, (end - first) * row), source)
+        return data.reshape(end - first, row, self.of.dtype.size)
+
+    def _code(self, words: Bytes, number: int, out: Bytes) -> None:
+        """Write the codes of this number within each word to `out`."""
+        byte, shift = divmod(self.order[number] * self.bits, 8)
+        np.right_shift(words[:, :, byte], shift, out=out)
+        out &= (1 << self.bits) - 1
+
+    def _codes(self, words: Bytes) -> Bytes:
+        """All codes of the words, those of a word side by side."""
+        if self.order == tuple(range(len(self.order))) or self.of.dtype.size == 1:
+            table = _table(self.bits, self.order[: 8 // self.bits])
+            return np.take(table, words.reshape(-1), mode="clip").view(np.uint8)
+        made = np.empty((*words.shape[:2], len(self.order)), np.uint8)
+        for number in range(len(self.order)):
+            self._code(words, number, made[:, :, number])
+        return made
+
+
+@cache
+def _table(bits: int, order: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    """The codes in each of the 256 bytes, as one number that has them as its bytes."""
+    values = np.arange(256, dtype=np.uint8)
+    codes = np.stack([values >> (place * bits) & (1 << bits) - 1 for place in order], axis=1)
+    table = np.ascontiguousarray(codes, np.uint8).view(_ITEMS[len(order)]).reshape(256)
+    table.flags.writeable = False
+    return table
+
+
+def unpacked(of: Recipe, bits: int, *, axis: int, count: int = 0, order: tuple[int, ...] = ()) -> Unpacked:
+    """The codes in a matrix of words: all of them unless there are only `count` along the axis.
+
+    The first code of a word is its lowest unless `order` says otherwise. Raises ValueError for what does not
+    fit.
+    """
+    each = of.dtype.size * 8 // bits if bits in (1, 2, 4, 8) and of.dtype.block == 1 else 0
+    order = order or tuple(range(each))
+    if len(of.shape) != 2 or not each or sorted(order) != list(range(each)):
+        raise ValueError(f"{of.dtype.name} of shape {list(of.shape)} holds no codes of {bits} bits")
+    most = of.shape[axis] * each
+    if not most - each < (count or most) <= most:
+        raise ValueError(f"{of.shape[axis]} words hold {most} codes, not {count}")
+    return Unpacked(of, bits, order, axis, count or most)
+
+
+def bands(of: Recipe, bits: int) -> Unpacked:
+    """The codes in a matrix of bytes, of which each holds a code of rows that lie far apart (BitNet)."""
+    plain = unpacked(of, bits, axis=0)
+    return Unpacked(plain.of, plain.bits, plain.order, plain.axis, plain.count, banded=True)
+
+
+def transposed(of: Stored) -> Transposed:
+    """The columns of a stored matrix as rows. Raises ValueError for what is no matrix of plain numbers."""
+    if len(of.shape) != 2 or of.dtype.block > 1 or not prod(of.shape):
+        raise ValueError(f"{of.dtype.name} of shape {list(of.shape)} is no matrix of plain numbers")
+    return Transposed(of)
