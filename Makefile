@@ -21,6 +21,8 @@
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
+#   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
+#            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -31,7 +33,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	tokenizers kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -76,6 +78,10 @@ oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
+
+tokenizers: $(VENV)/.installed
+	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)
+	$(RUN) -m tests.heavy.tokenizers $(ARGS)
 
 imatrix-check: $(VENV)/.installed
 	$(RUN) -m tests.heavy.weighted
