@@ -23,6 +23,7 @@
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
+#   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -33,7 +34,8 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	tokenizers kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan wheel-check bench-kernels oracle families tokenizers imatrix-check \
+	store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -78,6 +80,10 @@ oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
+	$(RUN) -m tests.oracle.families.regenerate
+
+families: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.comparison $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

@@ -93,7 +93,7 @@ def build(model: TinyModel, directory: Path) -> Path:
     for number, tensors in enumerate(shards, 1):
         many = f"model-{number:05d}-of-{model.shards:05d}.safetensors"
         file = many if model.shards > 1 else "model.safetensors"
-        _write_safetensors(folder / file, model, tensors)
+        write_safetensors(folder / file, model, tensors)
         weight_map.update(dict.fromkeys(tensors, file))
     if model.shards > 1 and model.index:
         total = sum(_WIDTH[dtype] * prod(shape) for shard in shards for dtype, shape in shard.values())
@@ -173,7 +173,7 @@ def stored(numbers: npt.NDArray[np.float32], dtype: str) -> bytes:
     return rounded.astype("<u2").tobytes()
 
 
-def _write_safetensors(path: Path, model: TinyModel, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+def write_safetensors(path: Path, model: TinyModel, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     """The format is a length (u64), a JSON header padded with spaces to 8, and the tensors' bytes."""
     names = list(tensors)
     if not model.shuffled:  # the library sorts by alignment, widest first, then by name

@@ -27,7 +27,7 @@ _CATEGORIES = (
     ("quants/validity.py", "checks of values"),
     ("quants/", "conversion around the kernels"),
     ("translators/reading.py", "source reads"),
-    ("translators/recipes.py", "recipes"),
+    ("translators/recipes/", "recipes"),
     ("translators/", "layout"),
     ("fsd/store/", "store"),
     ("fsd/engine/", "engine"),

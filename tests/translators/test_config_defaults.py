@@ -49,8 +49,8 @@ def test_a_type_of_transformers_without_known_defaults_is_refused_by_name() -> N
 def test_a_missing_type_is_looked_for_in_the_directory_name_only() -> None:
     assert "rope_theta" not in completed({}, Path("/data/llama/x7"))
     assert completed({}, Path("/data/x/llama-7b"))["model_type"] == "llama"
-    with pytest.raises(Unsupported, match="gpt2"):
-        completed({}, Path("/data/x/my-gpt2"))
+    with pytest.raises(Unsupported, match="reformer"):
+        completed({}, Path("/data/x/my-reformer"))
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,30 @@ import pytest
 from translators.errors import MalformedSource, Unsupported
 from translators.families import FAMILIES, family_of, family_of_arch
 from translators.families.rope import Llama3Scaling, scaling_behind
-from translators.families.table import Family, Rule, pairwise
+from translators.families.table import Family
+from translators.families.transforms import Place, Rotary
 from translators.model import Extent
 from translators.recipes import Stored
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.arch)
 def test_every_name_goes_there_and_back(family: Family) -> None:
-    for rule in family.rules:
-        for suffix in (".weight", ".bias"):
-            name = rule.huggingface.format(17) + suffix
+    seen: set[str] = set()
+    for rule, stack in family.single:
+        endings = ("",) if rule.ended else (".weight", ".bias")
+        for suffix in endings:
+            name = rule.huggingface.replace("{}", "17", 1).replace("{}", "3") + suffix
             there = family.to_gguf(name)
             assert there is not None
-            back = family.to_huggingface(there[0])
-            assert back is not None
-            assert (back[0], back[1]) == (name, rule)
+            assert (there.rule, there.stack) == (rule, stack)
+            assert there.numbers[:1] == ((17,) if "{}" in rule.huggingface else ())
+            for gguf_name in there.names:
+                back = family.to_huggingface(gguf_name)
+                assert back is not None
+                if gguf_name not in seen:  # of several ways to store a tensor the first is the way back
+                    assert back.names[0].replace("{}", "3") == name
+                    assert back.rule == rule
+                seen.add(gguf_name)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +54,7 @@ def test_an_unknown_architecture_is_named() -> None:
 def test_rows_that_do_not_divide_among_the_heads() -> None:
     recipe = Stored(Extent(0, 0, 60), "F32", (15, 1))
     with pytest.raises(MalformedSource, match="15 rows"):
-        pairwise(recipe, Rule("a", "b", rotary="n"), {"n": 4}, "tensor a")
+        Rotary("num_attention_heads").to_gguf(recipe, Place({"num_attention_heads": 4}, "a"))
 
 
 def test_llama3_factors() -> None:

@@ -13,7 +13,7 @@ from translators.dtypes import BF16, DTYPES, F16, F32
 from translators.errors import BadValues
 from translators.model import Extent, FileIdentity
 from translators.reading import SourceFiles
-from translators.recipes import Cast, Literal, Recipe, Stored, SwapRows, TakeRows, cast, nbytes, read_bytes
+from translators.recipes import Cast, Literal, Recipe, Stored, SwapRows, cast, gather, nbytes, read_bytes
 
 ROWS, COLUMNS = 48, 256
 
@@ -57,7 +57,7 @@ def every_recipe(values: np.ndarray) -> list[tuple[Memory, Recipe]]:
         (source32, cast(as_single, DTYPES["Q4_K"])),
         (source32, SwapRows(cast(as_single, DTYPES["Q6_K"]), 3, 8, 2)),
         (source32, cast(cast(as_single, DTYPES["Q4_0"]), BF16)),
-        (source32, cast(TakeRows(as_single, (40, 0, 7)), DTYPES["Q5_0"])),
+        (source32, cast(gather(as_single, 0, (40, 0, 7)), DTYPES["Q5_0"])),
         (source32, Literal(values.tobytes(), "F32", values.shape)),
     ]
 

@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families.llama import LLAMA
-from translators.families.qwen import QWEN2, QWEN3
+from translators.families import gemma, gpt2, llama, phi, qwen
 from translators.families.table import Family
 
-FAMILIES: tuple[Family, ...] = (LLAMA, QWEN2, QWEN3)
+# One line a module; a family that is not here is not offered.
+FAMILIES: tuple[Family, ...] = (
+    llama.LLAMA,
+    *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
+    *(gemma.GEMMA, gemma.GEMMA2),
+    gpt2.GPT2,
+    *(phi.PHI3, phi.PHIMOE),
+)
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
 _BY_ARCH = {family.arch: family for family in FAMILIES}

@@ -9,48 +9,18 @@ configuration_auto.py. Knows nothing of GGUF keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
+from translators.families import FAMILIES
+from translators.families.configuration import ConfigClass, checked_scaling, layer_types
 from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
 # How AutoConfig fails on a configuration; upstream then takes the file as it is.
 _REFUSALS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-_LAYER_TYPES = ("full_attention", "sliding_attention", "chunked_attention", "linear_attention")
-_MOST_LAYERS = 100_000
 _PROBLEMS = (None, "regression", "single_label_classification", "multi_label_classification")
-_ROPE_KEYS = {
-    "default": {"rope_type"},
-    "linear": {"rope_type", "factor"},
-    "dynamic": {"rope_type", "factor"},
-    "yarn": {"rope_type", "factor"},
-    "longrope": {"rope_type", "short_factor", "long_factor"},
-    "llama3": {
-        "rope_type", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
-    },
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ConfigClass:
-    """A configuration class of transformers: what it fills in.
-
-    values:   its parameters with their defaults.
-    head_dim: a missing head_dim is derived from the width. kv_heads: missing ones are as many as heads.
-    rope:     rope_scaling is normalised and checked.
-    layers:   how layer_types are filled in: "" (never), "checked" (by the window, and checked), "alike".
-    """
-
-    model_type: str
-    values: Mapping[str, Any]
-    head_dim: bool = False
-    kv_heads: bool = True
-    rope: bool = False
-    layers: str = ""
-
 
 # Of every class here: what PretrainedConfig itself fills in.
 _BASE = {"architectures": None, "tie_word_embeddings": False, "max_length": 20}
@@ -85,7 +55,10 @@ _QWEN2_EXPERTS = {
 }  # fmt: skip
 _QWEN3_EXPERTS = {"moe_intermediate_size": 768, "num_experts_per_tok": 8, "num_experts": 128}
 _CLASSES = (
-    ConfigClass("llama", _llama(None, 11008, 2048, rope_scaling=None), head_dim=True, rope=True),
+    ConfigClass(
+        "llama", _llama(None, 11008, 2048, rope_scaling=None), head_dim=True, rope=True,
+        others=("code_llama",),
+    ),
     ConfigClass("mistral", _llama(sliding_window=4096)),
     ConfigClass("ministral", _llama(sliding_window=4096, layer_types=None), layers="alike"),
     ConfigClass(
@@ -109,7 +82,8 @@ _CLASSES = (
         "qwen3_moe", _qwen(2048, 6144, 24, 32, 4, **_QWEN3_EXPERTS), kv_heads=False, rope=True
     ),
 )  # fmt: skip
-CLASSES = {each.model_type: each for each in _CLASSES} | {"code_llama": _CLASSES[0]}
+_OF_FAMILIES = tuple(each for family in FAMILIES for each in family.configurations)
+CLASSES = {name: each for each in (*_CLASSES, *_OF_FAMILIES) for name in (each.model_type, *each.others)}
 
 
 def completed(config: Mapping[str, Any], root: Path | None = None) -> dict[str, Any]:
@@ -133,20 +107,32 @@ def completed(config: Mapping[str, Any], root: Path | None = None) -> dict[str, 
 
 def _constructed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What AutoConfig makes of `config`; raises one of `_REFUSALS` where AutoConfig raises anything."""
-    kind = _config_class(config, name)
+    return constructed(_config_class(config, name), config)
+
+
+def constructed(kind: ConfigClass, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a class makes of `config`; raises one of `_REFUSALS` where it raises anything."""
     if "self" in config or "use_return_dict" in config:
         raise TypeError("a key that the class cannot be constructed with")
-    whole = {**_BASE, **kind.values, **config, "model_type": kind.model_type}
-    if whole["num_key_value_heads"] is None and kind.kv_heads:
+    given = {key: value for key, value in config.items() if key not in kind.aliases}
+    # Set last, as PretrainedConfig does with what a class's own constructor does not name.
+    given |= {kind.aliases[key]: value for key, value in config.items() if key in kind.aliases}
+    whole = {**_BASE, **kind.values, **given, "model_type": kind.model_type}
+    for key, inner in kind.parts.items():
+        part = whole.get(key)
+        whole[key] = constructed(CLASSES[inner], {} if part is None else part)
+    if kind.kv_heads and "num_key_value_heads" in kind.values and whole["num_key_value_heads"] is None:
         whole["num_key_value_heads"] = whole["num_attention_heads"]
     if whole.get("head_dim") is None and kind.head_dim:
         whole["head_dim"] = whole["hidden_size"] // whole["num_attention_heads"]
     if "use_sliding_window" in kind.values and not whole["use_sliding_window"]:
         whole["sliding_window"] = None
     if kind.rope and whole["rope_scaling"] is not None:
-        whole["rope_scaling"] = _checked_scaling(whole, known_head_dim="head_dim" in kind.values)
+        whole["rope_scaling"] = checked_scaling(whole, known_head_dim="head_dim" in kind.values)
     if kind.layers:
-        whole["layer_types"] = _layer_types(whole, checked=kind.layers == "checked")
+        whole["layer_types"] = layer_types(whole, checked=kind.layers == "checked")
+    if kind.finished is not None:
+        whole = kind.finished(whole)
     _check_common(whole)
     return whole
 
@@ -177,57 +163,6 @@ def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
             remedy="use a model of type " + ", ".join(CLASSES),
         )  # fmt: skip
     return CLASSES[model_type]
-
-
-def _checked_scaling(whole: Mapping[str, Any], known_head_dim: bool) -> dict[str, Any]:
-    """rope_scaling with `type` also as `rope_type`; raises where transformers' own sums would."""
-    scaling = whole["rope_scaling"]
-    if "type" in scaling:
-        scaling = {**scaling, "rope_type": scaling["type"]}
-    rope_type = scaling.get("rope_type", "default")
-    if _ROPE_KEYS.get(rope_type, set()) - scaling.keys():
-        raise KeyError("rope_scaling lacks keys")
-    context, original = whole["max_position_embeddings"], scaling.get("original_max_position_embeddings")
-    probes: dict[str, Callable[[], object]] = {
-        "yarn": lambda: (
-            (scaling.get("beta_fast") or 32) < (scaling.get("beta_slow") or 1),
-            original is None or context / original,
-        ),
-        "llama3": lambda: (scaling["high_freq_factor"] <= scaling["low_freq_factor"], original >= context),
-        "longrope": lambda: (
-            int((whole["head_dim"] if known_head_dim else 1) * 1.0),
-            whole["hidden_size"] // whole["num_attention_heads"],
-            *(_length_of_factors(scaling[key]) for key in ("short_factor", "long_factor")),
-        ),
-    }
-    probes.get(rope_type, bool)()
-    return dict(scaling)
-
-
-def _length_of_factors(factors: Any) -> int:
-    if not isinstance(factors, list):
-        iter(factors)
-    return len(factors)
-
-
-def _layer_types(whole: Mapping[str, Any], checked: bool) -> list[Any]:
-    """layer_types, filled in by the sliding window where missing; raises where transformers does."""
-    types, number, window = whole["layer_types"], whole["num_hidden_layers"], whole["sliding_window"]
-    if types is None:
-        if isinstance(number, int) and number > _MOST_LAYERS:
-            raise MalformedSource(
-                f"a model of more than {_MOST_LAYERS:,} layers",
-                path="config.json", place="num_hidden_layers",
-                remedy="take config.json from the model's original repository",
-            )  # fmt: skip
-        from_layer = whole["max_window_layers"] if checked else 0
-        types = [_LAYER_TYPES[window is not None and layer >= from_layer] for layer in range(number)]
-    if checked:
-        if not all(each in _LAYER_TYPES for each in types):
-            raise ValueError("an unknown layer type")
-        if number is not None and number != len(types):
-            raise ValueError("not one type for each layer")
-    return types  # type: ignore[no-any-return]
 
 
 def _check_common(whole: Mapping[str, Any]) -> None:

@@ -74,14 +74,17 @@ _YARN = (
 )
 
 
-def write_hparams(kv: KeyValues, arch: str, config: Mapping[str, Any], file_type: int) -> None:
+def write_hparams(
+    kv: KeyValues, arch: str, config: Mapping[str, Any], file_type: int, blocks: int | None = None
+) -> None:
     """Append `{arch}.*` of any text model, and `general.file_type` (a llama_ftype number).
 
+    blocks: the number of layers, where it is not the configuration's.
     Raises MalformedSource, or Unsupported for an expert scoring function that GGUF has no number for.
     """
     checked = Checked(kv, _FILE)
     place, layers = _found(config, BLOCK_COUNT)
-    checked.u32(f"{arch}.block_count", layers, place)
+    checked.u32(f"{arch}.block_count", layers if blocks is None else blocks, place)
     _write_table(checked, arch, config, _SHAPE)
     if config.get("is_causal") is False:
         kv.bool(f"{arch}.attention.causal", False)
@@ -98,16 +101,16 @@ def write_hparams(kv: KeyValues, arch: str, config: Mapping[str, Any], file_type
     kv.u32("general.file_type", file_type)
 
 
-def write_llama(kv: KeyValues, config: Mapping[str, Any]) -> None:
+def write_llama(kv: KeyValues, config: Mapping[str, Any], arch: str = "llama") -> None:
     """Append what the llama architecture has besides: its vocabulary's size and rotary dimensions."""
     checked = Checked(kv, _FILE)
-    checked.u32("llama.vocab_size", config.get("vocab_size"), "vocab_size")
+    checked.u32(f"{arch}.vocab_size", config.get("vocab_size"), "vocab_size")
     if (dimensions := config.get("head_dim")) is None:
         width, heads = config.get("hidden_size"), config.get("num_attention_heads")
         if not isinstance(width, int) or not isinstance(heads, int) or heads < 1:
             raise checked.refusal("no number of heads that divides the width", "num_attention_heads")
         dimensions = width // heads
-    checked.u32("llama.rope.dimension_count", dimensions, "head_dim")
+    checked.u32(f"{arch}.rope.dimension_count", dimensions, "head_dim")
 
 
 def rope_parameters(config: Mapping[str, Any]) -> dict[str, Any]:

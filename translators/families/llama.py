@@ -1,36 +1,123 @@
-"""Llama: Llama 1 to 3.x, Mistral, Yi, TinyLlama, SmolLM2, the R1 distills on Llama.
+"""Llama: Llama 1 to 3.x, Mistral, Mixtral, Yi, TinyLlama, SmolLM2, the R1 distills on Llama.
 
 llama.cpp's llama graph rotates neighbouring pairs, Hugging Face's code the two halves of a head: the
-rows of q and k (and their biases) are reordered.
+rows of q and k (and their biases) are reordered. Llama 3's scaling is a tensor of its own.
 """
 
-from translators.families.table import Family, Rule
+from __future__ import annotations
 
-# The layer's modules that Qwen's families share with Llama's, under the same names.
+from collections.abc import Iterator
+
+from translators.families.checkpoint import Checkpoint
+from translators.families.hparams import rope_parameters, write_llama
+from translators.families.parameters import COMMON, Parameters
+from translators.families.rope import Llama3Scaling
+from translators.families.table import Family, Rule, Stack
+from translators.families.transforms import Rotary
+from translators.gguf_file import GgufTensor
+from translators.recipes import Literal
+
+# The layer's modules that most families share with Llama's, under the same names.
 EMBEDDINGS = (
     Rule("model.embed_tokens", "token_embd"),
     Rule("model.norm", "output_norm"),
-    Rule("lm_head", "output"),
+    Rule("lm_head", "output", optional=True),
 )
-BLOCK = (
+ATTENTION_NORMS = (
     Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+    Rule("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+)
+VALUE_AND_OUTPUT = (
     Rule("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
     Rule("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
-    Rule("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+)
+# Two ways for q and k: as they are, or pair by pair.
+PLAIN_QK = (
+    Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"),
+    Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
+)
+ROTARY_QK = (
+    Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", Rotary("num_attention_heads")),
+    Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Rotary("num_key_value_heads")),
+)
+FEED_FORWARD = (
     Rule("model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"),
     Rule("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"),
     Rule("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"),
 )
+QK_NORMS = (
+    Rule("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
+    Rule("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
+)
+BLOCK = (*ATTENTION_NORMS, *VALUE_AND_OUTPUT, *FEED_FORWARD)
+
+
+def experts(
+    module: str = "model.layers.{}.mlp.experts",
+    names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj"),
+) -> Stack:
+    """The stack of a gated mixture: matrices by expert, written in the order of `names`."""
+    kinds = {
+        "gate_proj": "gate",
+        "w1": "gate",
+        "down_proj": "down",
+        "w2": "down",
+        "up_proj": "up",
+        "w3": "up",
+    }
+    return Stack(
+        tuple(
+            Rule(f"{module}.{{}}.{name}", f"blk.{{}}.ffn_{kinds[name]}_exps", optional=True) for name in names
+        )
+    )
+
+
+def optional(*rules: Rule) -> tuple[Rule, ...]:
+    """The same rules for tensors that layers may lack."""
+    return tuple(Rule(rule.huggingface, rule.gguf, rule.transform, optional=True) for rule in rules)
+
+
+def llama_parameters(write: Parameters) -> None:
+    """The size of the vocabulary, and the rotary dimensions."""
+    write_llama(write.kv, write.config, write.source.arch)
+
+
+def rope_factors(source: Checkpoint) -> Iterator[GgufTensor]:
+    """`rope_freqs.weight` of Llama 3's scaling, where the configuration has it.
+
+    Upstream has it for LlamaForCausalLM and fails on it for LlamaModel, whose prefix it gives to this tensor
+    too; here both have it.
+    """
+    parameters = rope_parameters(source.config)
+    parameters = parameters.get("full_attention", parameters)
+    scaling = Llama3Scaling.of(parameters)
+    if scaling is None:
+        return
+    known = source.config.get("head_dim")
+    head_dim = source.count("head_dim" if known else "hidden_size")
+    if not known:
+        head_dim //= source.count("num_attention_heads")
+    factors = scaling.factors(parameters.get("rope_theta", 10000.0), head_dim)
+    shape = factors.shape
+    yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
+
 
 LLAMA = Family(
-    architectures=("LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel"),
+    architectures=(
+        "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel", "MixtralForCausalLM",
+    ),
     arch="llama",
     vocabulary="llama",
     rules=(
         *EMBEDDINGS,
-        *BLOCK,
-        Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", rotary="num_attention_heads"),
-        Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", rotary="num_key_value_heads"),
+        *ATTENTION_NORMS,
+        *ROTARY_QK,
+        *VALUE_AND_OUTPUT,
+        *optional(*FEED_FORWARD),
+        Rule("model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp", optional=True),
+        experts("model.layers.{}.block_sparse_moe.experts", ("w1", "w2", "w3")),
     ),
+    parameters=(COMMON, llama_parameters),
+    generated=rope_factors,
     bare=frozenset({"LlamaModel"}),
-)
+)  # fmt: skip

@@ -1,20 +1,60 @@
-"""Qwen2, Qwen2.5 and the dense Qwen3 (with norms of q and k by head): names change, bytes do not."""
+"""Qwen2, Qwen2.5, Qwen3 and their mixtures of experts: names change, bytes do not; experts are stacked.
 
-from translators.families.llama import BLOCK, EMBEDDINGS
+A reranker of Qwen3's keeps of its head only the rows of "yes" and "no".
+"""
+
+from __future__ import annotations
+
+from translators.families.llama import (
+    ATTENTION_NORMS,
+    BLOCK,
+    EMBEDDINGS,
+    PLAIN_QK,
+    QK_NORMS,
+    VALUE_AND_OUTPUT,
+    experts,
+)
+from translators.families.parameters import COMMON, POOLING, Key
 from translators.families.table import Family, Rule
+from translators.families.transforms import Split
 
-_QWEN2_RULES = (
+_DENSE = (*EMBEDDINGS, *BLOCK, *PLAIN_QK)
+# Experts of each layer in one tensor, as transformers 5 saves them: gate above up.
+FUSED_EXPERTS = (
+    Rule("model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight", optional=True),
+    Rule(
+        "model.layers.{}.mlp.experts.gate_up_proj",
+        ("blk.{}.ffn_gate_exps.weight", "blk.{}.ffn_up_exps.weight"),
+        Split(2, axis=-2),
+        optional=True,
+    ),
+)
+_SPARSE = (
     *EMBEDDINGS,
-    *BLOCK,
-    Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"),
-    Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
+    *ATTENTION_NORMS,
+    *PLAIN_QK,
+    *VALUE_AND_OUTPUT,
+    Rule("model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", optional=True),
+    experts(),
+    *FUSED_EXPERTS,
+)
+SHARED_EXPERT = (
+    Rule("model.layers.{}.mlp.shared_expert_gate", "blk.{}.ffn_gate_inp_shexp", optional=True),
+    Rule("model.layers.{}.mlp.shared_expert.gate_proj", "blk.{}.ffn_gate_shexp", optional=True),
+    Rule("model.layers.{}.mlp.shared_expert.up_proj", "blk.{}.ffn_up_shexp", optional=True),
+    Rule("model.layers.{}.mlp.shared_expert.down_proj", "blk.{}.ffn_down_shexp", optional=True),
+)
+EXPERT_SIZES = (
+    Key("expert_feed_forward_length", "moe_intermediate_size", optional=True),
+    Key("expert_shared_feed_forward_length", "shared_expert_intermediate_size", optional=True),
 )
 
 QWEN2 = Family(
     architectures=("Qwen2ForCausalLM", "Qwen2Model"),
     arch="qwen2",
     vocabulary="qwen",
-    rules=_QWEN2_RULES,
+    rules=_DENSE,
+    parameters=(COMMON, POOLING),
     bare=frozenset({"Qwen2Model"}),
 )
 
@@ -22,9 +62,22 @@ QWEN3 = Family(
     architectures=("Qwen3ForCausalLM", "Qwen3Model"),
     arch="qwen3",
     vocabulary="qwen",
-    rules=(
-        *_QWEN2_RULES,
-        Rule("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),
-        Rule("model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"),
-    ),
+    rules=(*_DENSE, *QK_NORMS),
+    parameters=(COMMON, POOLING),
+)
+
+QWEN2_MOE = Family(
+    architectures=("Qwen2MoeForCausalLM",),
+    arch="qwen2moe",
+    vocabulary="gpt2",
+    rules=(*_SPARSE, *SHARED_EXPERT),
+    parameters=(COMMON, *EXPERT_SIZES),
+)
+
+QWEN3_MOE = Family(
+    architectures=("Qwen3MoeForCausalLM",),
+    arch="qwen3moe",
+    vocabulary="gpt2",
+    rules=(*_SPARSE, *QK_NORMS),
+    parameters=(COMMON, *EXPERT_SIZES),
 )

@@ -1,105 +1,213 @@
-"""A family as a table: what its tensors are called in each world, and how their rows are ordered.
+"""A family as a table: what its tensors are called in each world, and how one is made of the other.
 
-The table is read in both directions: Hugging Face -> GGUF when a checkpoint is converted, GGUF ->
-Hugging Face when a GGUF is shown as a folder. A rule names a module without `.weight` or `.bias`;
-`{}` stands for the layer.
-Knows nothing of files, key-values or tokenizers.
+    Family(architectures=("FooForCausalLM",), arch="foo", vocabulary="qwen", rules=(...), parameters=(...))
+
+The table is read in both directions: Hugging Face -> GGUF when a checkpoint is converted, GGUF -> Hugging
+Face when a GGUF is shown as a folder. A name in a rule is that of a module, without `.weight` or `.bias`, or
+of a whole tensor that has no such ending; the first `{}` stands for the layer, a second for the expert.
+Knows nothing of files or tokenizers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
-from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from translators.errors import MalformedSource
-from translators.recipes import Recipe, SwapRows
+from translators.families.multimodal import is_multimodal
+from translators.families.transforms import SAME, Transform
+
+if TYPE_CHECKING:
+    from translators.families.checkpoint import Checkpoint
+    from translators.families.configuration import ConfigClass
+    from translators.families.parameters import Step
+    from translators.gguf_file import GgufTensor
 
 _SUFFIXES = (".weight", ".bias")
+_LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
+_CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
+# Buffers of old checkpoints that are no weights.
+_BUFFERS = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of tensor. `rotary` names the configuration's key for the number of heads whose rows
-    Hugging Face stores half by half and llama.cpp's llama graph pair by pair."""
+    """One kind of tensor.
+
+    gguf:      its name there, or several where it is divided; with its ending if the other has none.
+    transform: how its values or rows differ.
+    optional:  a model may lack it: in some layers, or in all.
+    whole:     neither name has an ending, as `A_log` and `ssm_a`.
+    """
 
     huggingface: str
-    gguf: str
-    rotary: str | None = None
+    gguf: str | tuple[str, ...]
+    transform: Transform = SAME
+    optional: bool = False
+    whole: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the GGUF's names are complete as they stand."""
+        return self.whole or self.names[0].endswith(_SUFFIXES)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names in a GGUF."""
+        return (self.gguf,) if isinstance(self.gguf, str) else self.gguf
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Matrices of which there is one for each expert, and in a GGUF one stacked tensor for all of a layer.
+
+    parts: a rule for each kind, with `{}` for the layer and for the expert, in the order in which upstream
+           writes them once it has seen the last matrix of a layer.
+    count: the keys of a configuration that tell the number of experts; the first that is there counts.
+    apart: each kind is written as soon as its own last matrix was seen.
+    """
+
+    parts: tuple[Rule, ...]
+    count: tuple[str, ...] = ("num_local_experts", "num_experts")
+    apart: bool = False
+
+
+class Match(NamedTuple):
+    """What a name was found to be.
+
+    names: in the other world. numbers: of the layer and the expert, as far as the name has them.
+    """
+
+    rule: Rule
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True)
 class Family:
     """An architecture family.
 
-    architectures: Hugging Face class names.
+    architectures: Hugging Face class names; the first is the one that a config.json made of a GGUF has.
     arch:          `general.architecture` of its GGUF.
-    vocabulary:    which of upstream's orders of looking for a tokenizer it follows.
+    vocabulary:    which of upstream's ways to write a tokenizer it follows.
     rules:         every tensor that it may hold.
-    bare:          those of `architectures` whose tensors must lack the `model.` prefix.
+    parameters:    its hyper-parameters, step by step in upstream's order.
+    early:         those that upstream writes before all else.
+    prefix:        what names may lack at their beginning.
+    bare:          those of `architectures` whose tensors must lack the prefix.
+    dropped:       patterns of names that are left out.
+    replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
+    left_out:      whether a tensor is left out that depends on the configuration: (name, config).
+    multimodal:    whether a name belongs to another part than the language model.
+    generated:     tensors that no checkpoint has; upstream writes them first.
+    finished:      a last change to all tensors, for what no rule can say.
+    types:         ends of GGUF names whose type is not the usual one: "F32", "F16", or "" for the own type.
+    prepared:      the configuration as the family's class wants it.
+    blocks:        how many layers are written; as many as the configuration says if None.
+    configurations: transformers' classes that complete its config.json.
+    described:     config.json of a GGUF, from a first draft; without it there is no way back.
     """
 
     architectures: tuple[str, ...]
     arch: str
-    vocabulary: Literal["llama", "qwen"]
-    rules: tuple[Rule, ...]
+    vocabulary: str
+    rules: tuple[Rule | Stack, ...]
+    parameters: tuple[Step, ...]
+    early: tuple[Step, ...] = ()
+    prefix: str = "model."
     bare: frozenset[str] = field(default_factory=frozenset)
+    dropped: tuple[str, ...] = ()
+    replaced: tuple[tuple[str, str], ...] = ()
+    left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
+    multimodal: Callable[[str], bool] = is_multimodal
+    generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
+    finished: Callable[[Checkpoint, Iterator[GgufTensor]], Iterable[GgufTensor]] | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    prepared: Callable[[Checkpoint], dict[str, Any]] | None = None
+    blocks: Callable[[Mapping[str, Any]], int] | None = None
+    configurations: tuple[ConfigClass, ...] = ()
+    described: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
 
-    def to_gguf(self, name: str) -> tuple[str, Rule] | None:
-        """The GGUF name of a Hugging Face tensor and its rule; None for a name that is in no rule.
+    def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
+        """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""
+        if name.endswith(_BUFFERS) or self.multimodal(name):
+            return None
+        if name.endswith(f"{_CORRECTION}_bias"):
+            name = name.removesuffix("_bias") + ".bias"
+        name = name.replace(_LANGUAGE_MODEL, "")
+        for old, new in self.replaced:
+            name = name.replace(old, new)
+        if any(fnmatchcase(name, pattern) for pattern in self.dropped):
+            return None
+        return None if self.left_out is not None and self.left_out(name, config) else name
 
-        A name may lack `model.`, as in checkpoints of embedding models that were saved without their head.
+    def to_gguf(self, name: str) -> Match | None:
+        """What a Hugging Face name is in a GGUF; None for a name that is in no rule.
+
+        A name may lack the prefix, as in checkpoints of embedding models that were saved without their head.
         """
-        whole = name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
-        return _match(whole, self._by_huggingface, lambda rule: rule.gguf)
+        return _match(name, self._by_huggingface) or _match(self.prefix + name, self._by_huggingface)
 
-    def to_huggingface(self, name: str) -> tuple[str, Rule] | None:
-        """The Hugging Face name of a GGUF tensor and its rule; None for a name that is in no rule."""
-        return _match(name, self._by_gguf, lambda rule: rule.huggingface)
+    def to_huggingface(self, name: str) -> Match | None:
+        """What a GGUF's name is in a checkpoint; None for a name that is in no rule.
 
-    @cached_property
-    def _by_huggingface(self) -> dict[str, Rule]:
-        return {rule.huggingface: rule for rule in self.rules}
+        `names` of the answer has one name, with `{}` for the expert if it is a stack.
+        """
+        return _match(name, self._by_gguf, back=True)
 
     @cached_property
-    def _by_gguf(self) -> dict[str, Rule]:
-        return {rule.gguf: rule for rule in self.rules}
-
-
-def _match(name: str, rules: Mapping[str, Rule], other: Any) -> tuple[str, Rule] | None:
-    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
-    if suffix is None:
-        return None
-    parts = name.removesuffix(suffix).split(".")
-    # The layer is the first part that is a number, written as numbers are.
-    at = next((i for i, part in enumerate(parts) if part.isdecimal() and part == str(int(part))), None)
-    layer = "" if at is None else parts[at]
-    if at is not None:
-        parts[at] = "{}"
-    rule = rules.get(".".join(parts))
-    return None if rule is None else (other(rule).format(layer) + suffix, rule)
-
-
-def pairwise(recipe: Recipe, rule: Rule, heads: Mapping[str, int], place: str) -> Recipe:
-    """Rows in llama.cpp's order, from Hugging Face's. Raises MalformedSource where they do not fit."""
-    groups, half = _halves(recipe, rule, heads, place)
-    return SwapRows(recipe, groups, 2, half) if groups else recipe
-
-
-def halfwise(recipe: Recipe, rule: Rule, heads: Mapping[str, int], place: str) -> Recipe:
-    """Rows in Hugging Face's order, from llama.cpp's: the inverse of `pairwise`."""
-    groups, half = _halves(recipe, rule, heads, place)
-    return SwapRows(recipe, groups, half, 2) if groups else recipe
-
-
-def _halves(recipe: Recipe, rule: Rule, heads: Mapping[str, int], place: str) -> tuple[int, int]:
-    if rule.rotary is None:
-        return 0, 0
-    rows, groups = recipe.shape[0] if recipe.shape else 0, heads[rule.rotary]
-    if groups <= 0 or rows % (2 * groups) or not prod(recipe.shape):
-        raise MalformedSource(
-            f"{rows} rows cannot be divided among {groups} heads", place=place, remedy="check config.json"
+    def single(self) -> tuple[tuple[Rule, Stack | None], ...]:
+        """Every rule, those of stacks too, with its stack."""
+        return tuple(
+            (part, each if isinstance(each, Stack) else None)
+            for each in self.rules
+            for part in (each.parts if isinstance(each, Stack) else (each,))
         )
-    return groups, rows // groups // 2
+
+    @cached_property
+    def _by_huggingface(self) -> dict[str, tuple[Rule, Stack | None]]:
+        return {rule.huggingface: (rule, stack) for rule, stack in self.single}
+
+    @cached_property
+    def _by_gguf(self) -> dict[str, tuple[Rule, Stack | None]]:
+        # Where two ways to store a tensor have one name in GGUF, the first is the way back.
+        found: dict[str, tuple[Rule, Stack | None]] = {}
+        for rule, stack in self.single:
+            for name in rule.names:
+                if name.removesuffix(".weight").removesuffix(".bias") not in found:
+                    found.setdefault(name, (rule, stack))
+        return found
+
+
+def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False) -> Match | None:
+    for suffix in ("", *_SUFFIXES):
+        if not name.endswith(suffix):
+            continue
+        for pattern, numbers in _patterns(name.removesuffix(suffix)):
+            rule, stack = rules.get(pattern, (None, None))
+            if rule is not None and (suffix or rule.ended):
+                return Match(rule, _names(rule, stack, numbers, suffix, back), numbers, stack)
+    return None
+
+
+def _patterns(stem: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """A name with its numbers taken out: all of them, two, one, none."""
+    parts = stem.split(".")
+    # Numbers as numbers are written: "01" is none.
+    places = [i for i, part in enumerate(parts) if part.isdecimal() and part == str(int(part))]
+    for count in sorted({len(places), *range(min(3, len(places)))}, reverse=True):
+        taken = set(places[:count])
+        pattern = ".".join("{}" if i in taken else part for i, part in enumerate(parts))
+        yield pattern, tuple(int(parts[i]) for i in places[:count])
+
+
+def _names(
+    rule: Rule, stack: Stack | None, numbers: tuple[int, ...], suffix: str, back: bool
+) -> tuple[str, ...]:
+    layer = numbers[0] if numbers else ""
+    if back:
+        return (rule.huggingface.replace("{}", str(layer), 1) + ("" if rule.ended else suffix),)
+    return tuple(name.format(layer) + ("" if rule.ended else suffix) for name in rule.names)

@@ -2,35 +2,31 @@
 
 Same tensors in the same order under the same types, same key-values (llama.cpp b11434,
 `convert_hf_to_gguf.py --outtype <own precision>`). Every other type starts from this file.
-Reads side files while planning, never tensor data.
+Reads side files while planning, and tensor data only where a family's header depends on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from translators.dtypes import F32, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families import architecture_of, family_of
+from translators.families.checkpoint import Checkpoint
 from translators.families.defaults import completed
-from translators.families.hparams import BLOCK_COUNT, rope_parameters, write_hparams, write_llama
-from translators.families.multimodal import is_multimodal
-from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
-from translators.families.rope import Llama3Scaling
-from translators.families.table import Family, pairwise
-from translators.gguf_file import GgufFile, GgufTensor
+from translators.families.hparams import BLOCK_COUNT
+from translators.families.parameters import Parameters, Step
+from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker
+from translators.families.reranking import with_judgement
+from translators.families.table import Family
+from translators.families.tensors import converted_tensors
+from translators.gguf_file import GgufFile
 from translators.keyvalues import KeyValues
 from translators.metadata import count_parameters, write_general
-from translators.model import Model, Tensor
+from translators.model import Model
 from translators.quants.filetypes import FILE_TYPES, FileType
-from translators.recipes import Literal, TakeRows, cast, stored
 from translators.vocab import write_tokenizer
 
 QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
-_LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
-# Buffers of old checkpoints that are no weights.
-_DROPPED = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 
 
 def own_file_type(model: Model) -> FileType:
@@ -64,132 +60,70 @@ def converted(model: Model) -> GgufFile:
             "a quantised checkpoint has no GGUF translation yet", path="config.json",
             place="quantization_config", remedy="use the checkpoint in BF16, F16 or F32",
         )  # fmt: skip
-    config = completed(model.config, model.root)
-    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, config)
+    source = _checkpoint(model, family, file_type)
+    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, source.config)
+    blocks = None if family.blocks is None else family.blocks(source.config)
     # First of all, as it says best what is wrong with a config.json.
-    hyper_parameters = _hyper_parameters(model, family, config, file_type)
+    early = _written(family.early, source, blocks)
+    hyper_parameters = _written(family.parameters, source, blocks)
     if reranks:
         write_qwen3_reranker(hyper_parameters)
     vocabulary = KeyValues()
-    write_tokenizer(vocabulary, model.root, config, style=family.vocabulary)
-    weights = _weights(model, family, config, file_type.dtype)
+    write_tokenizer(vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch)
+    tensors = tuple(converted_tensors(source, family))
     if reranks:
-        weights = _with_judgement(weights, vocabulary, tied=bool(config.get("tie_word_embeddings")))
-    tensors = (*_rope_factors(family, config), *weights)
-    _check_complete(family, config, {tensor.name for tensor in tensors})
+        tensors = tuple(
+            with_judgement(tensors, vocabulary, tied=bool(source.config.get("tie_word_embeddings")))
+        )
+    layers = source.count(*BLOCK_COUNT) if blocks is None else blocks
+    _check_complete(family, layers, {tensor.name for tensor in tensors})
     key_values = KeyValues()
     parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
     key_values.string("general.architecture", family.arch)
+    _append(key_values, early)
     write_general(key_values, model.root, model.name, model.config, parameters)
-    for key, value in hyper_parameters.items():
-        key_values.set(key, value)
+    _append(key_values, hyper_parameters)
     key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
-    for key, value in vocabulary.items():
-        key_values.set(key, value)
+    _append(key_values, vocabulary)
     return GgufFile(key_values, tensors)
 
 
-def _hyper_parameters(
-    model: Model, family: Family, config: Mapping[str, Any], file_type: FileType
-) -> KeyValues:
+def _checkpoint(model: Model, family: Family, file_type: FileType) -> Checkpoint:
+    config = completed(model.config, model.root)
+    source = Checkpoint(model, config, family.arch, architecture_of(model.config), file_type)
+    if family.prepared is None:
+        return source
+    return Checkpoint(model, family.prepared(source), family.arch, source.architecture, file_type)
+
+
+def _written(steps: Iterable[Step], source: Checkpoint, blocks: int | None) -> KeyValues:
     key_values = KeyValues()
-    write_hparams(key_values, family.arch, config, file_type.number)
-    if family.vocabulary == "llama":
-        write_llama(key_values, config)
-    else:
-        write_qwen_pooling(key_values, model.root, config, family.arch)
+    write = Parameters(key_values, source, blocks)
+    for step in steps:
+        step(write)
     return key_values
 
 
-def _with_judgement(
-    weights: Iterator[GgufTensor], vocabulary: KeyValues, *, tied: bool
-) -> Iterator[GgufTensor]:
-    """The weights of a reranker: of the head only the rows of "yes" and "no" are left.
-
-    Raises Unsupported for a vocabulary without these words.
-    """
-    tokens = vocabulary["tokenizer.ggml.tokens"].strings
-    if b"yes" not in tokens or b"no" not in tokens:
-        raise Unsupported("a reranker's vocabulary must have yes and no", path="tokenizer.json")
-    rows = (tokens.index(b"yes"), tokens.index(b"no"))
-    for tensor in weights:
-        if tensor.name == ("token_embd.weight" if tied else "output.weight"):
-            judgement = TakeRows(tensor.recipe, rows)
-            yield GgufTensor("cls.output.weight", judgement.shape, judgement)
-        if tied or tensor.name != "output.weight":
-            yield tensor
+def _append(key_values: KeyValues, others: KeyValues) -> None:
+    for key, value in others.items():
+        key_values.set(key, value)
 
 
-def _rope_factors(family: Family, config: Mapping[str, Any]) -> Iterator[GgufTensor]:
-    """`rope_freqs.weight` of Llama 3's scaling; it comes before all else.
-
-    Upstream has it for LlamaForCausalLM and fails on it for LlamaModel, whose prefix it gives to this tensor
-    too; here both have it.
-    """
-    if family.arch != "llama":
-        return
-    parameters = rope_parameters(config)
-    parameters = parameters.get("full_attention", parameters)
-    scaling = Llama3Scaling.of(parameters)
-    if scaling is None:
-        return
-    head_dim = _count(config, "head_dim" if config.get("head_dim") else "hidden_size")
-    if not config.get("head_dim"):
-        head_dim //= _count(config, "num_attention_heads")
-    factors = scaling.factors(parameters.get("rope_theta", 10000.0), head_dim)
-    shape = factors.shape
-    yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
-
-
-def _weights(model: Model, family: Family, config: Mapping[str, Any], own: DType) -> Iterator[GgufTensor]:
-    prefix = "model." if architecture_of(model.config) in family.bare else ""
-    heads = _heads(family, config)
-    taken: set[str] = set()
-    for tensor in model.tensors.values():
-        if tensor.name.endswith(_DROPPED) or is_multimodal(tensor.name):
-            continue
-        match = family.to_gguf(prefix + tensor.name.replace(_LANGUAGE_MODEL, ""))
-        if match is None:
-            raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
-        name, rule = match
-        if name in taken:
-            raise MalformedSource(f"another tensor is {name} as well", place=f"tensor {tensor.name}")
-        taken.add(name)
-        recipe = pairwise(stored(tensor), rule, heads, f"tensor {tensor.name}")
-        yield GgufTensor(name, tensor.shape, cast(recipe, _stored_type(tensor, name, own)))
-
-
-def _heads(family: Family, config: Mapping[str, Any]) -> dict[str, int]:
-    """How many heads a rule's `rotary` stands for."""
-    if not any(rule.rotary for rule in family.rules):
-        return {}
-    query = _count(config, "n_heads" if "n_heads" in config else "num_attention_heads")
-    place = "n_kv_heads" if "n_kv_heads" in config else "num_key_value_heads"
-    # As many as there are query heads if null; a configuration that says nothing has been completed.
-    shared = place not in config or config[place] is not None
-    return {"num_attention_heads": query, "num_key_value_heads": _count(config, place) if shared else query}
-
-
-def _stored_type(tensor: Tensor, gguf_name: str, own: DType) -> DType:
-    """llama.cpp computes with norms, biases and other vectors in F32 only."""
-    if len(tensor.shape) <= 1 or gguf_name.endswith("_norm.weight") or not gguf_name.endswith(".weight"):
-        return F32
-    return own
-
-
-def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]) -> None:
+def _check_complete(family: Family, layers: int, present: set[str]) -> None:
     """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded."""
-    layers = _count(config, next((key for key in BLOCK_COUNT if key in config), "num_hidden_layers"))
-    stems = [rule.gguf for rule in family.rules if rule.gguf != "output"]
+    stems = [
+        name if rule.ended else name + ".weight"
+        for rule, _ in family.single
+        if not rule.optional
+        for name in rule.names
+    ]
     # One layer beyond what there can be is enough to find one missing, whatever the number claims.
     numbers = range(min(layers, len(present) + 1))
-    wanted = {
-        f"{stem.format(layer)}.weight" for stem in stems for layer in (numbers if "{}" in stem else [0])
-    }
+    wanted = {name.format(layer) for name in stems for layer in (numbers if "{}" in name else [0])}
     missing = sorted(wanted - present)
     if missing:
         found = family.to_huggingface(missing[0])
-        first = found[0] if found else missing[0]
+        first = found.names[0] if found else missing[0]
         raise MalformedSource(
             f"{len(missing)} tensors of {len(wanted)} are missing", place=f"tensor {first}",
             remedy="fetch the missing shards, or check num_hidden_layers in config.json",
@@ -200,13 +134,3 @@ def _check_complete(family: Family, config: Mapping[str, Any], present: set[str]
             f"there are {number} layers of weights, here it says {layers}", path="config.json",
             place="num_hidden_layers", remedy="take config.json from the model's original repository",
         )  # fmt: skip
-
-
-def _count(config: Mapping[str, Any], key: str) -> int:
-    value = config.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
-        raise MalformedSource(
-            f"{value!r:.40} is no count", path="config.json", place=key,
-            remedy="take config.json from the model's original repository",
-        )  # fmt: skip
-    return value

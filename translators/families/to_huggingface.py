@@ -17,16 +17,25 @@ from translators.dtypes import BF16, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families import family_of_arch
 from translators.families.rope import Llama3Scaling, scaling_behind
-from translators.families.table import Family, halfwise
+from translators.families.table import Family, Match
+from translators.families.transforms import Place
 from translators.keyvalues import KeyValues
 from translators.model import Model
 from translators.quants import can_decode
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, cast, stored
+from translators.recipes import Recipe, cast, reshape, slice_, stored
 
+# Families whose config.json can be written.
 _MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 _TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _ROPE_FREQS = "rope_freqs.weight"
+# Tensors that no checkpoint has.
+_GENERATED = (_ROPE_FREQS, "rope_factors_long.weight", "rope_factors_short.weight")
+
+
+def has_way_back(arch: str) -> bool:
+    """Whether a GGUF of this architecture is shown as a Hugging Face folder."""
+    return arch in _MODEL_TYPES or family_of_arch(arch).described is not None
 
 
 def own_dtype(model: Model) -> DType:
@@ -39,21 +48,48 @@ def own_dtype(model: Model) -> DType:
 def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
     """The checkpoint's tensors: Hugging Face name and recipe, in the order of the GGUF.
 
-    Raises Unsupported (architecture, tensor, or type that cannot be decoded), MalformedSource.
+    A tensor that a GGUF has in parts comes where the last of them is; a stack of experts as one after the
+    other. Raises Unsupported (architecture, tensor, or type that cannot be decoded), MalformedSource.
     """
-    key_values = _key_values(model)
-    family, dtype, heads = _family(key_values), own_dtype(model), _heads(key_values)
+    family, dtype = _family(_key_values(model)), own_dtype(model)
+    described = config(model)
+    waiting: dict[tuple[int, tuple[int, ...], str], dict[str, Recipe]] = {}
     for tensor in model.tensors.values():
-        if tensor.name == _ROPE_FREQS:
+        if tensor.name in _GENERATED:
             continue
         match = family.to_huggingface(tensor.name)
         if match is None:
             raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
         if not can_decode(tensor.dtype):
             raise Unsupported(f"{tensor.dtype.name} cannot be decoded", place=f"tensor {tensor.name}")
-        name, rule = match
+        (name,), place = match.names, Place(described, tensor.name, match.numbers[0] if match.numbers else 0)
         recipe = cast(stored(tensor), dtype)
-        yield name, halfwise(recipe, rule, heads, f"tensor {tensor.name}")
+        if match.stack is not None:
+            yield from _experts(match, recipe, place)
+            continue
+        parts = waiting.setdefault((id(match.rule), match.numbers, name), {})
+        parts[tensor.name.removesuffix(".weight").removesuffix(".bias")] = recipe
+        wanted = [each.removesuffix(".weight").removesuffix(".bias") for each in _filled(match)]
+        if len(parts) == len(wanted):
+            whole = match.rule.transform.to_huggingface(tuple(parts[each] for each in wanted), place)
+            yield name, cast(whole, dtype)
+            del waiting[id(match.rule), match.numbers, name]
+    for _, _, name in waiting:
+        raise MalformedSource("a part of it is missing", place=f"tensor {name}")
+
+
+def _filled(match: Match) -> list[str]:
+    """The GGUF names of all of a rule's parts."""
+    layer = match.numbers[0] if match.numbers else ""
+    return [name.format(layer) for name in match.rule.names]
+
+
+def _experts(match: Match, recipe: Recipe, place: Place) -> Iterator[tuple[str, Recipe]]:
+    """The matrices of a stack, one for each expert."""
+    (name,) = match.names
+    for number in range(recipe.shape[0]):
+        matrix = reshape(slice_(recipe, 0, number, number + 1), recipe.shape[1:])
+        yield name.format(number), match.rule.transform.to_huggingface((matrix,), place)
 
 
 def config(model: Model) -> dict[str, Any]:
@@ -134,6 +170,8 @@ def _key_values(model: Model) -> KeyValues:
 
 def _family(key_values: KeyValues) -> Family:
     family = family_of_arch(str(key_values.get("general.architecture", "")))
+    if not has_way_back(family.arch):
+        raise Unsupported(f"GGUF architecture {family.arch!r} has no Hugging Face translation yet")
     if key_values.get(f"{family.arch}.expert_count", 0):
         raise Unsupported("mixtures of experts have no Hugging Face translation yet")
     return family

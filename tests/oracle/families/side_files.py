@@ -1,0 +1,104 @@
+"""Side files and configurations that variants share: tokenizers made from nothing, and a base to vary."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.tiny_tokenizers import SIZE, byte_fallback, sentencepiece
+
+VOCABULARY = SIZE
+
+
+def pieces(**config: Any) -> dict[str, str | bytes]:
+    """A SentencePiece model with the settings of `config`."""
+    base = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    return {
+        "tokenizer.model": sentencepiece(),
+        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
+    }
+
+
+def fast(*added: str, **config: Any) -> dict[str, str | bytes]:
+    """A BPE with byte fallback in tokenizer.json alone."""
+    base = {
+        "tokenizer_class": "LlamaTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    return {
+        "tokenizer.json": byte_fallback(added),
+        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
+    }
+
+
+def config(architecture: str, model_type: str, **changes: Any) -> dict[str, Any]:
+    """A configuration with rows of 256 elements; a change to None removes the key."""
+    base = {
+        "architectures": [architecture],
+        "model_type": model_type,
+        "hidden_act": "silu",
+        "hidden_size": 256,
+        "intermediate_size": 256,
+        "max_position_embeddings": 2048,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "torch_dtype": "bfloat16",
+        "vocab_size": SIZE,
+    }
+    return {key: value for key, value in {**base, **changes}.items() if value is not None}
+
+
+# Words that merge from bytes; ids follow from the order.
+_WORDS = ("Ġthe", "Ġof", "Ġand", "ing", "er", "on", "Ġprism", "Ġlight", "ĠĠ", "Ã©", "yes", "no")
+END = "<|endoftext|>"
+# The fingerprint of what this vocabulary makes of upstream's check text, and the name that both sides are
+# told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
+BYTE_LEVEL_PRINT = "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313"
+BYTE_LEVEL_NAME = "gpt-2"
+
+
+def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
+    """A byte-level BPE of `VOCABULARY` tokens in tokenizer.json, as GPT-2's; `added` are special."""
+    letters = [*map(chr, (*range(33, 127), *range(161, 173), *range(174, 256))), *map(chr, range(256, 324))]
+    merges = list(dict.fromkeys((word[:cut], word[cut]) for word in _WORDS for cut in range(1, len(word))))
+    texts = list(dict.fromkeys((*letters, *(left + right for left, right in merges))))
+    texts += [f"w{number}" for number in range(len(texts), VOCABULARY - 1)]
+    vocab = {text: number for number, text in enumerate((*texts, END))}
+    step = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": VOCABULARY - 1 + number, "content": text, "single_word": False, "lstrip": False,
+             "rstrip": False, "normalized": False, "special": True}
+            for number, text in enumerate((END, *added))
+        ],
+        "normalizer": None,
+        "pre_tokenizer": step,
+        "post_processor": step,
+        "decoder": step,
+        "model": {
+            "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+            "vocab": vocab, "merges": [[left, right] for left, right in merges],
+        },
+    }  # fmt: skip
+    settings = {"tokenizer_class": "GPT2TokenizerFast", "bos_token": END, "eos_token": END, "unk_token": END}
+    return {
+        "tokenizer.json": json.dumps(content, ensure_ascii=False, indent=1),
+        "tokenizer_config.json": json.dumps({**settings, **config}, indent=2),
+    }

@@ -1,0 +1,61 @@
+"""A checkpoint on its way into a GGUF: a model with its completed configuration, its arch and precision.
+
+What a family's own functions are given. Tensor data are read only where a family says that values decide
+what the header holds; then only tensors of a few numbers, and never more than a megabyte.
+Knows nothing of any family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from translators.dtypes import F32, DType
+from translators.errors import Unsupported
+from translators.families.transforms import Place
+from translators.model import Model
+from translators.quants.filetypes import FileType
+from translators.reading import SourceFiles
+from translators.recipes import cast, nbytes, read_bytes, stored
+
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model, its completed configuration, its class, and the type that its own precision is."""
+
+    model: Model
+    config: Mapping[str, Any]
+    arch: str
+    architecture: str
+    file_type: FileType
+
+    @property
+    def own(self) -> DType:
+        """The type of matrices."""
+        return self.file_type.dtype
+
+    def place(self, name: str = "", layer: int = 0) -> Place:
+        """The place of one of its tensors."""
+        return Place(self.config, name, layer)
+
+    def count(self, *keys: str) -> int:
+        """A positive number of the configuration, the first of `keys` there. Raises MalformedSource."""
+        return self.place().count(*keys)
+
+    def numbers(self, name: str) -> npt.NDArray[np.float32]:
+        """The values of a small tensor. Raises Unsupported for a large one, KeyError for none."""
+        recipe = cast(stored(self.model.tensors[name]), F32)
+        if nbytes(recipe) > _LARGEST:
+            raise Unsupported("too many values to decide anything", place=f"tensor {name}")
+        sources = SourceFiles(self.model.files)
+        try:
+            values = read_bytes(recipe, 0, nbytes(recipe), sources)
+            return values.view(np.float32).reshape(recipe.shape)
+        finally:
+            sources.close()

@@ -1,0 +1,143 @@
+"""The tensors of a checkpoint as those of its GGUF: names, recipes, order and types as upstream's converter.
+
+Generated tensors come first, then the stored ones in the order of their files. A stack of experts comes when
+its layer's last matrix was seen. Types follow llama.cpp b11434's conversion/base.py, prepare_tensors: what
+its graphs compute with in F32 alone is F32, all else has the checkpoint's own type.
+Knows nothing of key-values.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from translators.dtypes import DTYPES, F32, DType
+from translators.errors import MalformedSource, Unsupported
+from translators.families.checkpoint import Checkpoint
+from translators.families.table import Family, Match, Rule, Stack
+from translators.families.transforms import Place
+from translators.gguf_file import GgufTensor
+from translators.recipes import Recipe, cast, stack, stored
+
+# Matrices that are F32 whatever their names end in: routers, positions, token types, small convolutions,
+# mixes of RWKV, coefficients of Gemma 3n, and more of that kind.
+_PRECISE = frozenset(
+    (
+        "ffn_gate_inp", "ffn_gate_inp_shexp", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv",
+        "time_mix_first", "time_mix_w1", "time_mix_w2", "time_mix_decay_w1", "time_mix_decay_w2",
+        "time_mix_lerp_fused", "altup_correct_coef", "altup_predict_coef", "ssm_conv1d_q", "ssm_conv1d_k",
+        "ssm_conv1d_v", "indexer.proj",
+    )
+)  # fmt: skip
+_MATRIX_ENDS = (".weight", ".lora_a", ".lora_b")
+
+
+def converted_tensors(source: Checkpoint, family: Family) -> Iterator[GgufTensor]:
+    """The GGUF's tensors in upstream's order.
+
+    Raises Unsupported for a tensor that is in no rule, MalformedSource for what does not fit config.json.
+    """
+    tensors = _all(source, family)
+    taken: set[str] = set()
+    for tensor in tensors if family.finished is None else family.finished(source, tensors):
+        if tensor.name in taken:
+            raise MalformedSource("there are two tensors of one meaning", place=f"tensor {tensor.name}")
+        taken.add(tensor.name)
+        yield tensor
+
+
+def stored_type(name: str, shape: tuple[int, ...], own: DType, kept: Mapping[str, str]) -> DType:
+    """The type of a tensor of a GGUF in the precision `own`. kept: a family's own, by ends of names."""
+    if len(shape) <= 1 or name.endswith("_norm.weight"):
+        return F32
+    forced = next((kind for end, kind in kept.items() if name.endswith(end)), None)
+    if forced is not None:
+        return DTYPES[forced] if forced else own
+    stem = name.removesuffix(".weight")
+    if stem.startswith("blk."):
+        stem = stem.split(".", 2)[-1]
+    return F32 if stem in _PRECISE or not name.endswith(_MATRIX_ENDS) else own
+
+
+def _all(source: Checkpoint, family: Family) -> Iterator[GgufTensor]:
+    if family.generated is not None:
+        yield from family.generated(source)
+    prefix = family.prefix if source.architecture in family.bare else ""
+    stacks: dict[tuple[int, int], _Pile] = {}
+    taken: dict[str, str] = {}
+    for tensor in source.model.tensors.values():
+        name = family.kept(tensor.name, source.config)
+        if name is None:
+            continue
+        match = family.to_gguf(prefix + name)
+        if match is None:
+            raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
+        place = source.place(tensor.name, match.numbers[0] if match.numbers else 0)
+        recipes = match.rule.transform.to_gguf(stored(tensor), place)
+        if match.stack is None:
+            made = list(zip(match.names, recipes, strict=True))
+        else:
+            pile = stacks.setdefault((id(match.stack), place.layer), _Pile(match.stack, place))
+            made = list(pile.with_matrix(match, recipes, tensor.name))
+        for gguf_name, recipe in made:
+            if gguf_name in taken:
+                raise MalformedSource(
+                    f"another tensor is {gguf_name} as well", place=f"tensor {tensor.name}",
+                    remedy=f"one of them is {taken[gguf_name]}",
+                )  # fmt: skip
+            taken[gguf_name] = tensor.name
+            dtype = stored_type(gguf_name, recipe.shape, source.own, family.types)
+            yield GgufTensor(gguf_name, recipe.shape, cast(recipe, dtype))
+    for pile in stacks.values():
+        pile.check_finished()
+
+
+class _Pile:
+    """The experts of one layer, as far as they were seen."""
+
+    def __init__(self, of: Stack, place: Place) -> None:
+        self._stack = of
+        self._place = place
+        self._count = place.count(*of.count)
+        self._matrices: dict[Rule, dict[int, Recipe]] = defaultdict(dict)
+        self._names: dict[Rule, tuple[str, ...]] = {}
+
+    def with_matrix(
+        self, match: Match, recipes: tuple[Recipe, ...], name: str
+    ) -> Iterator[tuple[str, Recipe]]:
+        """Add one matrix; what is complete by it, in the stack's order."""
+        number = match.numbers[1] if len(match.numbers) > 1 else -1
+        matrices = self._matrices[match.rule]
+        if number in matrices or not 0 <= number < self._count:
+            raise self._place.misfit(f"{name} is not one of {self._count} experts")
+        (matrices[number],) = recipes
+        self._names[match.rule] = match.names
+        if self._stack.apart:
+            if len(matrices) == self._count:
+                yield from self._stacked(match.rule)
+        elif sum(map(len, self._matrices.values())) == self._count * len(self._stack.parts):
+            for rule in self._stack.parts:
+                yield from self._stacked(rule)
+
+    def check_finished(self) -> None:
+        """Raise MalformedSource where a matrix is missing."""
+        for matrices in self._matrices.values():
+            if len(matrices) < self._count:
+                raise self._place.misfit(
+                    f"{self._count - len(matrices)} experts of {self._count} are missing"
+                )
+        if len(self._matrices) < len(self._stack.parts):
+            raise self._place.misfit("experts lack one of their matrices")
+
+    def _stacked(self, rule: Rule) -> Iterator[tuple[str, Recipe]]:
+        (name,) = self._names[rule]
+        parts = tuple(self._matrices[rule][number] for number in range(self._count))
+        if len({part.shape for part in parts}) > 1 or len({part.dtype.name for part in parts}) > 1:
+            parts = self._alike(parts)
+        yield name, stack(parts)
+
+    def _alike(self, parts: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        if len({part.shape for part in parts}) > 1:
+            raise self._place.misfit("experts of different shapes")
+        # As torch promotes; F32 holds all values of both.
+        return tuple(cast(part, F32) for part in parts)

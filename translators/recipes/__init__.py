@@ -1,0 +1,105 @@
+"""Recipes: how one output tensor is computed, and which source bytes a part of it needs.
+
+A recipe is a small expression over stored tensors. Asked for a range of its elements it pushes the range
+down to the extents that these elements come from, so that a read of 128 KiB touches about as much of the
+source, never a whole tensor. Every operation is element-wise, row-wise or block-wise, on units counted
+from the tensor's first element: a byte does not depend on the range it was asked for in (invariant I2).
+
+    pieces.py      what every operation is asked for; reading any range of bytes
+    leaves.py      Stored, Literal, Fill
+    movement.py    elements in another order, by runs: what all movements share, and what they cost
+    shapes.py      SwapRows, Reshape, Slice, Gather, Expand
+    permuting.py   Permute
+    joining.py     Concat, Stack
+    casting.py     Cast: other element types; what stands for a recipe in an identity
+    arithmetic.py  Map, Combine
+
+Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
+the functions in lower case, which check shapes and leave out what is not needed.
+Knows nothing of names, formats or files beyond extents.
+"""
+
+from __future__ import annotations
+
+from translators.recipes import arithmetic, casting, joining, movement, permuting
+from translators.recipes.arithmetic import Combine, Map, combine, map_
+from translators.recipes.casting import Cast, cast, cast_print, recipe_print
+from translators.recipes.joining import Concat, Stack, concat, pad, stack
+from translators.recipes.leaves import Fill, Literal, Stored, fill, stored
+from translators.recipes.permuting import Permute, permute, transpose2d
+from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
+from translators.recipes.shapes import (
+    Expand,
+    Gather,
+    Reshape,
+    Slice,
+    SwapRows,
+    expand,
+    gather,
+    reshape,
+    slice_,
+    split,
+)
+
+Recipe = (
+    Stored
+    | Literal
+    | Fill
+    | SwapRows
+    | Reshape
+    | Slice
+    | Gather
+    | Expand
+    | Permute
+    | Concat
+    | Stack
+    | Cast
+    | Map
+    | Combine
+)
+
+# Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
+for _module in (arithmetic, casting, joining, movement, permuting):
+    vars(_module)["Recipe"] = Recipe
+
+__all__ = [
+    "Bytes",
+    "Cast",
+    "Combine",
+    "Concat",
+    "Expand",
+    "Fill",
+    "Gather",
+    "Literal",
+    "Map",
+    "Operation",
+    "Permute",
+    "Recipe",
+    "Reshape",
+    "Slice",
+    "Source",
+    "Stack",
+    "Stored",
+    "SwapRows",
+    "cast",
+    "cast_print",
+    "combine",
+    "concat",
+    "expand",
+    "fill",
+    "gather",
+    "map_",
+    "nbytes",
+    "pad",
+    "permute",
+    "piece",
+    "read_bytes",
+    "recipe_print",
+    "reshape",
+    "slice_",
+    "split",
+    "stack",
+    "stored",
+    "stored_bytes",
+    "transpose2d",
+]
