@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import gemma, gpt2, llama, phi, qwen
+from translators.families import bert, gemma, gpt2, llama, phi, qwen, t5
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
@@ -21,6 +21,8 @@ FAMILIES: tuple[Family, ...] = (
     *(gemma.GEMMA, gemma.GEMMA2),
     gpt2.GPT2,
     *(phi.PHI3, phi.PHIMOE),
+    *(bert.BERT, bert.DISTILBERT, bert.ROBERTA, bert.XLM_ROBERTA, bert.NOMIC_BERT, bert.MODERN_BERT),
+    *(t5.T5, t5.T5_ENCODER),
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}

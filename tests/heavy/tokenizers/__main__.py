@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.heavy.tokenizers.folders import REALS, Real
+from tests.heavy.tokenizers.folders import REALS
 from tests.heavy.tokenizers.measured import differing, digests, key_values, llama, reference, write_vocabulary
 from tests.heavy.tokenizers.strings import COUNT, strings
 
@@ -27,14 +27,21 @@ _LINE = "{:32}{:40}{:>8}  {:20}{:>5} {:9}{:>10}"
 ORACLE = Path(os.environ.get("PRISMFS_ORACLE", HERE.parents[2] / ".oracle"))
 
 
-def upstreams(real: Real, root: Path) -> Any:
-    """What upstream's converter makes of `root`."""
-    python = ORACLE / "vocab" / "bin" / "python"
-    command = [python, HERE / "upstream.py", ORACLE / "llama.cpp", root, real.style, real.arch]
-    done = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"upstream fails on {root.name}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout)
+def upstreams(folders: dict[str, Path], golden: dict[str, Any]) -> None:
+    """Ask upstream's converter for all `folders` by name, and keep what it says."""
+    asked = [part for name, root in folders.items() for part in (root, REALS[name].style, REALS[name].arch)]
+    command = [ORACLE / "vocab" / "bin" / "python", HERE / "upstream.py", ORACLE / "llama.cpp", *asked]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for name, line in zip(folders, process.stdout, strict=True):
+            golden.setdefault(name, {})["key_values"] = json.loads(line)
+            save(golden)
+
+
+def save(golden: dict[str, Any]) -> None:
+    """Write golden.json, one vocabulary a line."""
+    lines = (f"{json.dumps(name)}: {json.dumps(golden[name])}" for name in REALS if name in golden)
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def main() -> int:
@@ -52,24 +59,23 @@ def main() -> int:
     print(_LINE.format("vocabulary", "package", "tokens", "model/pre", "keys", "upstream", "ids equal"))
     wrong = 0
     with tempfile.TemporaryDirectory() as work:
-        for name in chosen.names:
-            wrong += _row(name, Path(work), texts, golden, chosen)
-    if chosen.regenerate:
-        lines = (f"{json.dumps(name)}: {json.dumps(golden[name])}" for name in REALS if name in golden)
-        GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        folders = {name: REALS[name].write(Path(work) / name.replace(" ", "-")) for name in chosen.names}
+        if chosen.regenerate:
+            upstreams(folders, golden)
+        for name, root in folders.items():
+            wrong += _row(name, root, texts, golden, chosen)
+            if chosen.regenerate:
+                save(golden)
     return wrong > 0
 
 
-def _row(name: str, work: Path, texts: list[str], golden: dict[str, Any], chosen: argparse.Namespace) -> int:
+def _row(name: str, root: Path, texts: list[str], golden: dict[str, Any], chosen: argparse.Namespace) -> int:
     real = REALS[name]
-    root = real.write(work / name.replace(" ", "-"))
     kv = key_values(root, real.style, real.arch)
     found = digests(kv)
-    if chosen.regenerate:
-        golden.setdefault(name, {})["key_values"] = upstreams(real, root)
     same = found == golden.get(name, {}).get("key_values")
-    write_vocabulary(kv, real.arch, work / "vocabulary.gguf")
-    with llama(work / "vocabulary.gguf") as model:
+    write_vocabulary(kv, real.arch, root / "vocabulary.gguf")
+    with llama(root / "vocabulary.gguf") as model:
         different = differing(reference(root, kv), model, texts)
     if chosen.regenerate:
         golden[name]["differing"] = len(different)

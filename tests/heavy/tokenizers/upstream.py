@@ -1,6 +1,8 @@
-"""What upstream's converter makes of a directory's tokenizer, as JSON on stdout; runs in its environment.
+"""What upstream's converter makes of directories' tokenizers; runs in its environment.
 
-    ENVIRONMENT/bin/python tests/heavy/tokenizers/upstream.py LLAMA_CPP_TREE DIRECTORY STYLE ARCH
+    ENVIRONMENT/bin/python tests/heavy/tokenizers/upstream.py LLAMA_CPP_TREE [DIRECTORY STYLE ARCH]...
+
+Prints one line of JSON for each: the key-values, or as text how upstream failed.
 
 Only the standard library, upstream's tree and the environment are used.
 """
@@ -16,13 +18,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def main(tree: str, folder: str, style: str, arch: str) -> None:
-    """Print the key-values: name, type and digest of each."""
+def main(tree: str, *asked: str) -> None:
+    """Print the key-values of each directory: name, type and digest."""
     sys.path[:0] = [str(ROOT), tree, f"{tree}/gguf-py"]
     from tests.translators.golden_vocab.regenerate import key_values, quiet
 
     quiet()
-    json.dump(key_values(Path(folder), style, arch), sys.stdout)
+    for at in range(0, len(asked), 3):
+        try:
+            made: object = key_values(Path(asked[at]), *asked[at + 1 : at + 3])
+        except Exception as error:
+            made = f"{type(error).__name__}: {error}"[:500]
+        print(json.dumps(made), flush=True)
 
 
 if __name__ == "__main__":
