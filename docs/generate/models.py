@@ -22,8 +22,8 @@ What is merged into `model.safetensors` may be of any architecture. GGUF files a
 below; for any other they are absent and `prismfs ls` says why.
 
 Compared with {_UPSTREAM}. Each variant is a tiny checkpoint (tied or
-untied, with biases or without, other numbers of heads, experts, layers, other precisions) whose GGUF files equal
-those of upstream's converter and llama-quantize in every byte: tensors and key-values, their names, order, types
+untied, with biases or without, other numbers of heads, experts, layers, precisions) whose GGUF files equal
+those of upstream's converter and llama-quantize in every byte: tensors and key-values, names, order, types
 and values. `make test` compares them all, `make families` prints the table, `make oracle` makes the digests
 anew. "Way back" is a GGUF shown as a Hugging Face folder.
 """

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import bert, gemma, gpt2, llama, phi, qwen, t5
+from translators.families import bert, gemma, gemma3, gpt2, llama, neox, olmo, phi, qwen, t5
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
     llama.LLAMA,
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
-    *(gemma.GEMMA, gemma.GEMMA2),
+    *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
     gpt2.GPT2,
+    *(neox.GPT_NEOX, neox.BLOOM, neox.MPT, neox.STARCODER, neox.STARCODER2),
+    *(olmo.OLMO, olmo.OLMO2, olmo.OLMOE),
     *(phi.PHI3, phi.PHIMOE),
     *(bert.BERT, bert.DISTILBERT, bert.ROBERTA, bert.XLM_ROBERTA, bert.NOMIC_BERT, bert.MODERN_BERT),
     *(t5.T5, t5.T5_ENCODER),

@@ -30,6 +30,18 @@ _ROPE_KEYS = {
 
 
 @dataclass(frozen=True)
+class Part:
+    """A configuration within another.
+
+    model_type: of its class; `chosen`: unless it names another itself. absent: what holds where it is null.
+    """
+
+    model_type: str
+    chosen: bool = False
+    absent: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ConfigClass:
     """A configuration class of transformers: what it fills in.
 
@@ -38,7 +50,7 @@ class ConfigClass:
     rope:     rope_scaling is normalised and checked.
     layers:   how layer_types are filled in: "" (never), "checked" (by the window, and checked), "alike".
     aliases:  its attribute_map: names that a file may use, and what they are called in the result.
-    parts:    keys that hold a configuration of their own, with the model_type of its class.
+    parts:    keys that hold a configuration of their own.
     finished: what else its constructor does with the whole; it raises where that raises.
     others:   further model_types of the same class.
     """
@@ -50,7 +62,7 @@ class ConfigClass:
     rope: bool = False
     layers: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
     finished: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     others: tuple[str, ...] = ()
 
