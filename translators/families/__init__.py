@@ -11,7 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import bert, gemma, gemma3, gpt2, llama, neox, olmo, phi, qwen, t5
+from translators.families import (
+    bert,
+    gemma,
+    gemma3,
+    gpt2,
+    internlm,
+    llama,
+    neox,
+    olmo,
+    phi,
+    qwen,
+    stablelm,
+    t5,
+)
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
@@ -22,13 +35,15 @@ FAMILIES: tuple[Family, ...] = (
     gpt2.GPT2,
     *(neox.GPT_NEOX, neox.BLOOM, neox.MPT, neox.STARCODER, neox.STARCODER2),
     *(olmo.OLMO, olmo.OLMO2, olmo.OLMOE),
+    *(internlm.INTERNLM2, internlm.INTERNLM3, internlm.BAICHUAN, internlm.XVERSE, stablelm.STABLELM),
     *(phi.PHI3, phi.PHIMOE),
     *(bert.BERT, bert.DISTILBERT, bert.ROBERTA, bert.XLM_ROBERTA, bert.NOMIC_BERT, bert.MODERN_BERT),
     *(t5.T5, t5.T5_ENCODER),
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
-_BY_ARCH = {family.arch: family for family in FAMILIES}
+# Where several have one arch, the first is the way back.
+_BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:
