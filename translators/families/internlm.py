@@ -99,6 +99,19 @@ def _layout(write: Parameters) -> None:
     write.u32("rope.dimension_count", write.integer("hidden_size") // heads, "hidden_size")
 
 
+def _key(at: Place) -> Rotary:
+    """How keys are stored where a configuration need not say that there are as many as queries."""
+    return _KEY if at.config.get("num_key_value_heads") is not None else _QUERY
+
+
+def _keys(of: Recipe, at: Place) -> tuple[Recipe, ...]:
+    return _key(at).to_gguf(of, at)
+
+
+def _keys_back(parts: tuple[Recipe, ...], at: Place) -> Recipe:
+    return _key(at).to_huggingface(parts, at)
+
+
 BAICHUAN = Family(
     architectures=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
     arch="baichuan",
@@ -117,6 +130,13 @@ XVERSE = Family(
     architectures=("XverseForCausalLM",),
     arch="xverse",
     vocabulary="xverse",
-    rules=(*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD),
+    rules=(
+        *EMBEDDINGS,
+        *ATTENTION_NORMS,
+        ROTARY_QK[0],
+        Rule("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Custom(_keys, _keys_back)),
+        *VALUE_AND_OUTPUT,
+        *FEED_FORWARD,
+    ),
     parameters=(COMMON, _layout),
 )
