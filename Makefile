@@ -23,6 +23,8 @@
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
 #   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
+#   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
+#            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -35,7 +37,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families imatrix-check store-pressure soak kills stress clean
+	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -84,6 +86,10 @@ oracle: $(VENV)/.installed
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+tokenizers: $(VENV)/.installed
+	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)
+	$(RUN) -m tests.heavy.tokenizers $(ARGS)
 
 imatrix-check: $(VENV)/.installed
 	$(RUN) -m tests.heavy.weighted

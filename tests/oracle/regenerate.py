@@ -58,7 +58,7 @@ def describe(files: dict[str, Path], first: str, refused: list[str]) -> dict[str
         entries[f"model.gguf-{kind}"] = {
             "size": len(data),
             "sha256": sha256(data).hexdigest(),
-            "file_type": parts.key_values["general.file_type"],
+            "file_type": parts.key_values.get("general.file_type"),
             "types": " ".join(part.type for part in parts.tensors),
         }
     return {"own": first, "refused": refused, "files": entries, "headers": headers, "digests": digests}

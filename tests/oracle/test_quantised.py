@@ -13,7 +13,7 @@ import pytest
 
 import translators
 from tests.oracle.families.comparison import whole
-from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINT
+from tests.oracle.families.side_files import PRINTS
 from tests.oracle.goldens import difference
 from tests.oracle.quantised.folders import FOLDERS, Folder, build
 from tests.tiny_models import fingerprint
@@ -25,7 +25,7 @@ def test_files_are_upstreams(folder: Folder, tmp_path: Path) -> None:
     golden = json.loads(folder.golden.read_text())
     path = build(folder, tmp_path)
     assert fingerprint(path) == golden["folder"]
-    with patch.dict(NAMES, {BYTE_LEVEL_PRINT: BYTE_LEVEL_NAME}):
+    with patch.dict(NAMES, PRINTS):
         plans = translators.plans(translators.open_model(path))
     for target in golden["files"]:
         assert difference(golden, target, whole(plans, target)) == "", target

@@ -12,6 +12,7 @@ from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
 from translators.families import (
+    bert,
     deepseek,
     gemma,
     gemma3,
@@ -20,10 +21,15 @@ from translators.families import (
     glm,
     gpt2,
     gpt_oss,
+    internlm,
     llama,
+    neox,
+    olmo,
     phi,
     qwen,
     qwen_linear,
+    stablelm,
+    t5,
 )
 from translators.families.table import Family
 
@@ -39,10 +45,15 @@ FAMILIES: tuple[Family, ...] = (
     *(deepseek.DEEPSEEK, deepseek.DEEPSEEK2, deepseek.DEEPSEEK32, deepseek.GLM_LITE, deepseek.GLM_DSA),
     gpt_oss.GPT_OSS,
     *(glm.CHATGLM, glm.GLM4, glm.GLM_OCR, glm.GLM4_MOE, glm.SOLAR_OPEN),
+    *(neox.GPT_NEOX, neox.BLOOM, neox.MPT, neox.STARCODER, neox.STARCODER2),
+    *(olmo.OLMO, olmo.OLMO2, olmo.OLMOE),
+    *(internlm.INTERNLM2, internlm.INTERNLM3, internlm.BAICHUAN, internlm.XVERSE, stablelm.STABLELM),
+    *(bert.BERT, bert.DISTILBERT, bert.ROBERTA, bert.XLM_ROBERTA, bert.NOMIC_BERT, bert.MODERN_BERT),
+    *(t5.T5, t5.T5_ENCODER),
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
-# Of several families of one arch the first is the way back.
+# Where several have one arch, the first is the way back.
 _BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 

@@ -16,6 +16,8 @@ from translators.vocab.tokens import SPACE_MARK, Tokens, TokenType
 from translators.vocab.unigram import Unigram, of_json, of_t5, of_xlm_roberta
 from translators.vocab.writing import Writing
 
+_ORIGINAL = "use the original checkpoint's tokenizer files"
+
 
 def bert(writing: Writing) -> None:
     """WordPiece with phantom spaces: BERT, BGE, E5, MiniLM, DistilBERT, Nomic."""
@@ -55,7 +57,7 @@ def xlm_roberta(writing: Writing) -> None:
         path = writing.folder.shown(name)
         model = read_model(writing.folder.data(name), path)
         if model.kind != UNIGRAM:
-            raise Unsupported("the SentencePiece model is no Unigram", path=path)
+            raise Unsupported("the SentencePiece model is no Unigram", path=path, remedy=_ORIGINAL)
         unigram = of_xlm_roberta(writing.config, model, path, mask=writing.arch == "nomic-bert-moe")
     else:
         if not writing.folder.has("tokenizer.json"):
@@ -88,8 +90,9 @@ def nomic_bert(writing: Writing) -> None:
         bert(writing)
     else:
         raise Unsupported(
-            f"a tokenizer of type {kind!r} is none of Nomic's", path=writing.folder.shown("tokenizer.json")
-        )
+            f"a tokenizer of type {kind!r} is none of Nomic's", path=writing.folder.shown("tokenizer.json"),
+            remedy=_ORIGINAL,
+        )  # fmt: skip
 
 
 def jina_bert_v2(writing: Writing) -> None:
@@ -101,7 +104,7 @@ def jina_bert_v2(writing: Writing) -> None:
     if kind != "RobertaTokenizer":
         raise Unsupported(
             f"the tokenizer class {kind!r} is none of Jina's",
-            path=writing.folder.shown("tokenizer_config.json"), place="tokenizer_class",
+            path=writing.folder.shown("tokenizer_config.json"), place="tokenizer_class", remedy=_ORIGINAL,
         )  # fmt: skip
     step = writing.folder.json("tokenizer.json").get("pre_tokenizer") or {}
     if step.get("type") == "Whitespace":
@@ -144,4 +147,5 @@ def t5(writing: Writing) -> None:
     elif model.kind == UNIGRAM:
         _write_unigram(writing, of_t5(writing.folder, writing.config, model, name), types=False)
     else:
-        raise Unsupported("the SentencePiece model is no Unigram", path=writing.folder.shown(name))
+        path = writing.folder.shown(name)
+        raise Unsupported("the SentencePiece model is no Unigram", path=path, remedy=_ORIGINAL)

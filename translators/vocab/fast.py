@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
+from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 
@@ -96,6 +97,8 @@ def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
         backend = _backend(folder, arguments, kind, named)
         _add_tokens(backend, listed.values(), named)
         _set_prefix_space(backend, arguments.get("add_prefix_space", kind.prefix))
+        if kind.cases is not None:
+            _set_cases(backend, arguments, every=kind.cases == "all")
         if kind.template:
             backend.post_processor = _template(backend, arguments, kind, named)
         backend.encode_special_tokens = bool(arguments.get("split_special_tokens", False))
@@ -130,7 +133,8 @@ def _backend(
 ) -> Tokenizer:
     """The tokenizer of tokenizer.json, else of vocab.json with merges.txt; without truncation or padding."""
     if not folder.has("tokenizer.json") or "tokenizer_file" in arguments:
-        if not (folder.has("vocab.json") and folder.has("merges.txt")):
+        has_words = kind.plain == "bert" and folder.has("vocab.txt")
+        if not has_words and not (folder.has("vocab.json") and folder.has("merges.txt")):
             raise MissingSource(
                 "no tokenizer.model, tokenizer.json, or vocab.json with merges.txt",
                 path=str(folder.root), remedy="fetch the tokenizer's files too",
@@ -264,6 +268,21 @@ def _set_prefix_space(backend: Tokenizer, wanted: Any) -> None:
         backend.pre_tokenizer = ByteLevel(
             add_prefix_space=wanted, trim_offsets=state["trim_offsets"], use_regex=state["use_regex"]
         )
+
+
+def _set_cases(backend: Tokenizer, arguments: Mapping[str, Any], *, every: bool) -> None:
+    """Make BERT's normaliser anew where the configuration differs from it."""
+    state = json.loads(backend.normalizer.__getstate__())
+    wanted = {
+        "lowercase": arguments.get("do_lower_case", True),
+        "strip_accents": arguments.get("strip_accents"),
+    }
+    if every:
+        wanted["handle_chinese_chars"] = arguments.get("tokenize_chinese_chars", True)
+    if any(state.get(key, value) != value for key, value in wanted.items()):
+        if state.pop("type") != "BertNormalizer":
+            raise ValueError("the normaliser is not BERT's")
+        backend.normalizer = BertNormalizer(**{**state, **wanted})
 
 
 def _template(

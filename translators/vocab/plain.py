@@ -1,7 +1,7 @@
-"""A byte-level BPE tokenizer from vocab.json and merges.txt, for checkpoints without tokenizer.json.
+"""A tokenizer from vocab.json and merges.txt, or BERT's vocab.txt, for checkpoints without tokenizer.json.
 
-Built as transformers' converters build it from its GPT-2 and Qwen-2 classes: the same split, normaliser and
-post-processor, the merges read line by line under each class's own rules.
+Built as transformers' converters build it from its GPT-2, Qwen-2 and BERT classes: the same split, normaliser
+and post-processor, the merges read line by line under each class's own rules.
 Knows nothing of GGUF, nor of how special tokens are added afterwards.
 """
 
@@ -31,6 +31,8 @@ def plain_tokenizer(
             "vocab.json and merges.txt alone do not define this class's tokenizer",
             path=str(folder.root), remedy="add tokenizer.json",
         )  # fmt: skip
+    if kind.plain == "bert":
+        return _word_pieces(folder, arguments, named)
     try:
         merges = _merges(folder.text("merges.txt"), kind.plain)
         model = models.BPE(
@@ -55,6 +57,29 @@ def plain_tokenizer(
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
     if kind.plain == "gpt2" and arguments.get("add_bos_token"):
         backend.post_processor = _with_bos(backend, named["bos_token"].content)
+    return backend
+
+
+def _word_pieces(folder: Folder, arguments: Mapping[str, Any], named: Mapping[str, AddedToken]) -> Tokenizer:
+    # Line ends as Python's text mode gives them; a text that comes twice has its last line's id.
+    lines = folder.text("vocab.txt").split("\n")
+    lines = lines[:-1] if lines[-1] == "" else lines
+    vocabulary = {line: number for number, line in enumerate(lines)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token=named["unk_token"].content))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(arguments.get("tokenize_chinese_chars", True)),
+        strip_accents=arguments.get("strip_accents"),
+        lowercase=bool(arguments.get("do_lower_case", True)),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    first, last = named["cls_token"].content, named["sep_token"].content
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{first}:0 $A:0 {last}:0",
+        pair=f"{first}:0 $A:0 {last}:0 $B:1 {last}:1",
+        special_tokens=[(text, vocabulary[text]) for text in dict.fromkeys((first, last))],
+    )
+    backend.decoder = decoders.WordPiece(prefix="##")
     return backend
 
 

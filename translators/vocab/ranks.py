@@ -15,7 +15,7 @@ from translators.vocab.folder import Folder
 from translators.vocab.tokens import MAX_TOKENS
 
 # A token longer than this is no word; splitting one takes time that grows with the square.
-_MAX_LENGTH = 4096
+_MAX_LENGTH = 1024
 
 
 def _characters() -> tuple[str, ...]:
@@ -65,12 +65,18 @@ def merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 def _merged(ranks: Mapping[bytes, int], token: bytes, limit: int) -> list[bytes]:
     """`token` merged from single bytes by all merges of a rank below `limit`."""
     parts = [token[at : at + 1] for at in range(len(token))]
-    while len(parts) > 1:
-        found = [(ranks.get(parts[at] + parts[at + 1], limit), at) for at in range(len(parts) - 1)]
-        rank, at = min(found)
+    pairs = [ranks.get(token[at : at + 2], limit) for at in range(len(token) - 1)]
+    while pairs:
+        rank = min(pairs)
         if rank >= limit:
             break
+        at = pairs.index(rank)
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        del pairs[at]
+        if at:
+            pairs[at - 1] = ranks.get(parts[at - 1] + parts[at], limit)
+        if at < len(pairs):
+            pairs[at] = ranks.get(parts[at] + parts[at + 1], limit)
     return parts
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tests.tiny_tokenizers import SIZE, byte_fallback, sentencepiece
+from tests.translators.golden_vocab import kinds
 
 VOCABULARY = SIZE
 
@@ -71,6 +72,8 @@ BYTE_LEVEL_PRINTS = (
     "13e3252202fa5681248478ac4ae4dc6241d2ca2e1bf8b0f81a2e7dccda5b9ab5",
 )
 BYTE_LEVEL_NAME = "gpt-2"
+WORD_PIECES_PRINT = "11b6fc7f30aef80fd29ae9f2f100527ac00ad77e5baee375ae8c855140ced850"
+PRINTS = dict.fromkeys((*BYTE_LEVEL_PRINTS, WORD_PIECES_PRINT), BYTE_LEVEL_NAME)
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
@@ -104,4 +107,67 @@ def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
     return {
         "tokenizer.json": json.dumps(content, ensure_ascii=False, indent=1),
         "tokenizer_config.json": json.dumps({**settings, **config}, indent=2),
+    }
+
+
+_BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def word_pieces(**config: Any) -> dict[str, str | bytes]:
+    """A WordPiece vocabulary of `VOCABULARY` tokens in tokenizer.json, as BERT's."""
+    words = [
+        *_BERT,
+        *"abcdefghijklmnopqrstuvwxyz0123456789.,!?'",
+        *(f"##{letter}" for letter in "aeiost0123"),
+    ]
+    words += [f"w{number}" for number in range(len(words), VOCABULARY)]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    template = _template("[CLS]", "[SEP]", {"[CLS]": 2, "[SEP]": 3}, ["[SEP]"])
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": number, "content": text, **flags} for number, text in enumerate(_BERT)],
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+            "strip_accents": None, "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": template,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": {text: number for number, text in enumerate(words)},
+        },
+    }  # fmt: skip
+    names = zip(("pad", "unk", "cls", "sep", "mask"), _BERT, strict=True)
+    settings = {"tokenizer_class": "BertTokenizer", **{f"{name}_token": text for name, text in names}}
+    return {
+        "tokenizer.json": json.dumps(content, ensure_ascii=False, indent=1),
+        "tokenizer_config.json": json.dumps({**settings, "do_lower_case": True, **config}, indent=2),
+    }
+
+
+def _template(first: str, last: str, ids: dict[str, int], between: list[str]) -> dict[str, Any]:
+    def special(text: str, kind: int = 0) -> dict[str, Any]:
+        return {"SpecialToken": {"id": text, "type_id": kind}}
+
+    one, two = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [special(first), one, special(last)],
+        "pair": [special(first), one, *map(special, between), two, special(last, 1)],
+        "special_tokens": {
+            text: {"id": text, "ids": [number], "tokens": [text]} for text, number in ids.items()
+        },
+    }
+
+
+def unigram(name: str, **config: Any) -> dict[str, str | bytes]:
+    """A Unigram in a SentencePiece model called `name`, as XLM-R's and T5's; 60 pieces."""
+    base = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    base = {**base, "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+    return {
+        name: kinds.unigram(),
+        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
     }

@@ -6,8 +6,6 @@ Only the standard library is used, for `regenerate.py` runs this with upstream's
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tests import tiny_tokenizers
@@ -23,30 +21,8 @@ from tests.translators.golden_vocab.parts import (
     template,
     vocabulary,
 )
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Files by name (bytes, text, or what becomes JSON), the configuration, and which family's rules hold."""
-
-    files: dict[str, Any]
-    config: dict[str, Any] = field(default_factory=dict)
-    style: str = "llama"
-
-    def write(self, root: Path) -> None:
-        """Write the files below `root`."""
-        for name, content in {"config.json": self.full_config, **self.files}.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not isinstance(content, str | bytes):
-                content = json.dumps(content, ensure_ascii=False)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-    @property
-    def full_config(self) -> dict[str, Any]:
-        """config.json: enough for AutoConfig."""
-        family = {"llama": ("LlamaForCausalLM", "llama"), "qwen": ("Qwen2ForCausalLM", "qwen2")}[self.style]
-        return {"architectures": [family[0]], "model_type": family[1], "vocab_size": SIZE, **self.config}
+from tests.translators.golden_vocab.styles import VARIANTS as OF_STYLES
+from tests.translators.golden_vocab.variant import Variant
 
 
 def _fast(settings: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
@@ -361,4 +337,4 @@ _TEMPLATES = {
     "chat-no-settings": Variant({"tokenizer.json": byte_level(), **_JINJA}),
 }
 
-VARIANTS = {**_LOADING, **_SENTENCEPIECE, **_FALLBACK, **_SPECIAL, **_TEMPLATES}
+VARIANTS = {**_LOADING, **_SENTENCEPIECE, **_FALLBACK, **_SPECIAL, **_TEMPLATES, **OF_STYLES}

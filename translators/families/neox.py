@@ -1,0 +1,290 @@
+"""GPT-NeoX and Pythia, BLOOM, MPT, StarCoder 1 and 2: GPTs after GPT-2; matrices lie as they are used.
+
+NeoX and BLOOM store query, key and value head by head; llama.cpp wants all queries first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.llama import EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
+from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
+from translators.families.table import Family, Rule
+from translators.families.transforms import Custom, Place
+from translators.recipes import Recipe, permute, reshape
+
+
+def _grouped(of: Recipe, at: Place, order: tuple[int, int]) -> Recipe:
+    """The rows seen as groups of heads and of three: (heads, 3) for one order, (3, heads) for the other."""
+    rows = of.shape[0] if of.shape else 0
+    if not rows or rows % (order[0] * order[1]):
+        raise at.misfit(f"{rows} rows cannot be divided among {max(order)} heads")
+    inner = (rows // (order[0] * order[1]), *of.shape[1:])
+    axes = (1, 0, *range(2, 2 + len(inner)))
+    return reshape(permute(reshape(of, (*order, *inner)), axes), of.shape)
+
+
+def _apart(of: Recipe, at: Place) -> tuple[Recipe, ...]:
+    return (_grouped(of, at, (at.count("n_head", "num_attention_heads"), 3)),)
+
+
+def _together(parts: tuple[Recipe, ...], at: Place) -> Recipe:
+    (of,) = parts
+    return _grouped(of, at, (3, at.count("n_head", "num_attention_heads")))
+
+
+_BY_HEAD = Custom(_apart, _together)
+
+
+def _block(layer: str, attention: str) -> tuple[Rule, ...]:
+    return (
+        Rule(f"{layer}.input_layernorm", "blk.{}.attn_norm"),
+        Rule(f"{layer}.{attention}.query_key_value", "blk.{}.attn_qkv", _BY_HEAD),
+        Rule(f"{layer}.{attention}.dense", "blk.{}.attn_output"),
+        Rule(f"{layer}.post_attention_layernorm", "blk.{}.ffn_norm"),
+        Rule(f"{layer}.mlp.dense_h_to_4h", "blk.{}.ffn_up"),
+        Rule(f"{layer}.mlp.dense_4h_to_h", "blk.{}.ffn_down"),
+    )
+
+
+def _rotary(write: Parameters) -> None:
+    size = write.integer("hidden_size") // max(1, write.integer("num_attention_heads"))
+    write.u32("rope.dimension_count", int(write.number("rotary_pct") * size), "rotary_pct")
+
+
+def _parallel(write: Parameters) -> None:
+    write.bool("use_parallel_residual", write.value("use_parallel_residual", default=True))
+
+
+def _neox(whole: dict[str, Any]) -> dict[str, Any]:
+    if whole["hidden_size"] % whole["num_attention_heads"]:
+        raise ValueError("heads that do not divide the width")
+    made = {
+        **whole, "partial_rotary_factor": whole["rotary_pct"], "rope_theta": whole["rotary_emb_base"],
+    }  # fmt: skip
+    return {**made, "rope_scaling": checked_scaling(made, False)} if made.get("rope_scaling") else made
+
+
+GPT_NEOX = Family(
+    architectures=("GPTNeoXForCausalLM",),
+    arch="gptneox",
+    vocabulary="gpt2",
+    prefix="gpt_neox.",
+    rules=(
+        Rule("gpt_neox.embed_in", "token_embd"),
+        Rule("gpt_neox.final_layer_norm", "output_norm"),
+        Rule("embed_out", "output", optional=True),
+        *_block("gpt_neox.layers.{}", "attention"),
+    ),
+    # Upstream does not tell the file's type here.
+    parameters=(
+        Key("context_length", "max_position_embeddings"),
+        Key("embedding_length", "hidden_size"),
+        BLOCKS,
+        Key("feed_forward_length", "intermediate_size", "count"),
+        _rotary,
+        Key("attention.head_count", "num_attention_heads", "count"),
+        _parallel,
+        Key("attention.layer_norm_epsilon", "layer_norm_eps", "f32"),
+    ),
+    dropped=("*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq"),
+    configurations=(
+        ConfigClass(
+            "gpt_neox",
+            {
+                "vocab_size": 50432, "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64,
+                "intermediate_size": 24576, "rotary_pct": 0.25, "rotary_emb_base": 10000,
+                "max_position_embeddings": 2048, "layer_norm_eps": 1e-05, "use_parallel_residual": True,
+                "rope_scaling": None,
+            },
+            kv_heads=False,
+            finished=_neox,
+        ),
+    ),
+)  # fmt: skip
+
+
+def _width(write: Parameters) -> int:
+    return write.integer("hidden_size", "n_embed", "n_embd")
+
+
+def _bloom_shape(write: Parameters) -> None:
+    width = _width(write)
+    write.u32("context_length", write.value("seq_length", default=width), "seq_length")
+    write.u32("embedding_length", width, "hidden_size")
+    write.u32("feed_forward_length", 4 * width, "hidden_size")
+    write.u32("block_count", write.layers, "n_layer")
+    heads = write.required("n_head", "num_attention_heads")
+    write.count("attention.head_count", heads, "n_head")
+    write.count("attention.head_count_kv", heads, "n_head")
+
+
+def _bloom(whole: dict[str, Any]) -> dict[str, Any]:
+    width = whole.pop("n_embed", None)
+    return whole if width is None else {**whole, "hidden_size": width}
+
+
+BLOOM = Family(
+    architectures=("BloomForCausalLM", "BloomModel"),
+    arch="bloom",
+    vocabulary="gpt2",
+    prefix="",
+    rules=(
+        Rule("word_embeddings", "token_embd"),
+        Rule("word_embeddings_layernorm", "token_embd_norm"),
+        Rule("ln_f", "output_norm"),
+        Rule("lm_head", "output", optional=True),
+        *_block("h.{}", "self_attention"),
+    ),
+    parameters=(_bloom_shape, Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"), FILE_TYPE),
+    replaced=(("transformer.", ""),),
+    configurations=(
+        ConfigClass(
+            "bloom",
+            {
+                "vocab_size": 250880, "hidden_size": 64, "n_layer": 2, "n_head": 8,
+                "layer_norm_epsilon": 1e-05,
+            },
+            kv_heads=False,
+            aliases={"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"},
+            finished=_bloom,
+        ),
+    ),
+)  # fmt: skip
+
+_ATTENTION = {"clip_qkv": None, "alibi": True, "alibi_bias_max": 8}
+
+
+def _mpt_shape(write: Parameters) -> None:
+    width = write.integer("d_model")
+    attention = write.required("attn_config")
+    if not isinstance(attention, dict):
+        raise write.checked.refusal("no object", "attn_config")
+    write.u32("context_length", write.required("max_seq_len"), "max_seq_len")
+    write.u32("embedding_length", width, "d_model")
+    write.u32("block_count", write.layers, "n_layers")
+    write.u32("feed_forward_length", 4 * width, "d_model")
+    write.count("attention.head_count", write.required("n_heads"), "n_heads")
+    if attention.get("kv_n_heads"):
+        write.count("attention.head_count_kv", attention["kv_n_heads"], "kv_n_heads")
+    write.f32("attention.layer_norm_epsilon", 1e-5)
+    if attention.get("clip_qkv") is not None:
+        write.f32("attention.clamp_kqv", attention["clip_qkv"], "clip_qkv")
+    bias = attention.get("alibi_bias_max") if attention.get("alibi") else 0.0
+    write.f32("attention.max_alibi_bias", bias, "alibi_bias_max")
+
+
+def _mpt(whole: dict[str, Any]) -> dict[str, Any]:
+    given = whole["attn_config"]
+    return {**whole, "attn_config": {**_ATTENTION, **(given or {})}}
+
+
+MPT = Family(
+    architectures=("MPTForCausalLM",),
+    arch="mpt",
+    vocabulary="mpt",
+    prefix="transformer.",
+    rules=(
+        Rule("transformer.wte", "token_embd"),
+        Rule("transformer.norm_f", "output_norm"),
+        Rule("transformer.blocks.{}.norm_1", "blk.{}.attn_norm"),
+        Rule("transformer.blocks.{}.attn.Wqkv", "blk.{}.attn_qkv"),
+        Rule("transformer.blocks.{}.attn.out_proj", "blk.{}.attn_output"),
+        Rule("transformer.blocks.{}.norm_2", "blk.{}.ffn_norm"),
+        Rule("transformer.blocks.{}.ffn.up_proj", "blk.{}.ffn_up"),
+        Rule("transformer.blocks.{}.ffn.down_proj", "blk.{}.ffn_down"),
+    ),
+    # Upstream does not tell the file's type here.
+    parameters=(_mpt_shape,),
+    configurations=(
+        ConfigClass(
+            "mpt",
+            {
+                "d_model": 2048, "n_heads": 16, "n_layers": 24, "expansion_ratio": 4, "max_seq_len": 2048,
+                "vocab_size": 50368, "attn_config": None, "layer_norm_epsilon": 1e-05,
+            },
+            kv_heads=False,
+            aliases={
+                "num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers",
+            },
+            finished=_mpt,
+        ),
+    ),
+)  # fmt: skip
+
+
+def _starcoder_shape(write: Parameters) -> None:
+    write.u32("feed_forward_length", 4 * write.integer("n_embd"), "n_embd")
+    write.u32("block_count", write.layers, "n_layer")
+    write.count("attention.head_count", write.required("n_head"), "n_head")
+    write.u32("attention.head_count_kv", 1)
+
+
+STARCODER = Family(
+    architectures=("GPTBigCodeForCausalLM",),
+    arch="starcoder",
+    vocabulary="gpt2",
+    prefix="transformer.",
+    rules=(
+        Rule("transformer.wte", "token_embd"),
+        Rule("transformer.wpe", "position_embd"),
+        Rule("transformer.ln_f", "output_norm"),
+        Rule("lm_head", "output", optional=True),
+        Rule("transformer.h.{}.ln_1", "blk.{}.attn_norm"),
+        Rule("transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv"),
+        Rule("transformer.h.{}.attn.c_proj", "blk.{}.attn_output"),
+        Rule("transformer.h.{}.ln_2", "blk.{}.ffn_norm"),
+        Rule("transformer.h.{}.mlp.c_fc", "blk.{}.ffn_up"),
+        Rule("transformer.h.{}.mlp.c_proj", "blk.{}.ffn_down"),
+    ),
+    parameters=(
+        Key("context_length", "n_positions"),
+        Key("embedding_length", "n_embd"),
+        _starcoder_shape,
+        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"),
+        FILE_TYPE,
+    ),
+    configurations=(
+        ConfigClass(
+            "gpt_bigcode",
+            {
+                "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
+                "n_inner": None, "layer_norm_epsilon": 1e-05,
+            },
+            kv_heads=False,
+            aliases={
+                "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+                "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+            },
+        ),
+    ),
+)  # fmt: skip
+
+STARCODER2 = Family(
+    architectures=("Starcoder2ForCausalLM",),
+    arch="starcoder2",
+    vocabulary="gpt2",
+    rules=(
+        *EMBEDDINGS,
+        *PLAIN_QK,
+        *VALUE_AND_OUTPUT,
+        Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+        Rule("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+        Rule("model.layers.{}.mlp.c_fc", "blk.{}.ffn_up"),
+        Rule("model.layers.{}.mlp.c_proj", "blk.{}.ffn_down"),
+    ),
+    parameters=(COMMON,),
+    configurations=(
+        ConfigClass(
+            "starcoder2",
+            {
+                "vocab_size": 49152, "hidden_size": 3072, "intermediate_size": 12288, "num_hidden_layers": 30,
+                "num_attention_heads": 24, "num_key_value_heads": 2, "max_position_embeddings": 4096,
+                "norm_epsilon": 1e-05, "rope_theta": 10000.0, "rope_scaling": None, "sliding_window": None,
+            },
+            kv_heads=False,
+            rope=True,
+        ),
+    ),
+)  # fmt: skip
