@@ -100,6 +100,7 @@ class Family:
     bare:          those of `architectures` whose tensors must lack the prefix.
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
+    renamed:       a name as the rules have it that depends on the configuration: (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.
@@ -109,6 +110,7 @@ class Family:
     blocks:        how many layers are written; as many as the configuration says if None.
     configurations: transformers' classes that complete its config.json.
     described:     config.json of a GGUF, from a first draft; without it there is no way back.
+    chosen:        the family that a config.json of these architectures really is of, if they do not tell.
     """
 
     architectures: tuple[str, ...]
@@ -121,6 +123,7 @@ class Family:
     bare: frozenset[str] = field(default_factory=frozenset)
     dropped: tuple[str, ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
+    renamed: Callable[[str, Mapping[str, Any]], str] | None = None
     left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
     multimodal: Callable[[str], bool] = is_multimodal
     generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
@@ -130,6 +133,7 @@ class Family:
     blocks: Callable[[Mapping[str, Any]], int] | None = None
     configurations: tuple[ConfigClass, ...] = ()
     described: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
+    chosen: Callable[[Mapping[str, Any]], Family] | None = None
 
     def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
         """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""
@@ -140,6 +144,8 @@ class Family:
         name = name.replace(_LANGUAGE_MODEL, "")
         for old, new in self.replaced:
             name = name.replace(old, new)
+        if self.renamed is not None:
+            name = self.renamed(name, config)
         if any(fnmatchcase(name, pattern) for pattern in self.dropped):
             return None
         return None if self.left_out is not None and self.left_out(name, config) else name
@@ -182,9 +188,7 @@ class Family:
         return found
 
 
-def _match(
-    name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False
-) -> Match | None:
+def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False) -> Match | None:
     for suffix in ("", *_SUFFIXES):
         if not name.endswith(suffix):
             continue
