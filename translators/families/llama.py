@@ -53,12 +53,22 @@ BLOCK = (*ATTENTION_NORMS, *VALUE_AND_OUTPUT, *FEED_FORWARD)
 
 
 def experts(
-    module: str = "model.layers.{}.mlp.experts", names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj")
+    module: str = "model.layers.{}.mlp.experts",
+    names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj"),
 ) -> Stack:
     """The stack of a gated mixture: matrices by expert, in the order of `names` (down, gate, up by default)."""
-    kinds = {"gate_proj": "gate", "w1": "gate", "down_proj": "down", "w2": "down", "up_proj": "up", "w3": "up"}
+    kinds = {
+        "gate_proj": "gate",
+        "w1": "gate",
+        "down_proj": "down",
+        "w2": "down",
+        "up_proj": "up",
+        "w3": "up",
+    }
     return Stack(
-        tuple(Rule(f"{module}.{{}}.{name}", f"blk.{{}}.ffn_{kinds[name]}_exps", optional=True) for name in names)
+        tuple(
+            Rule(f"{module}.{{}}.{name}", f"blk.{{}}.ffn_{kinds[name]}_exps", optional=True) for name in names
+        )
     )
 
 
@@ -72,15 +82,17 @@ def llama_parameters(write: Parameters) -> None:
     write_llama(write.kv, write.config, write.source.arch)
 
 
-def rope_factors(source: Checkpoint) -> Iterator[GgufTensor]:
+def rope_factors(source: Checkpoint, factor: float = 8.0) -> Iterator[GgufTensor]:
     """`rope_freqs.weight` of Llama 3's scaling, where the configuration has it.
 
     Upstream has it for LlamaForCausalLM and fails on it for LlamaModel, whose prefix it gives to this tensor
-    too; here both have it.
+    too; here both have it. factor: what holds where the configuration tells none.
     """
     parameters = rope_parameters(source.config)
     parameters = parameters.get("full_attention", parameters)
-    scaling = Llama3Scaling.of(parameters)
+    scaling = Llama3Scaling.of(
+        {"factor": factor, **parameters} if isinstance(parameters, dict) else parameters
+    )
     if scaling is None:
         return
     known = source.config.get("head_dim")
