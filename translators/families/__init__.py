@@ -11,7 +11,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import gemma, gpt2, llama, phi, qwen
+from translators.families import (
+    cohere,
+    ernie,
+    exaone,
+    falcon,
+    falcon_h1,
+    gemma,
+    gpt2,
+    granite,
+    granite_hybrid,
+    hunyuan,
+    jamba,
+    lfm2,
+    llama,
+    llama4,
+    mamba,
+    minimax,
+    nemotron,
+    phi,
+    qwen,
+    seed_oss,
+    smollm3,
+    step35,
+)
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
@@ -21,6 +44,21 @@ FAMILIES: tuple[Family, ...] = (
     *(gemma.GEMMA, gemma.GEMMA2),
     gpt2.GPT2,
     *(phi.PHI3, phi.PHIMOE),
+    *(granite.GRANITE, granite.GRANITE_MOE),
+    *(smollm3.SMOLLM3, smollm3.ARCEE),
+    seed_oss.SEED_OSS,
+    *(ernie.ERNIE, ernie.ERNIE_MOE),
+    *(exaone.EXAONE, exaone.EXAONE4),
+    *(hunyuan.HUNYUAN_DENSE, hunyuan.HUNYUAN_MOE),
+    minimax.MINIMAX_M2,
+    *(lfm2.LFM2, lfm2.LFM2_MOE),
+    step35.STEP35,
+    *(cohere.COMMAND_R, cohere.COHERE2),
+    llama4.LLAMA4,
+    *(mamba.MAMBA, mamba.MAMBA2),
+    *(granite_hybrid.GRANITE_HYBRID, falcon_h1.FALCON_H1, jamba.JAMBA),
+    *(nemotron.NEMOTRON, nemotron.NEMOTRON_H, nemotron.NEMOTRON_H_MOE),
+    falcon.FALCON,
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
@@ -46,7 +84,8 @@ def family_of(config: Mapping[str, Any]) -> Family:
             f"architecture {name} has no GGUF translation yet", path="config.json", place="architectures",
             remedy="model.safetensors is available for every architecture",
         )  # fmt: skip
-    return _BY_ARCHITECTURE[name]
+    family = _BY_ARCHITECTURE[name]
+    return family if family.chosen is None else family.chosen(config)
 
 
 def family_of_arch(arch: str) -> Family:
