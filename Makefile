@@ -21,6 +21,7 @@
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 #   wheel-check   sdist and wheel in fresh environments, with a compiler and without: the same bytes from each
 #   bench-kernels  their speed as ratios to libggml's; ARGS="--types Q4_K --json FILE"
+#   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -31,7 +32,7 @@ RUN    := $(VENV)/bin/python
 JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
-	kernels kernels-check kernels-asan wheel-check bench-kernels oracle imatrix-check store-pressure soak kills stress clean
+	kernels kernels-check kernels-asan wheel-check bench-kernels oracle families imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -76,6 +77,10 @@ oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
+	$(RUN) -m tests.oracle.families.regenerate
+
+families: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.comparison $(ARGS)
 
 imatrix-check: $(VENV)/.installed
 	$(RUN) -m tests.heavy.weighted

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.generate import command_line, configuration, manual
+from docs.generate import command_line, configuration, manual, models
 from fsd.api import reference
 from fsd.metrics import document
 
@@ -18,5 +18,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/CLI.md": command_line.text,
     "docs/CONFIGURATION.md": configuration.text,
     "docs/METRICS.md": document.text,
+    "docs/MODELS.md": models.text,
     "docs/prismfs.1": manual.text,
 }

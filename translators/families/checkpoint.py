@@ -1,4 +1,4 @@
-"""A checkpoint on its way into a GGUF: the model with its completed configuration, family's arch and precision.
+"""A checkpoint on its way into a GGUF: a model with its completed configuration, its arch and precision.
 
 What a family's own functions are given. Tensor data are read only where a family says that values decide
 what the header holds: tensors of a few numbers, never more than a megabyte; or, piece by piece, two tensors

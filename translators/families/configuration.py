@@ -3,8 +3,8 @@
     ConfigClass("gemma", {"vocab_size": 256000, ...})       # among `configurations` of the family
 
 `python -m tests.oracle.families.configuration gemma` writes one from transformers' own signature.
-What of a constructor is no plain default are functions (`layer_types`, `checked_scaling`, a class's own); they
-raise what the constructor raises. Knows nothing of how a configuration is completed; that is `defaults`.
+What of a constructor is no plain default are functions (`layer_types`, `checked_scaling`, a class's own);
+they raise what the constructor raises. Knows nothing of how a configuration is completed; that is `defaults`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,18 @@ _ROPE_KEYS = {
 
 
 @dataclass(frozen=True)
+class Part:
+    """A configuration within another.
+
+    model_type: of its class; `chosen`: unless it names another itself. absent: what holds where it is null.
+    """
+
+    model_type: str
+    chosen: bool = False
+    absent: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ConfigClass:
     """A configuration class of transformers: what it fills in.
 
@@ -38,7 +50,7 @@ class ConfigClass:
     rope:     rope_scaling is normalised and checked; "told": checked as it is, so `type` alone is refused.
     layers:   how layer_types are filled in: "" (never), "checked" (by the window, and checked), "alike".
     aliases:  its attribute_map: names that a file may use, and what they are called in the result.
-    parts:    keys that hold a configuration of their own, with the model_type of its class.
+    parts:    keys that hold a configuration of their own.
     finished: what else its constructor does with the whole; it raises where that raises.
     others:   further model_types of the same class.
     """
@@ -50,7 +62,7 @@ class ConfigClass:
     rope: bool | Literal["told"] = False
     layers: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
     finished: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     others: tuple[str, ...] = ()
 
@@ -95,20 +107,25 @@ def layer_types(whole: Mapping[str, Any], checked: bool) -> list[Any]:
     """layer_types, filled in by the sliding window where missing; raises where transformers does."""
     window = whole["sliding_window"]
     from_layer = whole["max_window_layers"] if checked else 0
-    windowed = lambda layer: window is not None and layer >= from_layer  # noqa: E731
     types = whole["layer_types"]
     if types is None:
-        types = [_LAYER_TYPES[windowed(layer)] for layer in range(counted_layers(whole))]
+        layers = range(counted_layers(whole))
+        types = [_LAYER_TYPES[window is not None and layer >= from_layer] for layer in layers]
     if checked:
         check_layer_types(types, whole["num_hidden_layers"])
     return types  # type: ignore[no-any-return]
 
 
-def checked_layers(whole: dict[str, Any], windowed: Callable[[int], bool]) -> dict[str, Any]:
-    """A configuration whose missing layer_types are filled in, and all of which are checked."""
+def checked_layers(
+    whole: dict[str, Any], other: Callable[[int], bool], kind: str = "sliding_attention"
+) -> dict[str, Any]:
+    """A configuration whose missing layer_types are filled in, and all of which are checked.
+
+    other: whether a layer's attention is of `kind`; else it is full.
+    """
     types = whole["layer_types"]
     if types is None:
-        types = [_LAYER_TYPES[windowed(layer)] for layer in range(counted_layers(whole))]
+        types = [kind if other(layer) else "full_attention" for layer in range(counted_layers(whole))]
     check_layer_types(types, whole["num_hidden_layers"])
     return {**whole, "layer_types": types}
 

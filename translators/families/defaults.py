@@ -118,9 +118,10 @@ def constructed(kind: ConfigClass, config: Mapping[str, Any]) -> dict[str, Any]:
     # Set last, as PretrainedConfig does with what a class's own constructor does not name.
     given |= {kind.aliases[key]: value for key, value in config.items() if key in kind.aliases}
     whole = {**_BASE, **kind.values, **given, "model_type": kind.model_type}
-    for key, inner in kind.parts.items():
-        part = whole.get(key)
-        whole[key] = constructed(CLASSES[inner], {} if part is None else part)
+    for key, part in kind.parts.items():
+        inner = part.absent if whole.get(key) is None else whole[key]
+        named = inner.get("model_type", part.model_type) if part.chosen else part.model_type
+        whole[key] = constructed(_known_class(named), inner)
     if kind.kv_heads and "num_key_value_heads" in kind.values and whole["num_key_value_heads"] is None:
         whole["num_key_value_heads"] = whole["num_attention_heads"]
     if whole.get("head_dim") is None and kind.head_dim:
@@ -157,6 +158,11 @@ def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
         model_type = next((each for each in by_length if each in name), None)
     elif model_type == "mistral" and "layer_types" in config:
         model_type = "ministral"
+    return _known_class(model_type)
+
+
+def _known_class(model_type: Any) -> ConfigClass:
+    """The class of a type. Raises ValueError where transformers has none, Unsupported where it is not here."""
     if model_type not in MODEL_TYPES:
         raise ValueError("not a type of transformers")
     if model_type not in CLASSES:

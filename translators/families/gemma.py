@@ -19,19 +19,21 @@ def shifted(*rules: Rule) -> tuple[Rule, ...]:
 
 
 EMBEDDING = Rule("model.embed_tokens", "token_embd")
-_NORM = Rule("model.norm", "output_norm")
+NORM = Rule("model.norm", "output_norm")
 FOUR_NORMS = (
     Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
     Rule("model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"),
     Rule("model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"),
     Rule("model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"),
 )
-_MATRICES = (*PLAIN_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD)
+MATRICES = (*PLAIN_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD)
 
 
 def _key_value_heads(write: Parameters) -> None:
     write.u32(
-        "attention.head_count_kv", write.required("num_key_value_heads", "num_attention_heads"), "num_key_value_heads"
+        "attention.head_count_kv",
+        write.required("num_key_value_heads", "num_attention_heads"),
+        "num_key_value_heads",
     )
 
 
@@ -67,19 +69,17 @@ GEMMA = Family(
     architectures=("GemmaForCausalLM",),
     arch="gemma",
     vocabulary="gemma",
-    rules=(EMBEDDING, *shifted(_NORM, *ATTENTION_NORMS), *_MATRICES),
+    rules=(EMBEDDING, *shifted(NORM, *ATTENTION_NORMS), *MATRICES),
     parameters=_SHAPE,
     dropped=("lm_head.weight",),
-    configurations=(
-        ConfigClass("gemma", _values(28, 3072, 24576, 16, 16), kv_heads=False),
-    ),
+    configurations=(ConfigClass("gemma", _values(28, 3072, 24576, 16, 16), kv_heads=False),),
 )
 
 GEMMA2 = Family(
     architectures=("Gemma2ForCausalLM",),
     arch="gemma2",
     vocabulary="gemma2",
-    rules=(EMBEDDING, *shifted(_NORM, *FOUR_NORMS), *_MATRICES),
+    rules=(EMBEDDING, *shifted(NORM, *FOUR_NORMS), *MATRICES),
     parameters=(
         *_SHAPE,
         Key("attn_logit_softcapping", "attn_logit_softcapping", "f32"),

@@ -56,7 +56,7 @@ def experts(
     module: str = "model.layers.{}.mlp.experts",
     names: tuple[str, str, str] = ("down_proj", "gate_proj", "up_proj"),
 ) -> Stack:
-    """The stack of a gated mixture: matrices by expert, in the order of `names` (down, gate, up by default)."""
+    """The stack of a gated mixture: matrices by expert, written in the order of `names`."""
     kinds = {
         "gate_proj": "gate",
         "w1": "gate",

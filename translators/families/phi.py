@@ -12,7 +12,14 @@ from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
 from translators.families.hparams import rope_parameters
-from translators.families.llama import ATTENTION_NORMS, EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT, experts, optional
+from translators.families.llama import (
+    ATTENTION_NORMS,
+    EMBEDDINGS,
+    PLAIN_QK,
+    VALUE_AND_OUTPUT,
+    experts,
+    optional,
+)
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.gguf_file import GgufTensor
@@ -72,15 +79,21 @@ def _factors(source: Checkpoint) -> Iterator[GgufTensor]:
     count = _rope_dimensions(source) // 2
     for name in ("long", "short"):
         given = parameters.get(f"{name}_factor")
-        if not isinstance(given, list) or len(given) != count or not all(
-            isinstance(each, int | float) for each in given
+        if (
+            not isinstance(given, list)
+            or len(given) != count
+            or not all(isinstance(each, int | float) for each in given)
         ):
             raise MalformedSource(
-                f"not {count} factors", path="config.json", place=f"{name}_factor",
+                f"not {count} factors",
+                path="config.json",
+                place=f"{name}_factor",
                 remedy="take config.json from the model's original repository",
             )
         data = np.array(given, np.float32)
-        yield GgufTensor(f"rope_factors_{name}.weight", data.shape, Literal(data.tobytes(), "F32", data.shape))
+        yield GgufTensor(
+            f"rope_factors_{name}.weight", data.shape, Literal(data.tobytes(), "F32", data.shape)
+        )
 
 
 _PARAMETERS = (

@@ -100,7 +100,7 @@ class Family:
     bare:          those of `architectures` whose tensors must lack the prefix.
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
-    renamed:       a name as the rules have it that depends on the configuration: (name, config).
+    renamed:       the name that the rules are asked for, where the configuration decides it: (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.

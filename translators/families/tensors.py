@@ -1,8 +1,8 @@
 """The tensors of a checkpoint as those of its GGUF: names, recipes, order and types as upstream's converter.
 
 Generated tensors come first, then the stored ones in the order of their files. A stack of experts comes when
-its layer's last matrix was seen. Types follow llama.cpp b11434's conversion/base.py, prepare_tensors: what its
-graphs compute with in F32 alone is F32, all else has the checkpoint's own type.
+its layer's last matrix was seen. Types follow llama.cpp b11434's conversion/base.py, prepare_tensors: what
+its graphs compute with in F32 alone is F32, all else has the checkpoint's own type.
 Knows nothing of key-values.
 """
 
@@ -35,7 +35,7 @@ _MATRIX_ENDS = (".weight", ".lora_a", ".lora_b")
 def converted_tensors(source: Checkpoint, family: Family) -> Iterator[GgufTensor]:
     """The GGUF's tensors in upstream's order.
 
-    Raises Unsupported for a tensor that is in no rule, MalformedSource for what does not fit its configuration.
+    Raises Unsupported for a tensor that is in no rule, MalformedSource for what does not fit config.json.
     """
     tensors = _all(source, family)
     taken: set[str] = set()
@@ -123,7 +123,9 @@ class _Pile:
         """Raise MalformedSource where a matrix is missing."""
         for matrices in self._matrices.values():
             if len(matrices) < self._count:
-                raise self._place.misfit(f"{self._count - len(matrices)} experts of {self._count} are missing")
+                raise self._place.misfit(
+                    f"{self._count - len(matrices)} experts of {self._count} are missing"
+                )
         if len(self._matrices) < len(self._stack.parts):
             raise self._place.misfit("experts lack one of their matrices")
 

@@ -119,11 +119,7 @@ def _check_complete(family: Family, layers: int, present: set[str]) -> None:
     ]
     # One layer beyond what there can be is enough to find one missing, whatever the number claims.
     numbers = range(min(layers, len(present) + 1))
-    wanted = {
-        name.format(layer)
-        for name in stems
-        for layer in (numbers if "{}" in name else [0])
-    }
+    wanted = {name.format(layer) for name in stems for layer in (numbers if "{}" in name else [0])}
     missing = sorted(wanted - present)
     if missing:
         found = family.to_huggingface(missing[0])

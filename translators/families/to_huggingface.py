@@ -33,6 +33,11 @@ _ROPE_FREQS = "rope_freqs.weight"
 _GENERATED = (_ROPE_FREQS, "rope_factors_long.weight", "rope_factors_short.weight")
 
 
+def has_way_back(arch: str) -> bool:
+    """Whether a GGUF of this architecture is shown as a Hugging Face folder."""
+    return arch in _MODEL_TYPES or family_of_arch(arch).described is not None
+
+
 def own_dtype(model: Model) -> DType:
     """The precision that the weights come back in."""
     matrices = (tensor.dtype for tensor in model.tensors.values() if len(tensor.shape) > 1)
@@ -165,7 +170,7 @@ def _key_values(model: Model) -> KeyValues:
 
 def _family(key_values: KeyValues) -> Family:
     family = family_of_arch(str(key_values.get("general.architecture", "")))
-    if family.arch not in _MODEL_TYPES:
+    if not has_way_back(family.arch):
         raise Unsupported(f"GGUF architecture {family.arch!r} has no Hugging Face translation yet")
     if key_values.get(f"{family.arch}.expert_count", 0):
         raise Unsupported("mixtures of experts have no Hugging Face translation yet")

@@ -17,9 +17,9 @@ from typing import Any
 from translators.dtypes import F16, F32
 from translators.errors import MalformedSource, Unsupported
 from translators.recipes import Recipe, SwapRows, cast, concat, gather, map_, permute, reshape, slice_
+from translators.recipes.arithmetic import MapName
 
 _REMEDY = "take config.json from the model's original repository"
-Key = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Place:
     layer: int = 0
 
     def count(self, *keys: str) -> int:
-        """A positive number of the configuration, the first of `keys` that is there. Raises MalformedSource."""
+        """A positive number of the configuration, the first of `keys` there. Raises MalformedSource."""
         key = next((key for key in keys if key in self.config), keys[0])
         value = self.config.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
@@ -102,9 +102,9 @@ def head_count(at: Place, key: str) -> int:
 class Computed(Transform):
     """A function of each value, as `recipes.map_` knows it, and the one that undoes it if one does."""
 
-    function: str
+    function: MapName
     operand: float = 0.0
-    inverse: str = ""
+    inverse: tuple[MapName, float] | None = None
 
     def to_gguf(self, of: Recipe, at: Place) -> tuple[Recipe, ...]:
         """The function's values."""
@@ -112,15 +112,15 @@ class Computed(Transform):
 
     def to_huggingface(self, parts: tuple[Recipe, ...], at: Place) -> Recipe:
         """The values before: with another rounding where the function's own lost bits."""
-        if not self.inverse:
+        if self.inverse is None:
             raise Unsupported("values whose computation cannot be undone exactly", place=f"tensor {at.name}")
         (of,) = parts
-        return map_(computable(of), self.inverse, self.operand)
+        return map_(computable(of), *self.inverse)
 
 
 def added(number: float) -> Computed:
     """A number added to each value: norms that are stored as their distance from 1."""
-    return Computed("add", number, "subtract")
+    return Computed("add", number, ("add", -number))
 
 
 NEGATED_EXP = Computed("negate_exp")

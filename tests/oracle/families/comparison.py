@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
 from unittest.mock import patch
 
 import numpy as np
@@ -29,7 +28,8 @@ FAMILIES = {
     7: "Qwen3-Next", 8: "Qwen3.5", 9: "Qwen2-VL", 10: "Qwen3-VL", 11: "Gemma 1, 2", 12: "Gemma 3",
     13: "Gemma 3n", 14: "Gemma 4", 15: "Phi", 16: "DeepSeek-V2, V3, Kimi-K2", 17: "DeepSeek-V3.2, GLM-5",
     18: "DeepSeek MoE", 19: "gpt-oss", 20: "GLM-4", 21: "GLM-4.5", 22: "Command-R", 23: "Granite 3",
-    24: "Granite 4, hybrids, Mamba-2", 25: "Mamba, Jamba", 26: "Falcon", 27: "GPT-2, NeoX, BLOOM, MPT, StarCoder",
+    24: "Granite 4, hybrids, Mamba-2", 25: "Mamba, Jamba", 26: "Falcon",
+    27: "GPT-2, NeoX, BLOOM, MPT, StarCoder",
     28: "OLMo", 29: "InternLM, Baichuan, StableLM", 30: "Llama 4", 31: "MiniMax, ERNIE, LFM2 and others",
     32: "BERT, T5",
 }  # fmt: skip
@@ -55,7 +55,7 @@ def whole(plans: dict[str, Any], target: str) -> bytes:
 
 
 def differs(variant: Variant, golden: dict[str, Any], target: str, data: bytes) -> str:
-    """What differs first from upstream's file, or ""; values that went through exp only beyond their last bit."""
+    """What differs first from upstream's file, or ""; values through exp only beyond their last bits."""
     if not variant.close:
         return difference(golden, target, data)
     digests = {name: dict(kinds) for name, kinds in golden["digests"].items()}
@@ -102,7 +102,7 @@ def main(names: list[str]) -> int:
     for family, results in sorted(rows.items()):
         equal, files = sum(row[1] for row in results), sum(row[2] for row in results)
         good = sum(not row[3] for row in results)
-        print(f"{family:2} {FAMILIES[family]:36} {good} of {len(results)} variants, {equal} of {files} files equal")
+        print(f"{family:2} {FAMILIES[family]:36} {good} of {len(results)} variants, {equal} of {files} files")
         for name, _, _, first in results:
             if first:
                 failed += 1

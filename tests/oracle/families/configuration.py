@@ -15,7 +15,7 @@ from typing import Any
 
 def shown(model_type: str) -> str:
     """The class of one model_type as Python."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
 
     kind: Any = CONFIG_MAPPING[model_type]
     signature = inspect.signature(kind.__init__).parameters

@@ -29,13 +29,47 @@ class Failed(Exception):
     """A tool of upstream's failed; the message has its last lines."""
 
 
-def golden(variant: Variant, work: Path) -> dict[str, Any]:
+class Upstream:
+    """upstream.py at work in its environment; a context that ends it."""
+
+    def __enter__(self) -> Upstream:
+        command = [ORACLE / "conv" / "bin" / "python", _HERE / "upstream.py", ORACLE / "llama.cpp"]
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._log.close()
+
+    def ask(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request for the variant `name`. Raises Failed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise Failed(f"{name}: upstream's environment failed:\n{self._log.read()[-1500:]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Failed(f"{name}: {answer['error']}")
+        return answer
+
+
+def golden(variant: Variant, work: Path, upstream: Upstream) -> dict[str, Any]:
     """What golden/<name>.json holds."""
-    inventory = inventory_of(variant, work)
+    inventory = inventory_of(variant, work, upstream)
     folder = variant.build(work / "built", inventory)
     own = variant.own(inventory)
     target = work / f"{own}.gguf"
-    convert(folder, own, target)
+    request = {"convert": str(folder), "target": str(target), "type": own, "options": list(variant.options)}
+    upstream.ask(variant.name, request)
     others = [kind for kind in variant.types if kind != own]
     quantise(target, work, others)
     made = {"folder": fingerprint(folder), "inventory": inventory, **described(work, own, others)}
@@ -44,31 +78,15 @@ def golden(variant: Variant, work: Path) -> dict[str, Any]:
     return made
 
 
-def convert(folder: Path, own: str, target: Path) -> None:
-    """Upstream's converter: `folder` in its own precision."""
-    command = [
-        str(ORACLE / "conv" / "bin" / "python"), str(_HERE / "convert.py"), str(ORACLE / "llama.cpp"),
-        str(folder), "--outfile", str(target), "--outtype", own,
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        raise Failed(f"{folder.name}: upstream's converter failed:\n{done.stderr[-1500:]}")
-
-
-def inventory_of(variant: Variant, work: Path) -> Inventory:
+def inventory_of(variant: Variant, work: Path, upstream: Upstream) -> Inventory:
     """The tensors of a variant: its own list, or what transformers writes."""
     if variant.inventory is not None:
         return variant.inventory
     folder = work / "configured"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(variant.config))
-    command = [str(ORACLE / "conv" / "bin" / "python"), str(_HERE / "inventory.py"), str(folder)]
-    command += [variant.made_as] * bool(variant.made_as)
-    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        raise Failed(f"{variant.name}: transformers failed:\n{done.stderr[-1500:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    made = {name: tuple(shape) for name, shape in found.items()}
+    answer = upstream.ask(variant.name, {"inventory": str(folder), "class": variant.made_as})
+    made = {name: tuple(shape) for name, shape in answer["shapes"].items()}
     return made if variant.changed is None else variant.changed(made)
 
 
@@ -97,16 +115,16 @@ def save(variant: Variant, made: dict[str, Any]) -> None:
 def main(names: list[str]) -> int:
     """Regenerate the goldens of the variants whose names begin with one of `names`, or of all."""
     failed = 0
-    for variant in variants_by_name().values():
-        if names and not variant.name.startswith(tuple(names)):
-            continue
-        try:
-            with tempfile.TemporaryDirectory() as directory:
-                save(variant, golden(variant, Path(directory)))
-            print(variant.name, flush=True)
-        except Failed as failure:
-            failed += 1
-            print(failure, file=sys.stderr, flush=True)
+    chosen = [each for each in variants_by_name().values() if each.name.startswith(tuple(names or [""]))]
+    with Upstream() as upstream:
+        for variant in chosen:
+            try:
+                with tempfile.TemporaryDirectory() as directory:
+                    save(variant, golden(variant, Path(directory), upstream))
+                print(variant.name, flush=True)
+            except Failed as failure:
+                failed += 1
+                print(failure, file=sys.stderr, flush=True)
     return 1 if failed else 0
 
 

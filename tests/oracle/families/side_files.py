@@ -12,7 +12,12 @@ VOCABULARY = SIZE
 
 def pieces(**config: Any) -> dict[str, str | bytes]:
     """A SentencePiece model with the settings of `config`."""
-    base = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    base = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     return {
         "tokenizer.model": sentencepiece(),
         "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
@@ -21,7 +26,12 @@ def pieces(**config: Any) -> dict[str, str | bytes]:
 
 def fast(*added: str, **config: Any) -> dict[str, str | bytes]:
     """A BPE with byte fallback in tokenizer.json alone."""
-    base = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    base = {
+        "tokenizer_class": "LlamaTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     return {
         "tokenizer.json": byte_fallback(added),
         "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
@@ -61,7 +71,7 @@ BYTE_LEVEL_NAME = "gpt-2"
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
-    """A byte-level BPE of `VOCABULARY` tokens in tokenizer.json, as GPT-2's; `added` are special tokens behind it."""
+    """A byte-level BPE of `VOCABULARY` tokens in tokenizer.json, as GPT-2's; `added` are special."""
     letters = [*map(chr, (*range(33, 127), *range(161, 173), *range(174, 256))), *map(chr, range(256, 324))]
     merges = list(dict.fromkeys((word[:cut], word[cut]) for word in _WORDS for cut in range(1, len(word))))
     texts = list(dict.fromkeys((*letters, *(left + right for left, right in merges))))

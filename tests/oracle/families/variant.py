@@ -43,6 +43,7 @@ class Variant:
     changed:   what a published checkpoint's tensors differ by from those of transformers' class.
     made_as:   transformers' class, where the configuration names one of the checkpoint's own code.
     close:     ends of GGUF names whose values go through exp: they may be off by the last bit.
+    options:   of upstream's converter, without which it fails.
     note:      what upstream does wrong with it, if it does.
     """
 
@@ -59,6 +60,7 @@ class Variant:
     changed: Callable[[Inventory], Inventory] | None = None
     made_as: str = ""
     close: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -68,7 +70,9 @@ class Variant:
 
     def own(self, inventory: Inventory) -> str:
         """The GGUF type of its own precision: that of the first matrix in upstream's order."""
-        first = min((self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1)[1]
+        first = min(
+            (self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1
+        )[1]
         return self._dtype(first, inventory[first]).lower()
 
     def build(self, directory: Path, inventory: Inventory) -> Path:
