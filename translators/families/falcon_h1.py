@@ -83,7 +83,8 @@ FALCON_H1 = Family(
         Rule("model.final_layernorm", "output_norm"),
         Rule("lm_head", "output", _Times(("lm_head_multiplier",)), optional=True),
         Rule(_LAYER + "input_layernorm", "blk.{}.attn_norm"),
-        Rule(_LAYER + "pre_ff_layernorm", "blk.{}.ffn_norm"),
+        # The one norm that upstream writes without an ending, and llama.cpp looks for so.
+        Rule(_LAYER + "pre_ff_layernorm.weight", "blk.{}.ffn_norm", whole=True),
         Rule(_LAYER + "self_attn.q_proj", "blk.{}.attn_q", _Times(("attention_in_multiplier",))),
         Rule(
             _LAYER + "self_attn.k_proj", "blk.{}.attn_k",
