@@ -7,25 +7,40 @@ becomes one more layer, which attends and has experts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
-from translators.families.gemma import shifted
 from translators.families.granite import granite_parameters, shared_length
 from translators.families.granite_hybrid import hybrid_parameters, prefixed
 from translators.families.llama import ATTENTION_NORMS, EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.mamba import mamba2_rules
 from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule, Stack
-from translators.families.transforms import Place, Rotary
+from translators.families.transforms import Computed, Place, Rotary
 from translators.gguf_file import GgufTensor
-from translators.recipes import cast
+from translators.recipes import Recipe, cast
 
 _LAYER, _MIXER = "backbone.layers.{}.", "backbone.layers.{}.mixer."
 _ATTENDS, _MAMBA = ("attention", "full_attention"), ("mamba", "linear_attention")
+
+
+@dataclass(frozen=True, slots=True)
+class _FromOne(Computed):
+    """Weights of norms that are stored as their distance from 1; their biases are as they are."""
+
+    def to_gguf(self, of: Recipe, at: Place) -> tuple[Recipe, ...]:
+        """With 1 added."""
+        return (of,) if at.name.endswith(".bias") else Computed.to_gguf(self, of, at)
+
+    def to_huggingface(self, parts: tuple[Recipe, ...], at: Place) -> Recipe:
+        """With 1 taken away."""
+        return parts[0] if at.name.endswith(".bias") else Computed.to_huggingface(self, parts, at)
+
+
+_FROM_ONE = _FromOne("add", 1.0, ("add", -1.0))
 
 
 def _rotated(write: Parameters) -> None:
@@ -52,7 +67,7 @@ NEMOTRON = Family(
     rules=(
         EMBEDDINGS[0],
         EMBEDDINGS[2],
-        *shifted(EMBEDDINGS[1], *ATTENTION_NORMS),
+        *(Rule(norm.huggingface, norm.gguf, _FROM_ONE) for norm in (EMBEDDINGS[1], *ATTENTION_NORMS)),
         *PLAIN_QK,
         *VALUE_AND_OUTPUT,
         Rule("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"),
