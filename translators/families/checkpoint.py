@@ -71,8 +71,8 @@ class Checkpoint:
         try:
             for start in range(0, nbytes(left), _LARGEST):
                 count = min(_LARGEST, nbytes(left) - start)
-                values = [read_bytes(each, start, count, sources).view(np.float32) for each in pair]
-                if not np.array_equal(*values):
+                one, two = (read_bytes(each, start, count, sources).view(np.float32) for each in pair)
+                if not np.array_equal(one, two):
                     return False
             return True
         finally:

@@ -196,7 +196,11 @@ def _predicting(write: Parameters) -> None:
         write.u32("nextn_predict_layers", further, "num_nextn_predict_layers")
 
 
-NEMOTRON_H = Family(
+def _chosen(config: Mapping[str, Any]) -> Family:
+    return NEMOTRON_H_MOE if _sparse(_inner(config)) else NEMOTRON_H
+
+
+NEMOTRON_H: Family = Family(
     architectures=("NemotronHForCausalLM",),
     arch="nemotron_h",
     vocabulary="nemotron-h",
@@ -217,10 +221,10 @@ NEMOTRON_H = Family(
     parameters=(granite_parameters, shared_length, _hybrid),
     replaced=(("model.layers.", "backbone.layers."), ("backbone.embedding.", "backbone.embeddings.")),
     prepared=_prepared,
-    chosen=lambda config: NEMOTRON_H_MOE if _sparse(_inner(config)) else NEMOTRON_H,
+    chosen=_chosen,
 )
 
-NEMOTRON_H_MOE = replace(
+NEMOTRON_H_MOE: Family = replace(
     NEMOTRON_H,
     architectures=(),
     arch="nemotron_h_moe",
