@@ -19,6 +19,8 @@ from translators.families import (
     falcon_h1,
     gemma,
     gemma3,
+    gemma3n,
+    gemma4,
     gpt2,
     granite,
     granite_hybrid,
@@ -41,12 +43,13 @@ from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
-    llama.LLAMA,
+    *(llama.LLAMA, llama.MISTRAL3),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
     *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
+    *(gemma3n.GEMMA3N, gemma4.GEMMA4),
     gpt2.GPT2,
-    *(phi.PHI3, phi.PHIMOE),
+    *(phi.PHI2, phi.PHI3, phi.PHIMOE),
     *(granite.GRANITE, granite.GRANITE_MOE),
     *(smollm3.SMOLLM3, smollm3.ARCEE),
     seed_oss.SEED_OSS,
