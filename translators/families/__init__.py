@@ -13,7 +13,12 @@ from typing import Any
 from translators.errors import MalformedSource, Unsupported
 from translators.families import (
     bert,
+    cohere,
     deepseek,
+    ernie,
+    exaone,
+    falcon,
+    falcon_h1,
     gemma,
     gemma3,
     gemma3n,
@@ -21,14 +26,26 @@ from translators.families import (
     glm,
     gpt2,
     gpt_oss,
+    granite,
+    granite_hybrid,
+    hunyuan,
     internlm,
+    jamba,
+    lfm2,
     llama,
+    llama4,
+    mamba,
+    minimax,
+    nemotron,
     neox,
     olmo,
     phi,
     qwen,
     qwen_linear,
+    seed_oss,
+    smollm3,
     stablelm,
+    step35,
     t5,
 )
 from translators.families.table import Family
@@ -50,6 +67,21 @@ FAMILIES: tuple[Family, ...] = (
     *(internlm.INTERNLM2, internlm.INTERNLM3, internlm.BAICHUAN, internlm.XVERSE, stablelm.STABLELM),
     *(bert.BERT, bert.DISTILBERT, bert.ROBERTA, bert.XLM_ROBERTA, bert.NOMIC_BERT, bert.MODERN_BERT),
     *(t5.T5, t5.T5_ENCODER),
+    *(granite.GRANITE, granite.GRANITE_MOE),
+    *(smollm3.SMOLLM3, smollm3.ARCEE),
+    seed_oss.SEED_OSS,
+    *(ernie.ERNIE, ernie.ERNIE_MOE),
+    *(exaone.EXAONE, exaone.EXAONE4),
+    *(hunyuan.HUNYUAN_DENSE, hunyuan.HUNYUAN_MOE),
+    minimax.MINIMAX_M2,
+    *(lfm2.LFM2, lfm2.LFM2_MOE),
+    step35.STEP35,
+    *(cohere.COMMAND_R, cohere.COHERE2),
+    llama4.LLAMA4,
+    *(mamba.MAMBA, mamba.MAMBA2),
+    *(granite_hybrid.GRANITE_HYBRID, falcon_h1.FALCON_H1, jamba.JAMBA),
+    *(nemotron.NEMOTRON, nemotron.NEMOTRON_H, nemotron.NEMOTRON_H_MOE),
+    falcon.FALCON,
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
@@ -76,7 +108,8 @@ def family_of(config: Mapping[str, Any]) -> Family:
             f"architecture {name} has no GGUF translation yet", path="config.json", place="architectures",
             remedy="model.safetensors is available for every architecture",
         )  # fmt: skip
-    return _BY_ARCHITECTURE[name]
+    family = _BY_ARCHITECTURE[name]
+    return family if family.chosen is None else family.chosen(config)
 
 
 def family_of_arch(arch: str) -> Family:

@@ -1,7 +1,8 @@
 """A checkpoint on its way into a GGUF: a model with its completed configuration, its arch and precision.
 
 What a family's own functions are given. Tensor data are read only where a family says that values decide
-what the header holds; then only tensors of a few numbers, and never more than a megabyte.
+what the header holds: tensors of a few numbers, never more than a megabyte; or, piece by piece, two tensors
+that may be the same.
 Knows nothing of any family.
 """
 
@@ -59,5 +60,22 @@ class Checkpoint:
         try:
             values = read_bytes(recipe, 0, nbytes(recipe), sources)
             return values.view(np.float32).reshape(recipe.shape)
+        finally:
+            sources.close()
+
+    def same(self, name: str, other: str) -> bool:
+        """Whether two tensors have the same shape and values; read as far as they do. Raises KeyError."""
+        pair = [cast(stored(self.model.tensors[each]), F32) for each in (name, other)]
+        left, right = pair
+        if left.shape != right.shape:
+            return False
+        sources = SourceFiles(self.model.files)
+        try:
+            for start in range(0, nbytes(left), _LARGEST):
+                count = min(_LARGEST, nbytes(left) - start)
+                one, two = (read_bytes(each, start, count, sources).view(np.float32) for each in pair)
+                if not np.array_equal(one, two):
+                    return False
+            return True
         finally:
             sources.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from translators.errors import MalformedSource
 
@@ -47,7 +47,7 @@ class ConfigClass:
 
     values:   its parameters with their defaults.
     head_dim: a missing head_dim is derived from the width. kv_heads: missing ones are as many as heads.
-    rope:     rope_scaling is normalised and checked.
+    rope:     rope_scaling is normalised and checked; "told": checked as it is, so `type` alone is refused.
     layers:   how layer_types are filled in: "" (never), "checked" (by the window, and checked), "alike".
     aliases:  its attribute_map: names that a file may use, and what they are called in the result.
     parts:    keys that hold a configuration of their own.
@@ -59,7 +59,7 @@ class ConfigClass:
     values: Mapping[str, Any]
     head_dim: bool = False
     kv_heads: bool = True
-    rope: bool = False
+    rope: bool | Literal["told"] = False
     layers: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -67,9 +67,14 @@ class ConfigClass:
     others: tuple[str, ...] = ()
 
 
-def checked_scaling(whole: Mapping[str, Any], known_head_dim: bool) -> dict[str, Any]:
-    """rope_scaling with `type` also as `rope_type`; raises where transformers' own sums would."""
+def checked_scaling(whole: Mapping[str, Any], known_head_dim: bool, told: bool = False) -> dict[str, Any]:
+    """rope_scaling with `type` also as `rope_type`; raises where transformers' own sums would.
+
+    told: `rope_type` must be there.
+    """
     scaling = whole["rope_scaling"]
+    if told and "rope_type" not in scaling and scaling.get("type", "default") in _ROPE_KEYS:
+        raise KeyError("rope_scaling lacks its rope_type")
     if "type" in scaling:
         scaling = {**scaling, "rope_type": scaling["type"]}
     rope_type = scaling.get("rope_type", "default")

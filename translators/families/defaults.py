@@ -129,7 +129,9 @@ def constructed(kind: ConfigClass, config: Mapping[str, Any]) -> dict[str, Any]:
     if "use_sliding_window" in kind.values and not whole["use_sliding_window"]:
         whole["sliding_window"] = None
     if kind.rope and whole["rope_scaling"] is not None:
-        whole["rope_scaling"] = checked_scaling(whole, known_head_dim="head_dim" in kind.values)
+        whole["rope_scaling"] = checked_scaling(
+            whole, known_head_dim="head_dim" in kind.values, told=kind.rope == "told"
+        )
     if kind.layers:
         whole["layer_types"] = layer_types(whole, checked=kind.layers == "checked")
     if kind.finished is not None:

@@ -85,15 +85,17 @@ def llama_parameters(write: Parameters) -> None:
     write_llama(write.kv, write.config, write.source.arch)
 
 
-def rope_factors(source: Checkpoint) -> Iterator[GgufTensor]:
+def rope_factors(source: Checkpoint, factor: float = 8.0) -> Iterator[GgufTensor]:
     """`rope_freqs.weight` of Llama 3's scaling, where the configuration has it.
 
     Upstream has it for LlamaForCausalLM and fails on it for LlamaModel, whose prefix it gives to this tensor
-    too; here both have it.
+    too; here both have it. factor: what holds where the configuration tells none.
     """
     parameters = rope_parameters(source.config)
     parameters = parameters.get("full_attention", parameters)
-    scaling = Llama3Scaling.of(parameters)
+    scaling = Llama3Scaling.of(
+        {"factor": factor, **parameters} if isinstance(parameters, dict) else parameters
+    )
     if scaling is None:
         return
     known = source.config.get("head_dim")

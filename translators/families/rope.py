@@ -50,9 +50,9 @@ class Llama3Scaling:
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
                 raise _unusable(value, "rope_scaling")
-        if values[1] >= values[2]:
+        if values[1] > values[2]:  # equal in Llama 4, which has no blend
             raise MalformedSource(
-                "low_freq_factor must be below high_freq_factor", path="config.json", place="rope_scaling"
+                "low_freq_factor must not be above high_freq_factor", path="config.json", place="rope_scaling"
             )
         return Llama3Scaling(*values)
 
@@ -61,12 +61,7 @@ class Llama3Scaling:
 
         Raises MalformedSource for a theta or a head_dim beyond all measure.
         """
-        if isinstance(theta, bool) or not isinstance(theta, int | float) or not 1e-30 < theta < 1e30:
-            raise _unusable(theta, "rope_theta")
-        if head_dim > _LARGEST_HEAD:
-            raise _unusable(head_dim, "head_dim")
-        exponents = np.arange(0, head_dim, 2, dtype=_F32) / _F32(head_dim)
-        frequencies = _F32(1) / powers(theta, exponents)
+        frequencies = rotary_frequencies(theta, head_dim)
         return np.array([self._factor(frequency) for frequency in frequencies], dtype=_F32)
 
     def _factor(self, frequency: np.float32) -> np.float32:
@@ -79,6 +74,19 @@ class Llama3Scaling:
         cycles = _F32(1) / wavelength * _F32(self.original_context)
         smooth = (cycles - _F32(self.low_freq_factor)) / span
         return _F32(1) / ((_F32(1) - smooth) / _F32(self.factor) + smooth)
+
+
+def rotary_frequencies(theta: Any, head_dim: int) -> npt.NDArray[np.float32]:
+    """How far each pair of a head is turned from one position to the next, as PyTorch computes it.
+
+    Raises MalformedSource for a theta or a head_dim beyond all measure.
+    """
+    if isinstance(theta, bool) or not isinstance(theta, int | float) or not 1e-30 < theta < 1e30:
+        raise _unusable(theta, "rope_theta")
+    if head_dim > _LARGEST_HEAD:
+        raise _unusable(head_dim, "head_dim")
+    exponents = np.arange(0, head_dim, 2, dtype=_F32) / _F32(head_dim)
+    return _F32(1) / powers(theta, exponents)
 
 
 def _unusable(value: object, place: str) -> MalformedSource:

@@ -117,6 +117,7 @@ class Family:
     blocks:        how many layers are written; as many as the configuration says if None.
     configurations: transformers' classes that complete its config.json.
     described:     config.json of a GGUF, from a first draft; without it there is no way back.
+    chosen:        the family that a config.json of these architectures really is of, if they do not tell.
     """
 
     architectures: tuple[str, ...]
@@ -139,6 +140,7 @@ class Family:
     blocks: Callable[[Mapping[str, Any]], int] | None = None
     configurations: tuple[ConfigClass, ...] = ()
     described: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
+    chosen: Callable[[Mapping[str, Any]], Family] | None = None
 
     def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
         """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""

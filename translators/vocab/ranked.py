@@ -119,17 +119,31 @@ def hunyuan_moe(writing: Writing) -> None:
 
 
 def hunyuan_dense(writing: Writing) -> None:
-    """The dense HunYuan models: tokenizer.json, else as HunYuan-A13B but with config.json's bos."""
-    if not writing.folder.has("tokenizer.json"):
+    """The dense HunYuan models: tokenizer.json, else as HunYuan-A13B but with config.json's bos.
+
+    Ends of texts and turns are corrected as upstream does: by eod_token_id, and by generation_config.json.
+    """
+    if writing.folder.has("tokenizer.json"):
+        tokens, pre = bpe.byte_level(writing.folder, writing.config, writing.tokenizer)
+        writing.tokens("gpt2", pre, tokens)
+        pad = writing.folder.json("config.json").get("pad_token_id") or 0
+        kinds = ("bos", "eos", "unk", "sep", *(("pad",) if pad >= 0 else ()), "cls", "mask")
+        writing.specials(merges=True, kinds=kinds)
+    else:
         _write(writing, _hunyuan(writing))
         if writing.config.get("hidden_size") == _HUNYUAN_7B_WIDTH:
             writing.id("bos", _HUNYUAN_7B_BOS)
-        return
-    tokens, pre = bpe.byte_level(writing.folder, writing.config, writing.tokenizer)
-    writing.tokens("gpt2", pre, tokens)
-    pad = writing.folder.json("config.json").get("pad_token_id") or 0
-    kinds = ("bos", "eos", "unk", "sep", *(("pad",) if pad >= 0 else ()), "cls", "mask")
-    writing.specials(merges=True, kinds=kinds)
+    if (end := writing.config.get("eod_token_id")) is not None:
+        writing.id("eos", _id(writing, "config.json", end))
+    ends = writing.folder.json("generation_config.json").get("eos_token_id")
+    if isinstance(ends, list) and len(ends) > 1:
+        writing.id("eot", _id(writing, "generation_config.json", ends[0]))
+
+
+def _id(writing: Writing, name: str, number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 32:
+        raise writing.folder.malformed(name, "no token's id")
+    return number
 
 
 def _hunyuan(writing: Writing) -> _Ranked:
