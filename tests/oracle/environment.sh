@@ -26,7 +26,7 @@ environment() { # NAME PACKAGE...: a virtual environment, marked when complete
 
 # torch's usual wheel brings CUDA along; PRISMFS_TORCH_INDEX may name an index with the smaller CPU build.
 environment conv ${PRISMFS_TORCH_INDEX:+--extra-index-url "$PRISMFS_TORCH_INDEX"} \
-    'torch==2.13.0' 'transformers==4.57.6' 'numpy~=2.2.6' 'protobuf<5' sentencepiece safetensors pyyaml
+    'torch==2.13.0' 'transformers==4.57.6' 'numpy~=2.2.6' 'protobuf>=7,<8' 'sentencepiece==0.2.3' safetensors pyyaml
 environment llama 'llama-cpp-python==0.3.36'
 
 if [ ! -e llama.cpp/convert_hf_to_gguf.py ]; then

@@ -13,7 +13,7 @@ from tests.translators.golden_vocab.parts import byte_characters
 from tests.translators.golden_vocab.variants import VARIANTS
 from translators.errors import MalformedSource, Unsupported
 from translators.keyvalues import KeyValues, ValueType
-from translators.vocab import huggingface_files, write_tokenizer
+from translators.vocab import bpe, huggingface_files, write_tokenizer
 from translators.vocab.pretokenizers import NAMES
 from translators.vocab.splits import SPLITS
 from translators.vocab.tokens import TokenType
@@ -184,3 +184,19 @@ def test_ids_outside_the_vocabulary_are_refused() -> None:
     kv.u32(PREFIX + "bos_token_id", 262)
     with pytest.raises(MalformedSource, match="bos_token_id"):
         huggingface_files(kv)
+
+
+@pytest.mark.parametrize("name", ["bert", "bert-cased", "bert-words", "bert-no-settings"])
+def test_word_pieces_there_and_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpe, "_pre_tokenizer", lambda *_: "jina-v2-en")
+    first, second = KeyValues(), KeyValues()
+    variant = VARIANTS[name]
+    variant.write(tmp_path / "there")
+    write_tokenizer(first, tmp_path / "there", variant.full_config, style="bert")
+    (tmp_path / "back").mkdir()
+    for path, data in huggingface_files(first).items():
+        (tmp_path / "back" / path).write_bytes(data)
+    write_tokenizer(second, tmp_path / "back", variant.full_config, style="bert")
+    # Which of them config.json names is not the tokenizer files' matter, nor is a file that was not there.
+    there, back = dict(first.items()), dict(second.items())
+    assert {key: value for key, value in back.items() if key in there} == there

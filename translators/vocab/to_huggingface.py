@@ -19,6 +19,7 @@ from translators.vocab.splits import SPLITS
 from translators.vocab.stored import PREFIX, Stored, stored
 from translators.vocab.tokenizer_json import added_ids, added_token, byte_level_json, sentencepiece_json
 from translators.vocab.tokens import TokenType
+from translators.vocab.wordpiece import word_piece_files
 
 _TEMPLATE = "tokenizer.chat_template"
 _NAMED = ("bos", "eos", "unk", "sep", "pad", "mask")
@@ -26,7 +27,7 @@ _ADDED_SCORE = -1000.0
 
 
 def huggingface_files(kv: KeyValues) -> dict[str, bytes]:
-    """The files by name: tokenizer.json, tokenizer_config.json, and for SentencePiece tokenizer.model.
+    """The files by name: tokenizer.json, tokenizer_config.json; of some tokenizer.model, or vocab.txt.
 
     Raises Unsupported for a tokenizer model or pre-tokenizer that has no such form, MalformedSource for
     key-values that contradict themselves.
@@ -36,6 +37,8 @@ def huggingface_files(kv: KeyValues) -> dict[str, bytes]:
         return _byte_level(kv)
     if model == "llama":
         return _sentencepiece(kv)
+    if model == "bert":
+        return _word_pieces(kv)
     raise Unsupported(
         f"the tokenizer model {model!r} has no Hugging Face form here", place=PREFIX + "model",
         remedy="take the tokenizer files from the original checkpoint",
@@ -70,6 +73,12 @@ def _sentencepiece(kv: KeyValues) -> dict[str, bytes]:
     if model := written_model(source.texts, source.scores or [], types, space_prefix=prefix):
         files["tokenizer.model"] = model
     return files
+
+
+def _word_pieces(kv: KeyValues) -> dict[str, bytes]:
+    document, settings, words = word_piece_files(kv, stored(kv))
+    files = _files({"tokenizer.json": document, "tokenizer_config.json": settings})
+    return {**files, "vocab.txt": words}
 
 
 def _overriding(source: Stored) -> list[int]:
