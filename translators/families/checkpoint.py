@@ -65,7 +65,7 @@ class Checkpoint:
 
     def same(self, name: str, other: str) -> bool:
         """Whether two tensors have the same shape and values; read as far as they do. Raises KeyError."""
-        pair = [cast(stored(self.model.tensors[each]), F32) for each in (name, other)]
+        pair = [cast(self.logical.tensors[each], F32) for each in (name, other)]
         left, right = pair
         if left.shape != right.shape:
             return False
