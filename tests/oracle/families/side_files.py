@@ -68,6 +68,9 @@ END = "<|endoftext|>"
 # told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
 BYTE_LEVEL_PRINT = "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313"
 BYTE_LEVEL_NAME = "gpt-2"
+# The same of the list of ranks that HunYuan's variants have.
+RANKED_PRINT = "83a88d552d5b346bcc7abd9544f92f50e207040c60005778834b6dd6c68f5412"
+TOLD_NAMES = dict.fromkeys((BYTE_LEVEL_PRINT, RANKED_PRINT), BYTE_LEVEL_NAME)
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:
