@@ -12,7 +12,7 @@ import pytest
 
 import translators
 from tests.oracle.families.comparison import whole
-from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINT
+from tests.oracle.families.side_files import PRINTS
 from tests.oracle.families.variant import Variant, load, variants_by_name
 from translators.families.defaults import completed
 from translators.vocab.pretokenizers import NAMES
@@ -25,7 +25,7 @@ def _build(variant: Variant, directory: Path) -> Path:
 
 
 def _plans(folder: Path) -> dict[str, translators.Plan | translators.Refusal]:
-    with patch.dict(NAMES, {BYTE_LEVEL_PRINT: BYTE_LEVEL_NAME}):
+    with patch.dict(NAMES, PRINTS):
         return translators.plans(translators.open_model(folder))
 
 

@@ -18,7 +18,8 @@ _LAYERS = (
     Rule("model.embedding_norm", "token_embd_norm"),
     Rule("model.layers.{}.operator_norm", "blk.{}.attn_norm"),
     Rule("model.layers.{}.ffn_norm", "blk.{}.ffn_norm"),
-    Rule("model.layers.{}.conv.conv", "blk.{}.shortconv.conv", Squeezed(1), optional=True),
+    # Without a bias: upstream fails on one.
+    Rule("model.layers.{}.conv.conv.weight", "blk.{}.shortconv.conv.weight", Squeezed(1), optional=True),
     Rule("model.layers.{}.conv.in_proj", "blk.{}.shortconv.in_proj", optional=True),
     Rule("model.layers.{}.conv.out_proj", "blk.{}.shortconv.out_proj", optional=True),
     Rule("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", optional=True),

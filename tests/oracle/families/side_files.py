@@ -73,7 +73,9 @@ BYTE_LEVEL_PRINTS = (
 )
 BYTE_LEVEL_NAME = "gpt-2"
 WORD_PIECES_PRINT = "11b6fc7f30aef80fd29ae9f2f100527ac00ad77e5baee375ae8c855140ced850"
-PRINTS = dict.fromkeys((*BYTE_LEVEL_PRINTS, WORD_PIECES_PRINT), BYTE_LEVEL_NAME)
+# The same of the list of ranks that HunYuan's variants have.
+RANKED_PRINT = "83a88d552d5b346bcc7abd9544f92f50e207040c60005778834b6dd6c68f5412"
+PRINTS = dict.fromkeys((*BYTE_LEVEL_PRINTS, WORD_PIECES_PRINT, RANKED_PRINT), BYTE_LEVEL_NAME)
 
 
 def byte_level(*added: str, **config: Any) -> dict[str, str | bytes]:

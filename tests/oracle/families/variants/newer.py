@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 from tests.oracle.families.side_files import VOCABULARY, byte_level, config, pieces
@@ -132,6 +134,80 @@ _HUNYUAN = (
         byte_level(), dtype="F32",
     ),
 )  # fmt: skip
+_RANKED_WORDS = (b" the", b" of", b" and", b"ing", b" light", b"er", b"on")
+# What tells a tokenizer by ranks; transformers has none for it, so upstream runs this code, which is ours.
+_RANKED_CODE = """import base64
+
+from transformers import PreTrainedTokenizer
+
+
+class Ranked(PreTrainedTokenizer):
+    vocab_files_names = {"vocab_file": "hy.tiktoken"}
+
+    def __init__(self, vocab_file, **settings):
+        with open(vocab_file, "rb") as file:
+            lines = [line.split() for line in file if line.strip()]
+        self.mergeable_ranks = {base64.b64decode(text): int(rank) for text, rank in lines}
+        names = ["<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>"]
+        names += [f"<|extra_{at}|>" for at in range(SIZE - len(lines) - len(names))]
+        self.special_tokens = {name: len(lines) + at for at, name in enumerate(names)}
+        super().__init__(**settings)
+
+    @property
+    def vocab_size(self):
+        return len(self.mergeable_ranks) + len(self.special_tokens)
+
+    def get_vocab(self):
+        return dict(self.special_tokens)
+
+    def _convert_token_to_id(self, token):
+        return self.special_tokens.get(token)
+
+    def _convert_id_to_token(self, number):
+        return str(number)
+
+    def encode(self, text, **settings):
+        return list(text.encode())
+"""
+
+
+def _ranked() -> dict[str, str | bytes]:
+    """A tokenizer as HunYuan-A13B has it: a list of ranks, and code of its own."""
+    tokens = [bytes([number]) for number in range(256)]
+    tokens += dict.fromkeys(word[:cut] for word in _RANKED_WORDS for cut in range(2, len(word) + 1))
+    lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(tokens)]
+    settings = {"auto_map": {"AutoTokenizer": ["tokenization_hy.Ranked", None]}, "tokenizer_class": "Ranked"}
+    return {
+        "hy.tiktoken": "\n".join(lines) + "\n",
+        "tokenization_hy.py": _RANKED_CODE.replace("SIZE", str(VOCABULARY)),
+        "tokenizer_config.json": json.dumps(settings),
+    }
+
+
+_HUNYUAN_MOE: dict[str, Any] = {
+    "head_dim": 128, "hidden_size": 512, "num_experts": 4, "moe_topk": [2, 2],
+    "moe_intermediate_size": [256, 256],
+    "num_shared_expert": [1, 1], "use_qk_norm": True, "pad_token_id": 0, "use_mixed_mlp_moe": True,
+}  # fmt: skip
+_HUNYUAN_MOES = (
+    Variant(
+        "Hunyuan-A13B-Instruct", 31,
+        config(
+            "HunYuanMoEV1ForCausalLM", "hunyuan_v1_moe", **_HUNYUAN_MOE, tie_word_embeddings=True,
+            max_position_embeddings=32768, rope_scaling=_DYNAMIC,
+        ),
+        _ranked(),
+    ),
+    Variant(
+        "hunyuan-moe-f32", 31,
+        config(
+            "HunYuanMoEV1ForCausalLM", "hunyuan_v1_moe",
+            **{**_HUNYUAN_MOE, "num_experts": 11, "hidden_size": 256},
+            attention_bias=True,
+        ),
+        _ranked(), dtype="F32",
+    ),
+)  # fmt: skip
 
 
 def _minimax(experts: int, heads: int, head_dim: int, norms: bool) -> Inventory:
@@ -236,10 +312,10 @@ _LFM2 = (
         byte_level(),
     ),
     Variant(
-        "lfm2-biased-f16", 31,
+        "lfm2-old-keys-f16", 31,
         config(
             "Lfm2ForCausalLM", "lfm2", **{**_LFM2_CONFIG, "layer_types": None}, full_attn_idxs=[1],
-            block_auto_adjust_ff_dim=False, conv_bias=True, theta=500000.0, tie_embedding=False,
+            block_auto_adjust_ff_dim=False, theta=500000.0, tie_embedding=False,
         ),
         byte_level(), dtype="F16",
     ),
@@ -402,5 +478,5 @@ _LLAMA4S = (
 )  # fmt: skip
 
 VARIANTS = (
-    *_ERNIE, *_EXAONE, *_HUNYUAN, *_MINIMAX, *_LFM2, *_STEP, *_COHERES, *_LLAMA4S,
+    *_ERNIE, *_EXAONE, *_HUNYUAN, *_HUNYUAN_MOES, *_MINIMAX, *_LFM2, *_STEP, *_COHERES, *_LLAMA4S,
 )  # fmt: skip
