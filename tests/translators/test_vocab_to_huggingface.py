@@ -203,7 +203,7 @@ def test_word_pieces_there_and_back(name: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_tekken_has_scores_of_whole_numbers(tmp_path: Path) -> None:
-    """Upstream writes zeros as integers for Mistral's own format; the vocabulary is byte-level all the same."""
+    """Upstream writes zeros as integers for Mistral's own format; it is a byte-level one all the same."""
     kv = KeyValues()
     VARIANTS["tekken"].write(tmp_path)
     write_tokenizer(kv, tmp_path, {}, style="mistral")
