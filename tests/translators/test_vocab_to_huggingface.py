@@ -200,3 +200,14 @@ def test_word_pieces_there_and_back(name: str, tmp_path: Path, monkeypatch: pyte
     # Which of them config.json names is not the tokenizer files' matter, nor is a file that was not there.
     there, back = dict(first.items()), dict(second.items())
     assert {key: value for key, value in back.items() if key in there} == there
+
+
+def test_tekken_has_scores_of_whole_numbers(tmp_path: Path) -> None:
+    """Upstream writes zeros as integers for Mistral's own format; it is a byte-level one all the same."""
+    kv = KeyValues()
+    VARIANTS["tekken"].write(tmp_path)
+    write_tokenizer(kv, tmp_path, {}, style="mistral")
+    document = json.loads(huggingface_files(kv)["tokenizer.json"])
+    texts = [text.decode() for text in kv["tokenizer.ggml.tokens"].strings]
+    listed = {entry["content"]: entry["id"] for entry in document["added_tokens"]}
+    assert {**document["model"]["vocab"], **listed} == {text: number for number, text in enumerate(texts)}

@@ -67,7 +67,9 @@ def stored(kv: KeyValues) -> Stored:
     except ValueError as error:
         raise _malformed(f"unknown token type: {error}", "token_type") from error
     _unuse_fillers(texts, kinds)
-    scores = _numbers(kv, "scores", (ValueType.F32,), len(texts))
+    scores = _numbers(kv, "scores", (ValueType.F32, ValueType.I32), len(texts))
+    if scores is not None and kv[PREFIX + "scores"].element is ValueType.I32:
+        scores = None  # the zeros that Mistral's own tekken files get; they order nothing
     merges = _texts(kv, "merges") if PREFIX + "merges" in kv else []
     ids = {kind: _id(kv, key, len(texts)) for kind, key in ID_KEYS.items() if PREFIX + key in kv}
     adds = {kind: kv.get(PREFIX + key) is True for kind, key in ADD_KEYS.items() if PREFIX + key in kv}

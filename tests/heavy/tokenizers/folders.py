@@ -280,7 +280,7 @@ REALS = {
     ),
     "Mistral v3 (Hugging Face)": Real(
         _MISTRAL, *_OF_LLAMA, _native("mistral_instruct_tokenizer_240323.model.v3", "tokenizer.model"),
-        {"vocab_size": 32768},
+        {"vocab_size": 32768, "bos_token_id": 1, "eos_token_id": 2},
     ),
     "Gemma 3": Real(
         _GEMMA, "gemma3", "gemma3", "Gemma3ForCausalLM", "gemma3_text", _of_gguf(gemma3),
