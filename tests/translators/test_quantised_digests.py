@@ -14,13 +14,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.tiny_quantised import CASES, write
+from tests.tiny_quantised import CASES, Case, integers, write
 from translators.dtypes import DTYPES, F32
+from translators.errors import SourceChanged
 from translators.layout import Layout, TensorBytes
 from translators.model import Model
 from translators.quantised import Logical, logical
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, cast, nbytes, read_bytes, slice_
+from translators.recipes import Recipe, cast, nbytes, read_bytes, slice_, stored, transposed
 from translators.sources import safetensors
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_quantised").joinpath("digests.json").read_text())
@@ -136,3 +137,28 @@ def test_a_layout_of_it_crosses_a_process_boundary(name: str, tmp_path: Path) ->
     assert again.read(0, again.size) == layout.read(0, layout.size)
     assert again.identity == layout.identity
     assert msgspec.msgpack.encode(again.segments) == msgspec.msgpack.encode(layout.segments)
+
+
+def test_a_wide_transposed_matrix_is_read_in_pieces_and_equals_a_narrow_one(tmp_path: Path) -> None:
+    """Columns far apart are read one by one; those near each other with what lies between."""
+    wide = np.arange(5 * 9000, dtype=np.int32).reshape(5, 9000)
+    model = safetensors.read(write(Case("wide", {}, {"a": integers("I32", wide)}), tmp_path))
+    recipe = transposed(stored(model.tensors["a"]))
+    expected = np.ascontiguousarray(wide.T).view(np.uint8).reshape(-1)
+    sources = SourceFiles(model.files)
+    for start, length in ((0, 20), (4000, 60), (17_990, 8), (179_980, 20), (0, 180_000), (300, 170_000)):
+        assert (read_bytes(recipe, start, length, sources) == expected[start : start + length]).all()
+    before = sources.bytes_read
+    read_bytes(recipe, 0, 20 * 100, sources)
+    assert sources.bytes_read - before == 20 * 100
+    sources.close()
+
+
+def test_a_transposed_matrix_of_a_file_that_shrank_is_an_error(tmp_path: Path) -> None:
+    folder = write(Case("shrunk", {}, {"a": integers("I32", np.zeros((5, 9000), np.int32))}), tmp_path)
+    model = safetensors.read(folder)
+    recipe = transposed(stored(model.tensors["a"]))
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(100_000)
+    with pytest.raises(SourceChanged):
+        read_bytes(recipe, 0, 20, SourceFiles(model.files))

@@ -13,7 +13,6 @@ Knows nothing of experts or of the factors that go with a whole NVFP4 tensor.
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -63,28 +62,35 @@ class Repacked(msgspec.Struct, frozen=True, tag="repacked", tag_field="op", arra
         """The bytes of `elements`, which are whole blocks."""
         shared = SHARED[self.type]
         within = self.dtype.block // shared
-        blocks, half = elements.count // self.dtype.block, shared // 2
+        blocks = elements.count // self.dtype.block
         pairs = piece(self.pairs, ElementRange(elements.first // 2, elements.count // 2), source)
         scales = piece(self.scales, ElementRange(elements.first // shared, elements.count // shared), source)
         out = np.empty((blocks, self.dtype.size), np.uint8)
         scales = scales.reshape(blocks, within)
         out[:, :within] = scales & 0x7F if self.type == "NVFP4" else scales
-        # Each code in a byte of its own; then half of them goes to the low bits, the other to the high.
-        codes = np.take(_apart(), pairs, mode="clip").view(np.uint8).reshape(blocks, within, 2, half)
-        made = out[:, within:].reshape(blocks, within, half)
-        np.left_shift(codes[:, :, 1], 4, out=made)
-        made |= codes[:, :, 0]
-        out[:, within:] = made.reshape(blocks, -1)
+        out[:, within:] = _halves(pairs, shared).reshape(blocks, -1)
         return out.reshape(-1)
 
 
-@cache
-def _apart() -> npt.NDArray[np.uint16]:
-    """Of each of the 256 bytes the low half in the first of two bytes, the high half in the second."""
-    values = np.arange(256, dtype=np.uint8)
-    table = np.stack([values & 15, values >> 4], axis=1).view(np.uint16).reshape(256)
-    table.flags.writeable = False
-    return table
+def _halves(pairs: Bytes, shared: int) -> Bytes:
+    """Of each `shared` codes the first half in the low bits of as many bytes, the second in the high ones.
+
+    As many bytes at a time as a word has: byte n of a word has codes 2n and 2n + 1, and goes to bytes 2n and
+    2n + 1 of the result, its low half as it is or moved up, the other moved down or as it is.
+    """
+    words = np.ascontiguousarray(pairs).view(_WORDS[shared]).reshape(-1, 2)
+    first, second = words[:, 0], words[:, 1]
+    low, four = words.dtype.type(_LOW >> 64 - 8 * words.itemsize), words.dtype.type(4)
+    out = np.empty((len(words), words.itemsize, 2), np.uint8)
+    even = (first & low) | (second & low) << four
+    odd = (first >> four) & low | second & ~low
+    out[:, :, 0] = even[:, None].view(np.uint8)
+    out[:, :, 1] = odd[:, None].view(np.uint8)
+    return out.reshape(-1)
+
+
+_WORDS: dict[int, npt.DTypeLike] = {32: np.uint64, 16: np.uint32}
+_LOW = 0x0F0F0F0F0F0F0F0F
 
 
 def repacked(pairs: Recipe, scales: Recipe, dtype: DType, shape: tuple[int, ...]) -> Repacked:

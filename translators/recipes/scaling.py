@@ -156,9 +156,8 @@ _INTEGERS = {"I32": np.int32, "I64": np.int64}
 
 def _spread(of: Floats, rows: Ints, pick: Ints | slice, each: int) -> Floats:
     """The scales of these rows, as they are broadcast over columns."""
-    wanted = of[:, pick]
     # Rows of a block have the same ones: mostly there is only one row of them.
-    spread = wanted if len(wanted) == 1 else wanted[rows]
+    spread = (of if len(of) == 1 else of[rows])[:, pick]
     return spread[:, :, None] if each else spread
 
 

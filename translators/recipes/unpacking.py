@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -31,6 +31,25 @@ if TYPE_CHECKING:
 _NEAR = 8192
 _TOGETHER = 1 << 20
 _ITEMS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@runtime_checkable
+class StridedSource(Source, Protocol):
+    """A source that reads many pieces at equal distances better than one by one."""
+
+    def read_strided(self, file: int, offset: int, length: int, stride: int, count: int) -> memoryview:
+        """`count` pieces of `length` bytes, one behind another."""
+
+
+def _rows(source: Source, file: int, offset: int, length: int, *, stride: int, count: int) -> Bytes:
+    """The pieces of `StridedSource.read_strided`, from any source, as rows."""
+    if isinstance(source, StridedSource):
+        data = source.read_strided(file, offset, length, stride, count)
+        return np.frombuffer(data, np.uint8).reshape(count, length)
+    strip = np.empty((count, length), np.uint8)
+    for row in range(count):
+        strip[row] = np.frombuffer(source.read(file, offset + row * stride, length), np.uint8)
+    return strip
 
 
 class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True):
@@ -64,13 +83,11 @@ class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", 
         rows, columns = self.of.shape
         size, start = self.dtype.size, self.of.extent.offset
         first, count = elements.first // rows, elements.count // rows
-        strip = np.empty((rows, count * size), np.uint8)
         stride, skip, wide = columns * size, first * size, count * size
         if stride - wide > _NEAR:
-            for row in range(rows):
-                data = source.read(self.of.extent.file, start + row * stride + skip, wide)
-                strip[row] = np.frombuffer(data, np.uint8)
+            strip = _rows(source, self.of.extent.file, start + skip, wide, stride=stride, count=rows)
         else:
+            strip = np.empty((rows, wide), np.uint8)
             step = max(1, _TOGETHER // stride)
             for row in range(0, rows, step):
                 some = min(step, rows - row)

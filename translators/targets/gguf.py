@@ -49,7 +49,8 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         yield Refusal(f"{PREFIX}*", error.stated, error.remedy)
         return
     matrix = _matrix_of(model)
-    kinds = _Kinds(model, own)
+    again = model.key_values is not None or any(tensor.recipe.dtype.is_quantised for tensor in base.tensors)
+    kinds = _Kinds(model, own, again)
     weighted = quantised.by(matrix) if isinstance(matrix, ImportanceMatrix) else matrix
     without: list[Plan | Refusal] = []
     for file_type in FILE_TYPES.values():
@@ -67,10 +68,14 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
 
 @dataclass(frozen=True)
 class _Kinds:
-    """The plans of a model's types, all but that of its own precision."""
+    """The plans of a model's types, all but that of its own precision.
+
+    again: what they are made of may be quantised already.
+    """
 
     model: Model
     own: FileType | None
+    again: bool
 
     def plan(self, name: str, file_type: FileType, quantised: _Quantised) -> Plan | Refusal:
         """The plan of one type."""
@@ -80,7 +85,7 @@ class _Kinds:
             return Refusal(name, error.stated, error.remedy)
         file = "" if quantised.matrix is None else quantised.matrix.file
         describe = f"{file_type.dtype.name} as llama-quantize makes it{file and f' with {file}'}"
-        equals = _equals(self.model, self.own, file_type, file and f" --imatrix {file}")
+        equals = _equals(self, file_type, file and f" --imatrix {file}")
         return Plan(name, describe, partial(quantised.layout, file_type), equals=equals, brief=brief)
 
     def weighted(
@@ -143,8 +148,9 @@ def _equals_own(model: Model, own: FileType) -> str:
     return "the source file" if model.weights == 1 else "the source's parts, merged into one file"
 
 
-def _equals(model: Model, own: FileType | None, file_type: FileType, options: str = "") -> str:
-    tool = f"llama-quantize{'' if model.key_values is None else ' --allow-requantize'}{options}"
+def _equals(kinds: _Kinds, file_type: FileType, options: str) -> str:
+    model, own = kinds.model, kinds.own
+    tool = f"llama-quantize{' --allow-requantize' if kinds.again else ''}{options}"
     made = f"{tool} {file_type.name.upper()} ({UPSTREAM})"
     if model.key_values is None and own is not None:
         return f"{made} of convert_hf_to_gguf.py --outtype {own.name}"

@@ -2,8 +2,8 @@
 
     python -m tests.oracle.quantised.regenerate [NAME ...]
 
-Upstream's converter makes the GGUF in BF16, as it is told to, and llama-quantize's library a few types of that.
-Needs what environment.sh builds; PRISMFS_ORACLE says where.
+Upstream's converter makes the GGUF in BF16, as it is told to, and llama-quantize's library a few types of
+that. Needs what environment.sh builds; PRISMFS_ORACLE says where.
 """
 
 from __future__ import annotations
