@@ -30,7 +30,7 @@ TYPES = (
 )  # fmt: skip
 RARE_TYPES = ("iq3_s", "iq3_m", "iq3_xs", "iq3_xxs", "q2_k_s", "iq2_s", "q2_0", "q1_0")
 
-_WIDTH = {"F32": 4, "F16": 2, "BF16": 2}
+_WIDTH = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1}
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,12 @@ def stored(numbers: npt.NDArray[np.float32], dtype: str) -> bytes:
     return rounded.astype("<u2").tobytes()
 
 
+def quantised(numbers: npt.NDArray[np.float32], name: str) -> bytes:
+    """Bytes that follow from the numbers, as codes, or as exponents of scales about 2 ** -8 by the name."""
+    mixed = (numbers.view("<u4") * np.uint32(2654435761) >> np.uint32(24)).astype(np.uint8)
+    return (mixed % 16 + 112 if name.endswith("_scales") else mixed).tobytes()
+
+
 def write_safetensors(path: Path, model: TinyModel, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     """The format is a length (u64), a JSON header padded with spaces to 8, and the tensors' bytes."""
     names = list(tensors)
@@ -191,4 +197,5 @@ def write_safetensors(path: Path, model: TinyModel, tensors: dict[str, tuple[str
         file.write(struct.pack("<Q", len(text)) + text)
         for name in names:
             dtype, shape = tensors[name]
-            file.write(stored(values(model.name, name, shape), dtype))
+            numbers = values(model.name, name, shape)
+            file.write(quantised(numbers, name) if dtype == "U8" else stored(numbers, dtype))

@@ -6,10 +6,12 @@ anything is made of it. Knows nothing of what is asked.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,8 +22,37 @@ from fsd.logs import bound
 log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 << 10
+LINGER_BYTES = 16 << 20  # of a refused request: read, and thrown away
+LINGER_SECONDS = 5.0
 WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+async def refuse(refusal: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with `refusal` at once, and end the answer when the request has ended, within bounds.
+
+    A connection that is closed while bytes of it lie unread is reset, and a reset takes back from the other
+    side what it has not read yet: the answer.
+    """
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+        else:
+            await send(message)
+
+    await refusal.response()(scope, receive, sending)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(_drained(receive), LINGER_SECONDS)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drained(receive: Receive) -> None:
+    left, more = LINGER_BYTES, True
+    while more and left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)  # not in a message of the other side's going away
 
 
 class Identified:
@@ -78,7 +109,7 @@ class Bounded:
         try:
             body = await self._whole(scope, receive)
         except Refused as refusal:
-            await refusal.response()(scope, receive, send)
+            await refuse(refusal, scope, receive, send)
             return
         given = False
 
@@ -99,6 +130,6 @@ class Bounded:
             body += message.get("body", b"")
             more = message.get("more_body", False) and len(body) <= self._limit
         if len(body) > self._limit or int(declared) > self._limit:
-            # What is still to come is not read: the connection cannot be used again.
+            # What is still to come is made nothing of: the connection cannot be used again.
             raise Refused(TOO_LONG, f"it may have {self._limit} bytes", headers={"Connection": "close"})
         return body

@@ -18,6 +18,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fsd.api.bounds import refuse
 from fsd.api.problems import FOREIGN, NO_CHANGES, NO_TOKEN, Refused
 from fsd.errors import BadOption
 
@@ -97,7 +98,7 @@ class Guard:
         try:
             self._check(str(scope["method"]), Headers(scope=scope))
         except Refused as refusal:
-            await refusal.response()(scope, receive, send)
+            await refuse(refusal, scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -105,34 +105,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 def bash(prismfs: Command) -> str:
     """For bash 4 and newer; needs no bash-completion."""
-    places: list[str] = []
-    values: dict[str, list[str]] = {}  # what to do -> after which flags
-    for command in prismfs.all():
+
+    def place(command: Command) -> str:
         names = " ".join(name for flag in command.flags for name in flag.names)
         words = " ".join([below.words[-1] for below in command.commands] or _words(command))
-        kind = _kind(command).value
-        places.append(f'"{_place(command)}") flags="{names}" words="{words}" kind={kind} ;;')
-        for flag, name in _with_value(command):
-            does = f'words="{" ".join(flag.words)}" kind={_shell_kind(flag)} flags="" ;;'
-            values.setdefault(does, []).append(f'"{_place(command)} {name}"')
-    entered = " | ".join(f'"{word}"' for word in _entered(prismfs))
-    return _BASH.format(entered=entered, places=_block(places), values=_cases(values, ""))
+        return f'"{_place(command)}") flags="{names}" words="{words}" kind={_kind(command).value} ;;'
+
+    def value(flag: Argument) -> str:
+        return f'words="{" ".join(flag.words)}" kind={_shell_kind(flag)} flags="" ;;'
+
+    return _filled(_BASH, prismfs, place, value, bracket="")
 
 
 def zsh(prismfs: Command) -> str:
     """For zsh, with what each word is for."""
-    places: list[str] = []
-    values: dict[str, list[str]] = {}  # what to do -> after which flags
-    for command in prismfs.all():
+
+    def place(command: Command) -> str:
         flags = " ".join(_zsh_word(name, flag.help) for flag in command.flags for name in flag.names)
         words = [_zsh_word(below.words[-1], below.about) for below in command.commands] or _words(command)
-        kind = _kind(command).value
-        places.append(f'("{_place(command)}") flags=({flags}) choices=({" ".join(words)}) kind={kind} ;;')
-        for flag, name in _with_value(command):
-            does = f"choices=({' '.join(flag.words)}) kind={_shell_kind(flag)} flags=() ;;"
-            values.setdefault(does, []).append(f'"{_place(command)} {name}"')
-    entered = " | ".join(f'"{word}"' for word in _entered(prismfs))
-    return _ZSH.format(entered=entered, places=_block(places), values=_cases(values, "("))
+        choices, kind = " ".join(words), _kind(command).value
+        return f'("{_place(command)}") flags=({flags}) choices=({choices}) kind={kind} ;;'
+
+    def value(flag: Argument) -> str:
+        return f"choices=({' '.join(flag.words)}) kind={_shell_kind(flag)} flags=() ;;"
+
+    return _filled(_ZSH, prismfs, place, value, bracket="(")
 
 
 def fish(prismfs: Command) -> str:
@@ -160,6 +157,26 @@ def fish(prismfs: Command) -> str:
 
 
 SCRIPTS: dict[str, Callable[[Command], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
+
+
+def _filled(
+    script: str,
+    prismfs: Command,
+    place: Callable[[Command], str],
+    value: Callable[[Argument], str],
+    *,
+    bracket: str,
+) -> str:
+    """A script with its tables: `place` says what is at a place, `value` what comes after a flag."""
+    after: dict[str, list[str]] = {}  # what comes -> after which flags
+    for command in prismfs.all():
+        for flag, name in _with_value(command):
+            after.setdefault(value(flag), []).append(f'"{_place(command)} {name}"')
+    return script.format(
+        entered=" | ".join(f'"{word}"' for word in _entered(prismfs)),
+        places=_block([place(command) for command in prismfs.all()]),
+        values=_block([f"{bracket}{' | '.join(flags)}) {does}" for does, flags in after.items()]),
+    )
 
 
 def _entered(prismfs: Command) -> list[str]:
@@ -210,10 +227,6 @@ def _zsh_word(word: str, help: str) -> str:
 def _quoted(text: str) -> str:
     """In single quotes, as fish reads them."""
     return "'" + re.sub(r"([\\'])", r"\\\1", text) + "'"
-
-
-def _cases(values: dict[str, list[str]], bracket: str) -> str:
-    return _block([f"{bracket}{' | '.join(patterns)}) {does}" for does, patterns in values.items()])
 
 
 def _block(lines: list[str]) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from fsd.cli.clash import REMEDY, clash
 from fsd.cli.terminal import print_json, print_table
 from fsd.config import resolve
-from fsd.errors import PrismError
+from fsd.errors import PrismError, hint_of
 from fsd.figures import human
 from fsd.mount import adapters, points
 from translators.dtypes import DTYPES
@@ -75,7 +75,7 @@ def _checked(name: str, check: Callable[[], Found]) -> Finding:
     try:
         return Finding(name, *check())
     except (OSError, PrismError) as error:
-        return Finding(name, FAIL, str(error), "make it readable for this user")
+        return Finding(name, FAIL, str(error), hint_of(error))
 
 
 def _python() -> Found:

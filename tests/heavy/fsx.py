@@ -27,7 +27,6 @@ from tests.heavy.comparing import CHUNK
 from tests.heavy.subject import NAME, Subject
 
 THREADS = 4
-MEGABYTES = 100
 DROP_EVERY = 20_000  # operations, after which the kernel drops all its pages; as root
 
 _SHOWN = 24
@@ -146,9 +145,7 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=1_000_000, help="in all, shared by the adapters")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--skip", type=int, default=0, help="leave out each thread's first operations")
-    parser.add_argument("--fuse", choices=ADAPTERS, action="append", help="one adapter alone")
-    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="size of the model")
-    parser.add_argument("--work", type=Path, help="keep the model there; else a temporary place")
+    subject.options(parser)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prismfs-fsx-") as name:
         work = (chosen.work or Path(name)).resolve()

@@ -34,7 +34,6 @@ from tests.heavy.readers import Report
 from tests.heavy.subject import NAME, Subject
 
 READERS = 8
-MEGABYTES = 100
 # What a read may say when nobody answers any more; ENOENT where the watcher has unmounted already.
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT)
 
@@ -280,9 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.heavy.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=500, help="in all, shared by the adapters")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--fuse", choices=ADAPTERS, action="append", help="one adapter alone")
-    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="size of the model")
-    parser.add_argument("--work", type=Path, help="keep the model there; else a temporary place")
+    subject.options(parser)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prismfs-kills-") as name:
         work = (chosen.work or Path(name)).resolve()

@@ -37,7 +37,6 @@ from tests.heavy import subject
 from tests.heavy.subject import NAME, Subject
 
 SECONDS = 60
-MEGABYTES = 100
 ENGINES = {
     "psync": (),
     "mmap": (),
@@ -196,9 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.heavy.stress", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each stressor")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fuse", choices=ADAPTERS, action="append", help="one adapter alone")
-    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="size of the model")
-    parser.add_argument("--work", type=Path, help="keep the model there; else a temporary place")
+    subject.options(parser)
     chosen = parser.parse_args()
     missing = [name for name in ("fio", "stress-ng", "unshare") if shutil.which(name) is None]
     if missing:

@@ -8,6 +8,7 @@ translated throughout. Knows the command line and status.json only.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fsd.mounting import PRISMFS, environment, prismfs
+from tests.fsd.mounting import ADAPTERS, PRISMFS, environment, prismfs
 from tests.heavy.comparing import CHUNK, WrongBytes, difference
 from tests.tiny_models import TinyModel, build
 from tests.tiny_tokenizers import SIZE, sentencepiece
@@ -61,6 +62,13 @@ class Subject:
     def translated_bytes(self) -> int:
         """Bytes of the targets that are translated throughout: what a store could keep, at least."""
         return sum(target.size for target in self.targets if target.name in TRANSLATED)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What each of these scripts takes: which adapter, how large a model, and where it is kept."""
+    parser.add_argument("--fuse", choices=ADAPTERS, action="append", help="one adapter alone")
+    parser.add_argument("--megabytes", type=int, default=100, help="size of the model")
+    parser.add_argument("--work", type=Path, help="keep the model there; else a temporary place")
 
 
 def made(work: Path, megabytes: int) -> Subject:

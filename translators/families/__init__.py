@@ -11,20 +11,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import gemma, gemma3, gpt2, llama, phi, qwen
+from translators.families import (
+    deepseek,
+    gemma,
+    gemma3,
+    gemma3n,
+    gemma4,
+    glm,
+    gpt2,
+    gpt_oss,
+    llama,
+    phi,
+    qwen,
+    qwen_linear,
+)
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
-    llama.LLAMA,
+    *(llama.LLAMA, llama.MISTRAL3),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
+    *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
     *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
+    *(gemma3n.GEMMA3N, gemma4.GEMMA4),
     gpt2.GPT2,
-    *(phi.PHI3, phi.PHIMOE),
+    *(phi.PHI2, phi.PHI3, phi.PHIMOE),
+    *(deepseek.DEEPSEEK, deepseek.DEEPSEEK2, deepseek.DEEPSEEK32, deepseek.GLM_LITE, deepseek.GLM_DSA),
+    gpt_oss.GPT_OSS,
+    *(glm.CHATGLM, glm.GLM4, glm.GLM_OCR, glm.GLM4_MOE, glm.SOLAR_OPEN),
 )
 
 _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.architectures}
-_BY_ARCH = {family.arch: family for family in FAMILIES}
+# Of several families of one arch the first is the way back.
+_BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:

@@ -111,11 +111,16 @@ def layer_types(whole: Mapping[str, Any], checked: bool) -> list[Any]:
     return types  # type: ignore[no-any-return]
 
 
-def checked_layers(whole: dict[str, Any], windowed: Callable[[int], bool]) -> dict[str, Any]:
-    """A configuration whose missing layer_types are filled in, and all of which are checked."""
+def checked_layers(
+    whole: dict[str, Any], other: Callable[[int], bool], kind: str = "sliding_attention"
+) -> dict[str, Any]:
+    """A configuration whose missing layer_types are filled in, and all of which are checked.
+
+    other: whether a layer's attention is of `kind`; else it is full.
+    """
     types = whole["layer_types"]
     if types is None:
-        types = [_LAYER_TYPES[windowed(layer)] for layer in range(counted_layers(whole))]
+        types = [kind if other(layer) else "full_attention" for layer in range(counted_layers(whole))]
     check_layer_types(types, whole["num_hidden_layers"])
     return {**whole, "layer_types": types}
 

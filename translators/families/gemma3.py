@@ -68,7 +68,7 @@ def _published_window(write: Parameters) -> None:
     write.u32("attention.sliding_window", window, "sliding_window")
 
 
-_PARAMETERS = (
+PARAMETERS = (
     COMMON,
     Key("context_length", "max_position_embeddings", default=131072),
     Key("attention.head_count", "num_attention_heads", "count", default=8),
@@ -120,7 +120,7 @@ GEMMA3 = Family(
     arch="gemma3",
     vocabulary="gemma3",
     rules=(*_RULES, Rule("lm_head", "output", optional=True)),
-    parameters=_PARAMETERS,
+    parameters=PARAMETERS,
     prepared=with_rows,
     configurations=(_TEXT, ConfigClass("gemma3", {}, parts={"text_config": Part("gemma3_text")})),
 )
@@ -130,6 +130,6 @@ EMBEDDING_GEMMA = Family(
     arch="gemma-embedding",
     vocabulary="gemma3",
     rules=_RULES,
-    parameters=(*_PARAMETERS, _published_window, POOLING),
+    parameters=(*PARAMETERS, _published_window, POOLING),
     prepared=with_rows,
 )

@@ -7,8 +7,11 @@ rows of q and k (and their biases) are reordered. Llama 3's scaling is a tensor 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from translators.errors import Unsupported
 from translators.families.checkpoint import Checkpoint
+from translators.families.configuration import ConfigClass, Part
 from translators.families.hparams import rope_parameters, write_llama
 from translators.families.parameters import COMMON, Parameters
 from translators.families.rope import Llama3Scaling
@@ -120,4 +123,50 @@ LLAMA = Family(
     parameters=(COMMON, llama_parameters),
     generated=rope_factors,
     bare=frozenset({"LlamaModel"}),
+)  # fmt: skip
+
+
+def _ministral(write: Parameters) -> None:
+    """Ministral 3's own scales; its configuration is taken as it is, as transformers 4.57.6 does not know it."""
+    if write.value("model_type") != "ministral3":
+        return
+    rope = write.rope
+    if rope.get("rope_type") != "yarn":
+        raise Unsupported("Ministral 3 with other than YaRN", path="config.json", place="rope_parameters")
+    write.f32("rope.scaling.yarn_log_multiplier", rope.get("mscale_all_dim"), "mscale_all_dim")
+    write.f32("attention.temperature_scale", rope.get("llama_4_scaling_beta"), "llama_4_scaling_beta")
+
+
+def _not_mistral4(source: Checkpoint) -> dict[str, Any]:
+    if source.config.get("model_type") == "mistral4":
+        raise Unsupported("Mistral 4 has no GGUF translation yet", path="config.json", place="model_type")
+    return dict(source.config)
+
+
+MISTRAL3 = Family(
+    architectures=("Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"),
+    arch="mistral3",
+    vocabulary="llama",
+    rules=(*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD),
+    parameters=(COMMON, llama_parameters, _ministral),
+    generated=rope_factors,
+    prepared=_not_mistral4,
+    configurations=(
+        ConfigClass(
+            "mistral3",
+            {},
+            parts={
+                "text_config": Part(
+                    "mistral",
+                    chosen=True,
+                    absent={
+                        "vocab_size": 131072, "max_position_embeddings": 131072, "hidden_size": 5120,
+                        "intermediate_size": 32768, "num_hidden_layers": 40, "num_attention_heads": 32,
+                        "sliding_window": None, "head_dim": 128, "rms_norm_eps": 1e-5,
+                        "rope_theta": 1000000000.0,
+                    },
+                )
+            },
+        ),
+    ),
 )  # fmt: skip

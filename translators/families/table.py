@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from translators.gguf_file import GgufTensor
 
 _SUFFIXES = (".weight", ".bias")
+_ENDINGS = (*_SUFFIXES, ".scale")
 _LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 _CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
 # Buffers of old checkpoints that are no weights.
@@ -51,7 +52,7 @@ class Rule:
     @property
     def ended(self) -> bool:
         """Whether the GGUF's names are complete as they stand."""
-        return self.whole or self.names[0].endswith(_SUFFIXES)
+        return self.whole or self.names[0].endswith(_ENDINGS)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,12 +66,13 @@ class Stack:
 
     parts: a rule for each kind, with `{}` for the layer and for the expert, in the order in which upstream
            writes them once it has seen the last matrix of a layer.
-    count: the keys of a configuration that tell the number of experts; the first that is there counts.
+    count: the keys of a configuration that tell the number of experts, of which the first that is there
+           counts; or the number.
     apart: each kind is written as soon as its own last matrix was seen.
     """
 
     parts: tuple[Rule, ...]
-    count: tuple[str, ...] = ("num_local_experts", "num_experts")
+    count: tuple[str, ...] | int = ("num_local_experts", "num_experts")
     apart: bool = False
 
 
@@ -84,6 +86,11 @@ class Match(NamedTuple):
     names: tuple[str, ...]
     numbers: tuple[int, ...]
     stack: Stack | None = None
+
+    @property
+    def layer(self) -> int:
+        """The layer; 0 of what is in none."""
+        return self.numbers[0] if "{}" in self.rule.names[0] else 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class Family:
     bare:          those of `architectures` whose tensors must lack the prefix.
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
+    renamed:       the name that the rules are asked for, where the configuration decides it: (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.
@@ -121,6 +129,7 @@ class Family:
     bare: frozenset[str] = field(default_factory=frozenset)
     dropped: tuple[str, ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
+    renamed: Callable[[str, Mapping[str, Any]], str] | None = None
     left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
     multimodal: Callable[[str], bool] = is_multimodal
     generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
@@ -140,6 +149,8 @@ class Family:
         name = name.replace(_LANGUAGE_MODEL, "")
         for old, new in self.replaced:
             name = name.replace(old, new)
+        if self.renamed is not None:
+            name = self.renamed(name, config)
         if any(fnmatchcase(name, pattern) for pattern in self.dropped):
             return None
         return None if self.left_out is not None and self.left_out(name, config) else name
@@ -209,5 +220,7 @@ def _names(
 ) -> tuple[str, ...]:
     layer = numbers[0] if numbers else ""
     if back:
-        return (rule.huggingface.replace("{}", str(layer), 1) + ("" if rule.ended else suffix),)
+        known = "{}" in rule.names[0]
+        name = rule.huggingface.replace("{}", str(layer), 1) if known else rule.huggingface
+        return (name + ("" if rule.ended else suffix),)
     return tuple(name.format(layer) + ("" if rule.ended else suffix) for name in rule.names)

@@ -94,7 +94,7 @@ class _Tensors:
         match = family.to_gguf(self._prefix + kept)
         if match is None:
             raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {name}")
-        place = source.place(name, match.numbers[0] if match.numbers else 0)
+        place = source.place(name, match.layer)
         recipes = match.rule.transform.to_gguf(recipe, place)
         if match.stack is None:
             made = list(zip(match.names, recipes, strict=True))
@@ -149,7 +149,7 @@ class _Pile:
     def __init__(self, of: Stack, place: Place) -> None:
         self._stack = of
         self._place = place
-        self._count = place.count(*of.count)
+        self._count = of.count if isinstance(of.count, int) else place.count(*of.count)
         self._matrices: dict[Rule, dict[int, Recipe]] = defaultdict(dict)
         self._names: dict[Rule, tuple[str, ...]] = {}
 
@@ -157,7 +157,7 @@ class _Pile:
         self, match: Match, recipes: tuple[Recipe, ...], name: str
     ) -> Iterator[tuple[str, Recipe]]:
         """Add one matrix; what is complete by it, in the stack's order."""
-        number = match.numbers[1] if len(match.numbers) > 1 else -1
+        number = match.numbers[-1] if match.numbers else -1
         matrices = self._matrices[match.rule]
         if number in matrices or not 0 <= number < self._count:
             raise self._place.misfit(f"{name} is not one of {self._count} experts")

@@ -36,7 +36,7 @@ from translators.recipes import (
     scaling,
     unpacking,
 )
-from translators.recipes.arithmetic import Combine, Map, combine, map_
+from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
@@ -90,12 +90,14 @@ __all__ = [
     "Cast",
     "Codebook",
     "Combine",
+    "CombineName",
     "Concat",
     "Expand",
     "Fill",
     "Gather",
     "Literal",
     "Map",
+    "MapName",
     "Operation",
     "Permute",
     "Recipe",

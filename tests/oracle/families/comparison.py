@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 import translators
-from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINT
+from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINTS
 from tests.oracle.families.variant import Variant, load, variants_by_name
 from tests.oracle.gguf_parts import take_apart
 from tests.oracle.goldens import difference
@@ -39,7 +39,7 @@ _ULPS = 2
 def plans_of(variant: Variant, golden: dict[str, Any], directory: Path) -> dict[str, Any]:
     """What the variant's folder can appear as."""
     folder = variant.build(directory, golden["inventory"])
-    with patch.dict(NAMES, {BYTE_LEVEL_PRINT: BYTE_LEVEL_NAME}):
+    with patch.dict(NAMES, dict.fromkeys(BYTE_LEVEL_PRINTS, BYTE_LEVEL_NAME)):
         return translators.plans(translators.open_model(folder))
 
 

@@ -64,9 +64,12 @@ def config(architecture: str, model_type: str, **changes: Any) -> dict[str, Any]
 # Words that merge from bytes; ids follow from the order.
 _WORDS = ("Ġthe", "Ġof", "Ġand", "ing", "er", "on", "Ġprism", "Ġlight", "ĠĠ", "Ã©", "yes", "no")
 END = "<|endoftext|>"
-# The fingerprint of what this vocabulary makes of upstream's check text, and the name that both sides are
-# told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
-BYTE_LEVEL_PRINT = "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313"
+# The fingerprints of what this vocabulary makes of upstream's check text, without and with its bos token, and
+# the name that both sides are told for it: llama.cpp knows pre-tokenizers by the ids of whole vocabularies.
+BYTE_LEVEL_PRINTS = (
+    "91e7e1b9fe0ea827ea91056eb702f1e055c5eaf0c2bb130b26c3819a44bbc313",
+    "13e3252202fa5681248478ac4ae4dc6241d2ca2e1bf8b0f81a2e7dccda5b9ab5",
+)
 BYTE_LEVEL_NAME = "gpt-2"
 
 
