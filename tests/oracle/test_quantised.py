@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
-import translators
-from tests.oracle.families.comparison import whole
-from tests.oracle.families.side_files import PRINTS
+from tests.oracle.families.comparison import plans_in, whole
 from tests.oracle.goldens import difference
 from tests.oracle.quantised.folders import FOLDERS, Folder, build
 from tests.tiny_models import fingerprint
-from translators.vocab.pretokenizers import NAMES
 
 
 @pytest.mark.parametrize("folder", FOLDERS.values(), ids=list(FOLDERS))
@@ -25,7 +21,6 @@ def test_files_are_upstreams(folder: Folder, tmp_path: Path) -> None:
     golden = json.loads(folder.golden.read_text())
     path = build(folder, tmp_path)
     assert fingerprint(path) == golden["folder"]
-    with patch.dict(NAMES, PRINTS):
-        plans = translators.plans(translators.open_model(path))
+    plans = plans_in(path)
     for target in golden["files"]:
         assert difference(golden, target, whole(plans, target)) == "", target

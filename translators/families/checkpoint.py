@@ -29,7 +29,7 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model, its completed configuration, its class, the type that its own precision is, and its tensors."""
+    """A model, its completed configuration, its class, its own precision, and its tensors."""
 
     model: Model
     config: Mapping[str, Any]

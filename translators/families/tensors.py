@@ -60,7 +60,7 @@ def stored_type(name: str, shape: tuple[int, ...], own: DType, kept: Mapping[str
 
 
 def names_of_blocks(source: Checkpoint, family: Family, name: str) -> tuple[str, ...]:
-    """What blocks of a quantised checkpoint are called in its GGUF, or a factor of such. Raises Unsupported."""
+    """What blocks of a quantised checkpoint, or a factor of such, are called in GGUF. Raises Unsupported."""
     return _match_of_blocks(source, family, name).names
 
 

@@ -38,7 +38,11 @@ _ULPS = 2
 
 def plans_of(variant: Variant, golden: dict[str, Any], directory: Path) -> dict[str, Any]:
     """What the variant's folder can appear as."""
-    folder = variant.build(directory, golden["inventory"])
+    return plans_in(variant.build(directory, golden["inventory"]))
+
+
+def plans_in(folder: Path) -> dict[str, Any]:
+    """What a folder with a vocabulary of the variants can appear as."""
     with patch.dict(NAMES, PRINTS):
         return translators.plans(translators.open_model(folder))
 

@@ -17,7 +17,7 @@ import pytest
 import translators
 from tests.oracle.families.comparison import whole
 from tests.oracle.families.conftest import Planned
-from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINT
+from tests.oracle.families.side_files import BYTE_LEVEL_NAME, BYTE_LEVEL_PRINTS
 from tests.oracle.families.variant import load, variants_by_name
 from tests.oracle.gguf_parts import Parts, take_apart
 from tests.tiny_models import stored, values
@@ -86,7 +86,7 @@ def test_tensors_come_back_bit_for_bit(returned: dict[str, tuple[Parts, Path]], 
 def test_converted_again_it_is_the_same(returned: dict[str, tuple[Parts, Path]], name: str) -> None:
     before, folder = returned[name]
     own = load(variants_by_name()[name])["own"]
-    with patch.dict(NAMES, {BYTE_LEVEL_PRINT: BYTE_LEVEL_NAME}):
+    with patch.dict(NAMES, dict.fromkeys(BYTE_LEVEL_PRINTS, BYTE_LEVEL_NAME)):
         plans = translators.plans(translators.open_model(folder))
     after = take_apart(whole(plans, f"model.gguf-{own}"))
     assert [(part.name, part.type, part.shape, part.digest) for part in after.tensors] == [
