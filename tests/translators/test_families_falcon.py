@@ -1,15 +1,10 @@
-"""Falcon: rows by groups of heads; Falcon 7B, whose config.json tells no number of key-value heads."""
+"""Falcon: rows by groups of heads, there and back."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.oracle.families.comparison import plans_of, whole
-from tests.oracle.families.variant import load, variants_by_name
 from tests.translators.memory import Memory
 from translators.families.falcon import FALCON
 from translators.families.transforms import Place
@@ -31,13 +26,3 @@ def test_rows_are_sorted_and_grouped_again(groups: int) -> None:
     for recipe, values in ((there, wanted), (back, stored)):
         assert recipe.shape == stored.shape
         assert read_bytes(recipe, 0, nbytes(recipe), memory).tobytes() == values.tobytes()
-
-
-def test_one_key_value_head_without_being_told(tmp_path: Path) -> None:
-    """Upstream fails on the published config.json; told the number, it writes the very same file."""
-    variant = variants_by_name()["falcon-7b"]
-    golden = load(variant)
-    target = f"model.gguf-{golden['own']}"
-    config = {key: value for key, value in variant.config.items() if key != "num_kv_heads"}
-    told = whole(plans_of(variant, golden, tmp_path / "told"), target)
-    assert whole(plans_of(replace(variant, config=config), golden, tmp_path / "untold"), target) == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -93,3 +94,15 @@ def test_a_scaling_under_its_old_name_alone_leaves_a_configuration_as_it_is(mode
     told = {**config, "rope_scaling": {**scaling, "rope_type": "linear"}}
     assert "num_key_value_heads" in completed(told)
     assert "num_key_value_heads" in completed({**config, "model_type": "smollm3"})
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("falcon-7b", "num_kv_heads"), ("EXAONE-3.5-2.4B-Instruct", "rms_norm_eps")]
+)
+def test_what_upstream_must_be_told_is_known(tmp_path: Path, name: str, key: str) -> None:
+    """Published configurations lack the key, and upstream goes wrong; told it, it writes the same file."""
+    variant = variants_by_name()[name]
+    target = f"model.gguf-{load(variant)['own']}"
+    told = whole(_plans(_build(variant, tmp_path / "told")), target)
+    config = {each: value for each, value in variant.config.items() if each != key}
+    assert whole(_plans(_build(replace(variant, config=config), tmp_path / "untold")), target) == told

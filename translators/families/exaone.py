@@ -46,6 +46,17 @@ def _rotated(write: Parameters) -> None:
     write.u32("rope.dimension_count", int(part * width), "hidden_size")
 
 
+def _rms(source: Checkpoint) -> dict[str, Any]:
+    """The epsilon of its norms, which are RMS norms: llama.cpp loads no file that does not tell it so.
+
+    Published configurations call it layer_norm_epsilon, and upstream's converter believes them.
+    """
+    config = dict(source.config)
+    if "rms_norm_eps" not in config and "layer_norm_epsilon" in config:
+        config["rms_norm_eps"] = config["layer_norm_epsilon"]
+    return config
+
+
 def _factors(source: Checkpoint) -> Iterator[GgufTensor]:
     return rope_factors(source, factor=16.0)
 
@@ -75,6 +86,7 @@ EXAONE = Family(
         Rule("transformer.h.{}.mlp.c_proj", "blk.{}.ffn_down"),
     ),
     parameters=(COMMON, _rotated),
+    prepared=_rms,
     generated=rope_factors,
 )
 

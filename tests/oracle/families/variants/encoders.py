@@ -100,6 +100,8 @@ _MODERN = {
     "num_hidden_layers": 4,
     "vocab_size": VOCABULARY,
     "max_position_embeddings": 1024,
+    "layer_norm_eps": 1e-5,
+    "norm_eps": 1e-5,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,

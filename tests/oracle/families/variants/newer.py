@@ -92,10 +92,23 @@ _EXAONE3: dict[str, Any] = {
     "hidden_size": 256, "intermediate_size": 512, "num_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 4096, "layer_norm_epsilon": 1e-5, "head_dim": 64,
     "rope_theta": 1000000, "rope_scaling": {**_LLAMA3, "factor": 8.0}, "vocab_size": VOCABULARY,
+    "rms_norm_eps": 1e-5,
     "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
 _EXAONE = (
-    Variant("EXAONE-3.5-2.4B-Instruct", 31, _EXAONE3, byte_level(), inventory=_exaone3()),
+    Variant(
+        "EXAONE-3.5-2.4B-Instruct", 31, _EXAONE3, byte_level(), inventory=_exaone3(),
+        note="upstream's files cannot be loaded unless told rms_norm_eps; here it is not needed",
+    ),
+    Variant(
+        "exaone3-partial-f16", 31,
+        {
+            **_EXAONE3, "partial_rotary_factor": 0.5, "rope_scaling": None, "tie_word_embeddings": True,
+            "torch_dtype": "float16",
+        },
+        byte_level(), dtype="F16",
+        inventory={name: shape for name, shape in _exaone3().items() if name != "lm_head.weight"},
+    ),
     Variant(
         "EXAONE-4.0-32B", 31,
         config(
