@@ -160,7 +160,7 @@ def _config_class(config: Mapping[str, Any], name: str) -> ConfigClass:
 
 
 def _known_class(model_type: Any) -> ConfigClass:
-    """The class of a type. Raises ValueError where transformers has none, Unsupported where it is not here."""
+    """The class of a type. Raises ValueError where transformers has none, Unsupported if it is not here."""
     if model_type not in MODEL_TYPES:
         raise ValueError("not a type of transformers")
     if model_type not in CLASSES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, checked_layers
+from translators.families.described import Told
 from translators.families.llama import ATTENTION_NORMS, FEED_FORWARD, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule
@@ -65,6 +66,28 @@ def alternating(whole: dict[str, Any]) -> dict[str, Any]:
     return checked_layers(whole, lambda layer: (layer + 1) % 2 == 1)
 
 
+def gemma_draft(told: Told, kind: str, architecture: str) -> dict[str, Any]:
+    """What Gemma's configurations have in common."""
+    shared = {"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh"}
+    return told.draft(kind, architecture) | shared | {"tie_word_embeddings": True}
+
+
+def query_scalar(told: Told, largest: int) -> int:
+    """What queries are divided by the root of: no key tells; llama.cpp goes by the number of layers."""
+    if told.integer("block_count") == largest:
+        return told.integer("embedding_length") // max(1, told.heads["num_attention_heads"])
+    return told.head_dim
+
+
+def _described2(told: Told) -> dict[str, Any]:
+    return gemma_draft(told, "gemma2", "Gemma2ForCausalLM") | {
+        "attn_logit_softcapping": told.number("attn_logit_softcapping"),
+        "final_logit_softcapping": told.number("final_logit_softcapping"),
+        "sliding_window": told.integer("attention.sliding_window"),
+        "query_pre_attn_scalar": query_scalar(told, 46),
+    }
+
+
 GEMMA = Family(
     architectures=("GemmaForCausalLM",),
     arch="gemma",
@@ -72,6 +95,7 @@ GEMMA = Family(
     rules=(EMBEDDING, *shifted(NORM, *ATTENTION_NORMS), *MATRICES),
     parameters=_SHAPE,
     dropped=("lm_head.weight",),
+    described=lambda told: gemma_draft(told, "gemma", "GemmaForCausalLM"),
     configurations=(ConfigClass("gemma", _values(28, 3072, 24576, 16, 16), kv_heads=False),),
 )
 
@@ -87,6 +111,7 @@ GEMMA2 = Family(
         Key("attention.sliding_window", "sliding_window"),
     ),
     dropped=("lm_head.weight",),
+    described=_described2,
     configurations=(
         ConfigClass(
             "gemma2",

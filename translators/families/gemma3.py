@@ -1,4 +1,4 @@
-"""Gemma 3 and EmbeddingGemma: norms of q and k too; rows of the embedding beyond the tokenizer's are cut off."""
+"""Gemma 3, EmbeddingGemma: norms of q and k too; the embedding is cut off behind the tokenizer's tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import Any
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass, Part, checked_layers
-from translators.families.gemma import EMBEDDING, FOUR_NORMS, MATRICES, NORM, shifted
+from translators.families.described import Told
+from translators.families.gemma import (
+    EMBEDDING,
+    FOUR_NORMS,
+    MATRICES,
+    NORM,
+    gemma_draft,
+    query_scalar,
+    shifted,
+)
 from translators.families.llama import QK_NORMS
 from translators.families.parameters import COMMON, POOLING, Key, Parameters
 from translators.families.table import Family, Rule
@@ -21,7 +30,7 @@ _PATTERN = 6
 
 
 def with_rows(source: Checkpoint) -> dict[str, Any]:
-    """The configuration, and how many rows of the embedding the tokenizer accounts for, as upstream counts."""
+    """The configuration, and how many rows of the embedding the tokenizer fills, as upstream counts."""
     folder = Folder(source.model.root)
     if folder.has("tokenizer.model"):
         return {**source.config, _ROWS: source.config.get("vocab_size")}
@@ -115,6 +124,20 @@ _TEXT = ConfigClass(
     finished=_gemma3_text,
 )  # fmt: skip
 
+
+def _described(told: Told) -> dict[str, Any]:
+    cap = "final_logit_softcapping"
+    return gemma_draft(told, "gemma3_text", "Gemma3ForCausalLM") | {
+        "tie_word_embeddings": "output.weight" not in told.model.tensors,
+        "rope_local_base_freq": told.number("rope.freq_base_swa", 10000.0),
+        "sliding_window": told.integer("attention.sliding_window"),
+        "sliding_window_pattern": _PATTERN,
+        "query_pre_attn_scalar": query_scalar(told, 62),
+        "attn_logit_softcapping": None,
+        cap: told.number(cap) if told.has(cap) else None,
+    }
+
+
 GEMMA3 = Family(
     architectures=("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
     arch="gemma3",
@@ -122,6 +145,7 @@ GEMMA3 = Family(
     rules=(*_RULES, Rule("lm_head", "output", optional=True)),
     parameters=PARAMETERS,
     prepared=with_rows,
+    described=_described,
     configurations=(_TEXT, ConfigClass("gemma3", {}, parts={"text_config": Part("gemma3_text")})),
 )
 

@@ -1,7 +1,7 @@
 """Gemma 3n: several streams (AltUp), embeddings by layer, sparse activations; norms are stored as they are.
 
-Both embeddings gain rows of zeros for the tokens of images and sound. A layer's sparsity is told as the number
-of standard deviations that cuts it off.
+Both embeddings gain rows of zeros for the tokens of images and sound. A layer's sparsity is told as the
+number of standard deviations that cuts it off.
 """
 
 from __future__ import annotations

@@ -78,6 +78,10 @@ def _key_value_heads(write: Parameters) -> None:
         write.count("attention.head_count_kv", counts, "num_key_value_heads")
 
 
+def _by_layer(write: Parameters) -> None:
+    write.u32("embedding_length_per_layer_input", write.value("hidden_size_per_layer_input") or 0)
+
+
 def _rotary(write: Parameters) -> None:
     write.u32("rope.dimension_count", _head(write.config), "global_head_dim")
     part = write.number("head_dim") * write.rope.get("partial_rotary_factor", 1.0)
@@ -128,7 +132,7 @@ GEMMA4 = Family(
     parameters=(
         *PARAMETERS,
         Key("attention.shared_kv_layers", "num_kv_shared_layers"),
-        lambda write: write.u32("embedding_length_per_layer_input", write.value("hidden_size_per_layer_input") or 0),
+        _by_layer,
         windows,
         _heads,
         _experts,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import TRANSPOSED
@@ -10,6 +13,20 @@ from translators.families.transforms import TRANSPOSED
 
 def _feed_forward(write: Parameters) -> None:
     write.u32("feed_forward_length", 4 * write.integer("n_embd"), "n_embd")
+
+
+def _described(told: Told) -> dict[str, Any]:
+    context = told.integer("context_length")
+    return told.frame("gpt2", "GPT2LMHeadModel") | {
+        "activation_function": "gelu_new",
+        "n_ctx": context,
+        "n_positions": context,
+        "n_embd": told.integer("embedding_length"),
+        "n_head": told.integer("attention.head_count"),
+        "n_layer": told.integer("block_count"),
+        "layer_norm_epsilon": told.number("attention.layer_norm_epsilon"),
+        **told.tokens,
+    }
 
 
 GPT2 = Family(
@@ -39,6 +56,7 @@ GPT2 = Family(
         FILE_TYPE,
     ),
     dropped=("*.attn.bias", "*.attn.masked_bias"),  # masks
+    described=_described,
     configurations=(
         ConfigClass(
             "gpt2",

@@ -12,6 +12,7 @@ from typing import Any
 from translators.errors import Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass, Part
+from translators.families.described import Told
 from translators.families.hparams import rope_parameters, write_llama
 from translators.families.parameters import COMMON, Parameters
 from translators.families.rope import Llama3Scaling
@@ -105,6 +106,18 @@ def rope_factors(source: Checkpoint) -> Iterator[GgufTensor]:
     yield GgufTensor("rope_freqs.weight", shape, Literal(factors.tobytes(), "F32", shape))
 
 
+def _described(told: Told) -> dict[str, Any]:
+    if told.integer("expert_count", 0):
+        return told.draft("mixtral", "MixtralForCausalLM") | {
+            "num_local_experts": told.integer("expert_count"),
+            "num_experts_per_tok": told.integer("expert_used_count"),
+            "sliding_window": None,
+        }
+    return told.draft("llama", "LlamaForCausalLM", derived_head=True) | {
+        "mlp_bias": "blk.0.ffn_up.bias" in told.model.tensors
+    }
+
+
 LLAMA = Family(
     architectures=(
         "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel", "MixtralForCausalLM",
@@ -122,12 +135,13 @@ LLAMA = Family(
     ),
     parameters=(COMMON, llama_parameters),
     generated=rope_factors,
+    described=_described,
     bare=frozenset({"LlamaModel"}),
 )  # fmt: skip
 
 
 def _ministral(write: Parameters) -> None:
-    """Ministral 3's own scales; its configuration is taken as it is, as transformers 4.57.6 does not know it."""
+    """Ministral 3's own scales; transformers 4.57.6 does not know it: its config.json is taken as it is."""
     if write.value("model_type") != "ministral3":
         return
     rope = write.rope

@@ -1,4 +1,4 @@
-"""Phi-2, Phi-3, Phi-3.5, Phi-4 and Phi-3.5-MoE: fused matrices stay fused; factors of long contexts are tensors."""
+"""Phi-2 to Phi-4 and Phi-3.5-MoE: fused matrices stay fused; factors of long contexts are tensors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told, decimal
 from translators.families.hparams import rope_parameters
 from translators.families.llama import (
     ATTENTION_NORMS,
@@ -152,6 +153,25 @@ def _phimoe(whole: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "rope_scaling": scaling}
 
 
+def _described3(told: Told) -> dict[str, Any]:
+    scaling = None
+    if "rope_factors_long.weight" in told.model.tensors:
+        named = {name: told.factors(f"rope_factors_{name}.weight") for name in ("short", "long")}
+        scaling = {
+            "type": "longrope",
+            **{f"{name}_factor": [decimal(float(each)) for each in given] for name, given in named.items()},
+        }
+    heads, width = told.heads["num_attention_heads"], told.integer("embedding_length")
+    found = told.draft("phi3", "Phi3ForCausalLM") | {
+        "original_max_position_embeddings": told.integer("rope.scaling.original_context_length"),
+        "partial_rotary_factor": told.integer("rope.dimension_count") * heads / max(1, width),
+        "rope_scaling": scaling,
+        "sliding_window": told.integer("attention.sliding_window", 0) or None,
+    }
+    found.pop("head_dim", None)
+    return found
+
+
 PHI3 = Family(
     architectures=("Phi3ForCausalLM",),
     arch="phi3",
@@ -167,6 +187,7 @@ PHI3 = Family(
     parameters=_PARAMETERS,
     early=(_attention_factor,),
     generated=_factors,
+    described=_described3,
     configurations=(
         ConfigClass(
             "phi3",

@@ -5,6 +5,9 @@ A reranker of Qwen3's keeps of its head only the rows of "yes" and "no".
 
 from __future__ import annotations
 
+from typing import Any
+
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     BLOCK,
@@ -49,12 +52,28 @@ EXPERT_SIZES = (
     Key("expert_shared_feed_forward_length", "shared_expert_intermediate_size", optional=True),
 )
 
+
+def _mixture(told: Told, normalised: bool) -> dict[str, Any]:
+    """What a mixture has besides. `normalised`: whether the weights of the chosen sum to 1, by arch."""
+    found = {
+        "num_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "moe_intermediate_size": told.integer("expert_feed_forward_length"),
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "norm_topk_prob": normalised,
+    }
+    shared = "expert_shared_feed_forward_length"
+    return found | ({"shared_expert_intermediate_size": told.integer(shared)} if told.has(shared) else {})
+
+
 QWEN2 = Family(
     architectures=("Qwen2ForCausalLM", "Qwen2Model"),
     arch="qwen2",
     vocabulary="qwen",
     rules=_DENSE,
     parameters=(COMMON, POOLING),
+    described=lambda told: told.draft("qwen2", "Qwen2ForCausalLM", derived_head=True),
     bare=frozenset({"Qwen2Model"}),
 )
 
@@ -64,6 +83,7 @@ QWEN3 = Family(
     vocabulary="qwen",
     rules=(*_DENSE, *QK_NORMS),
     parameters=(COMMON, POOLING),
+    described=lambda told: told.draft("qwen3", "Qwen3ForCausalLM", derived_head=True),
 )
 
 QWEN2_MOE = Family(
@@ -72,6 +92,7 @@ QWEN2_MOE = Family(
     vocabulary="gpt2",
     rules=(*_SPARSE, *SHARED_EXPERT),
     parameters=(COMMON, *EXPERT_SIZES),
+    described=lambda told: told.draft("qwen2_moe", "Qwen2MoeForCausalLM") | _mixture(told, False),
 )
 
 QWEN3_MOE = Family(
@@ -80,4 +101,5 @@ QWEN3_MOE = Family(
     vocabulary="gpt2",
     rules=(*_SPARSE, *QK_NORMS),
     parameters=(COMMON, *EXPERT_SIZES),
+    described=lambda told: told.draft("qwen3_moe", "Qwen3MoeForCausalLM") | _mixture(told, True),
 )

@@ -22,6 +22,7 @@ from translators.families.transforms import SAME, Transform
 if TYPE_CHECKING:
     from translators.families.checkpoint import Checkpoint
     from translators.families.configuration import ConfigClass
+    from translators.families.described import Told
     from translators.families.parameters import Step
     from translators.gguf_file import GgufTensor
 
@@ -116,7 +117,7 @@ class Family:
     prepared:      the configuration as the family's class wants it.
     blocks:        how many layers are written; as many as the configuration says if None.
     configurations: transformers' classes that complete its config.json.
-    described:     config.json of a GGUF, from a first draft; without it there is no way back.
+    described:     config.json of a GGUF; without it there is no way back.
     """
 
     architectures: tuple[str, ...]
@@ -138,7 +139,7 @@ class Family:
     prepared: Callable[[Checkpoint], dict[str, Any]] | None = None
     blocks: Callable[[Mapping[str, Any]], int] | None = None
     configurations: tuple[ConfigClass, ...] = ()
-    described: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
+    described: Callable[[Told], dict[str, Any]] | None = None
 
     def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
         """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""

@@ -100,7 +100,9 @@ def _settings(kv: KeyValues, source: Stored, listed: list[int]) -> dict[str, Any
     length = kv.get(f"{kv.get('general.architecture')}.context_length")
     if isinstance(length, int):
         settings["model_max_length"] = length
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    # By this class upstream tells a Phi-4, whose tokenizer is GPT-2's, from the Phi-3 before it.
+    phi4 = (kv.get("general.architecture"), kv.get(PREFIX + "model")) == ("phi3", "gpt2")
+    settings["tokenizer_class"] = "GPT2Tokenizer" if phi4 else "PreTrainedTokenizerFast"
     return settings
 
 

@@ -69,8 +69,8 @@ _GEMMA3 = (
         config("Gemma3TextModel", "gemma3_text", **_TEXT, use_bidirectional_attention=True),
         {
             **pieces(),
-            "modules.json": '[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},'
-            ' {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]',
+            "modules.json": '[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},'
+            ' {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]',
             "1_Pooling/config.json": '{"word_embedding_dimension": 256, "pooling_mode_mean_tokens": true}',
         },
         dtype="F32",
