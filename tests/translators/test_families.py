@@ -20,11 +20,13 @@ def test_every_name_goes_there_and_back(family: Family) -> None:
     for rule, stack in family.single:
         endings = ("",) if rule.ended else (".weight", ".bias")
         for suffix in endings:
-            name = rule.huggingface.replace("{}", "17", 1).replace("{}", "3") + suffix
+            in_layer = "{}" in rule.names[0]  # else a number is that of a member of a stack
+            stem = rule.huggingface.replace("{}", "17", 1) if in_layer else rule.huggingface
+            name = stem.replace("{}", "3") + suffix
             there = family.to_gguf(name)
             assert there is not None
             assert (there.rule, there.stack) == (rule, stack)
-            assert there.numbers[:1] == ((17,) if "{}" in rule.huggingface else ())
+            assert there.layer == (17 if in_layer else 0)
             for gguf_name in there.names:
                 back = family.to_huggingface(gguf_name)
                 assert back is not None
