@@ -6,9 +6,12 @@ pairs: the rotated rows of q and k are reordered. GLM-4.5 keeps the layer that p
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from translators.errors import MalformedSource, Unsupported
 from translators.families.configuration import ConfigClass, Part, checked_scaling
+from translators.families.described import Told
 from translators.families.hparams import rope_parameters
 from translators.families.latent import MIXTURE, NEXT_TOKENS, next_layers, with_next
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
@@ -122,6 +125,20 @@ CHATGLM = Family(
     configurations=(ConfigClass("glm", _PLAIN, kv_heads=False),),
 )
 
+
+def _glm4(told: Told) -> dict[str, Any]:
+    """config.json of a GLM-4-0414. Raises Unsupported for a language model without what it sees with."""
+    if told.has("rope.dimension_sections") or told.has("nextn_predict_layers"):
+        raise Unsupported("a model that sees has no Hugging Face translation yet")
+    rotated, width = told.integer("rope.dimension_count"), told.head_dim
+    if not 0 < rotated <= width:
+        raise MalformedSource("no part of a head", place="key glm4.rope.dimension_count")
+    part = rotated / width
+    # A quotient may lie just below the number that it stands for, and its product is cut off.
+    part = part if int(width * part) == rotated else math.nextafter(part, 1.0)
+    return told.draft("glm4", "Glm4ForCausalLM", derived_head=True) | {"partial_rotary_factor": part}
+
+
 _FOUR_NORMS = (
     Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
     Rule("model.layers.{}.post_self_attn_layernorm", "blk.{}.post_attention_norm"),
@@ -136,6 +153,7 @@ GLM4 = Family(
     vocabulary="glm4",
     rules=_FOUR_NORMED,
     parameters=(COMMON, _rotated),
+    described=_glm4,
     configurations=(
         ConfigClass("glm4", _PLAIN, kv_heads=False),
         ConfigClass("glm4v", {}, parts={"text_config": Part("glm4v_text")}),

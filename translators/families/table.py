@@ -10,6 +10,7 @@ Knows nothing of files or tokenizers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from translators.gguf_file import GgufTensor
 
 _SUFFIXES = (".weight", ".bias")
+# As numbers are written ("01" is none), of layers and experts that there can be.
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _ENDINGS = (*_SUFFIXES, ".scale")
 _LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 _CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
@@ -210,8 +213,7 @@ def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool
 def _patterns(stem: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     """A name with its numbers taken out: all of them, two, one, none."""
     parts = stem.split(".")
-    # Numbers as numbers are written: "01" is none.
-    places = [i for i, part in enumerate(parts) if part.isdecimal() and part == str(int(part))]
+    places = [i for i, part in enumerate(parts) if _NUMBER.fullmatch(part)]
     for count in sorted({len(places), *range(min(3, len(places)))}, reverse=True):
         taken = set(places[:count])
         pattern = ".".join("{}" if i in taken else part for i, part in enumerate(parts))

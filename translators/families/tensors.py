@@ -112,7 +112,7 @@ class _Tensors:
         match = _match_of_blocks(self._source, self._family, name)
         recipes: tuple[Recipe, ...] = (recipe,)
         if recipe.dtype.is_quantised:
-            place = self._source.place(name, match.numbers[0] if match.numbers else 0)
+            place = self._source.place(name, match.layer)
             recipes = match.rule.transform.to_gguf(recipe, place)
         for gguf_name, part in zip(match.names, recipes, strict=True):
             yield self._tensor(name, gguf_name, part)

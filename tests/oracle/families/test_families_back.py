@@ -1,7 +1,7 @@
 """GGUF -> Hugging Face: the folder that a variant's own GGUF appears as has the checkpoint's tensors again.
 
 Bit for bit, under the same names, for BF16 and F32; and converted once more the folder gives the same
-tensors and hyper-parameters. Gemma's norms, to which 1 was added, come back bit for bit from BF16 only: in F32
+tensors and hyper-parameters. Norms of Gemma, to which 1 was added, come back bit for bit from BF16 only: in F32
 the sum has lost bits, in F16 more of them.
 """
 
@@ -32,7 +32,7 @@ _BACK = [
     for name, variant in variants_by_name().items()
     if (golden := load(variant))["own"] != "f16" and not variant.changed
     for arch in [golden["headers"]["own"]["key_values"]["general.architecture"].split("'")[1]]
-    if has_way_back(arch) and variant.config["architectures"][0] != "Gemma3ForConditionalGeneration"
+    if has_way_back(arch) and "text_config" not in variant.config
 ]
 
 
