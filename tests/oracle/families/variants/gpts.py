@@ -81,7 +81,11 @@ VARIANTS = (
         dtype="F32",
     ),
     Variant(
-        "bloom-560m", 27, _BLOOM, byte_level(tokenizer_class="BloomTokenizerFast", pad_token=END), dtype="F16"
+        "bloom-560m",
+        27,
+        _BLOOM,
+        byte_level(tokenizer_class="BloomTokenizerFast", pad_token=END),
+        dtype="F16",
     ),
     Variant("mpt-7b", 27, _MPT, byte_level(), dtype="BF16", made_as="MptForCausalLM"),
     Variant("starcoderbase-1b", 27, _STARCODER, byte_level(), dtype="F32"),
