@@ -1,8 +1,8 @@
 """GGUF -> Hugging Face: the folder that a variant's own GGUF appears as has the checkpoint's tensors again.
 
 Bit for bit, under the same names, for BF16 and F32; and converted once more the folder gives the same
-tensors and hyper-parameters. Gemma's norms, to which 1 was added, come back bit for bit from BF16 only: in F32
-the sum has lost bits, in F16 more of them.
+tensors and hyper-parameters. Gemma's norms, to which 1 was added, come back bit for bit from BF16 only: in
+F32 the sum has lost bits, in F16 more of them.
 """
 
 from __future__ import annotations
