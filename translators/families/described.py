@@ -123,7 +123,7 @@ class Told:
             "attention_bias": "blk.0.attn_q.bias" in self.model.tensors,
             "attention_dropout": 0.0,
             **dict(list(frame.items())[3:]),
-        } | self.tokens
+        }
 
 
 def rope_scaling(model: Model, key_values: KeyValues, arch: str, theta: float) -> dict[str, Any] | None:

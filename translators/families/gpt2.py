@@ -25,7 +25,6 @@ def _described(told: Told) -> dict[str, Any]:
         "n_head": told.integer("attention.head_count"),
         "n_layer": told.integer("block_count"),
         "layer_norm_epsilon": told.number("attention.layer_norm_epsilon"),
-        **told.tokens,
     }
 
 

@@ -93,7 +93,8 @@ def config(model: Model) -> dict[str, Any]:
     key_values = _key_values(model)
     family = _family(key_values)
     assert family.described is not None
-    return family.described(Told(model, key_values, family.arch, own_dtype(model)))
+    told = Told(model, key_values, family.arch, own_dtype(model))
+    return family.described(told) | told.tokens
 
 
 def generation_config(model: Model, described: Mapping[str, Any]) -> dict[str, Any]:
