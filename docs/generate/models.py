@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from docs.generate import markdown
 from tests.oracle.families.comparison import FAMILIES as NAMES
 from tests.oracle.families.variant import load, variants_by_name
-from translators.families import FAMILIES
+from tests.tiny_variants import MODELS
+from translators.families import FAMILIES, family_of
+from translators.families.table import Family
 from translators.families.to_huggingface import has_way_back
 
 _UPSTREAM = "llama.cpp b11434, transformers 4.57.6, torch 2.13"
@@ -27,7 +29,18 @@ those of upstream's converter and llama-quantize in every byte: tensors and key-
 and values. `make test` compares them all, `make families` prints the table, `make oracle` makes the digests
 anew. "Way back" is a GGUF shown as a Hugging Face folder.
 """
+# No variant of these could be made by upstream; they are compared with NumPy, or only declared.
+_UNCOMPARED = {"baichuan": 29, "t5encoder": 32}
 _COLUMNS = ("", "Family", "Architectures", "GGUF", "Variants", "Files", "Way back")
+
+
+@dataclass
+class Compared:
+    """What was compared of a family under one number: classes of its checkpoints, variants and files."""
+
+    architectures: set[str] = field(default_factory=set)
+    variants: int = 0
+    files: int = 0
 
 
 def text() -> str:
@@ -35,33 +48,37 @@ def text() -> str:
     compared = _compared()
     rows = []
     for family in FAMILIES:
-        for number in sorted({number for arch, number in compared if arch == family.arch}) or [0]:
-            variants, files = compared[family.arch, number]
-            shown = ", ".join(map(markdown.code, family.architectures))
-            back = "yes" if has_way_back(family.arch) else "no"
-            name = NAMES.get(number, "")
-            rows.append((number, (name, shown, family.arch, str(variants), str(files), back)))
-    table = markdown.table(_COLUMNS, [(str(number or ""), *row) for number, row in sorted(rows)])
+        numbers = {number: each for (of, number), each in compared.items() if of == _name(family)}
+        numbers = numbers or {_UNCOMPARED[family.arch]: Compared()}
+        unseen = {*family.architectures}.difference(*(each.architectures for each in numbers.values()))
+        # What no variant is of stands in the family's first row.
+        numbers[min(numbers)].architectures |= unseen
+        back = "yes" if has_way_back(family.arch) else "no"
+        for number, each in numbers.items():
+            shown = ", ".join(markdown.code(name) for name in sorted(each.architectures))
+            counts = (str(each.variants), str(each.files))
+            rows.append((number, (NAMES[number], shown, family.arch, *counts, back)))
+    table = markdown.table(_COLUMNS, [(str(number), *row) for number, row in sorted(rows)])
     return markdown.page("Models", _ABOUT, table, _notes())
 
 
-def _compared() -> dict[tuple[str, int], tuple[int, int]]:
-    """By arch and number of the family: how many variants and files were compared."""
-    counts: dict[tuple[str, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    goldens = [(each.family, load(each)) for each in variants_by_name().values() if each.golden.is_file()]
-    for path in sorted(_FIRST_GOLDENS.glob("*.json")):
-        golden = json.loads(path.read_text())
-        if "own" in golden.get("headers", {}):
-            goldens.append((_FIRST[_arch(golden)], golden))
-    for number, golden in goldens:
-        variants, files = counts[_arch(golden), number]
-        counts[_arch(golden), number] = variants + 1, files + len(golden["files"])
-    return counts
+def _name(family: Family) -> str:
+    return " ".join((family.arch, *family.architectures))
 
 
-def _arch(golden: dict[str, Any]) -> str:
-    shown: str = golden["headers"]["own"]["key_values"]["general.architecture"]
-    return shown.split("'")[1]
+def _compared() -> dict[tuple[str, int], Compared]:
+    """By a family and a number: what was compared."""
+    found: dict[tuple[str, int], Compared] = defaultdict(Compared)
+    goldens = [(each.family, each.config, load(each)) for each in variants_by_name().values()]
+    for name, model in MODELS.items():
+        golden = json.loads((_FIRST_GOLDENS / f"{name}.json").read_text())
+        goldens.append((_FIRST[family_of(model.config).arch], dict(model.config), golden))
+    for number, config, golden in goldens:
+        each = found[_name(family_of(config)), number]
+        each.architectures.add(config["architectures"][0])
+        each.variants += 1
+        each.files += len(golden["files"])
+    return found
 
 
 def _notes() -> str:
