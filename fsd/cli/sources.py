@@ -11,18 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsd.cli.mounts import mount_above, status_of
 from fsd.config import Options
-from fsd.daemon import parts
 from fsd.errors import BadOption
 from fsd.mount import points
-from fsd.tree import Tree
+
+if TYPE_CHECKING:
+    from fsd.tree import Tree
 
 
 @contextmanager
 def opened_tree(source: str, options: Options) -> Iterator[Tree]:
     """The tree of `source`, by `options`; it ends with the block. Nothing is kept on disk but plans."""
+    # Half a second of imports, which a verb that needs a model's path alone does without.
+    from fsd.daemon import parts  # noqa: PLC0415
+    from fsd.tree import Tree  # noqa: PLC0415
+
     with parts.opened(options, on_disk=False) as shared:
         yield Tree(source, shared.planner, shared.engine, types=options.types)
 
