@@ -89,6 +89,7 @@ class Ledger:
     def __init__(self, patience: int, *, whole_files: bool = False) -> None:
         self.files: dict[str, KeptFile] = {}
         self.space = 0
+        self.afloat = 0  # of `space`, what is not noted yet: a crash would lose it
         self.uses = 0
         self.unlinked: set[str] = set()
         self._patience = patience
@@ -117,6 +118,8 @@ class Ledger:
         self.space += kept.space
         if kept.present:
             file.present += kept.space
+        else:
+            self.afloat += kept.space
         self._use(file, key.number, kept)
 
     def land(self, key: ChunkKey) -> None:
@@ -124,6 +127,7 @@ class Ledger:
         file = self.files[key.identity]
         file.chunks[key.number].present = True
         file.present += file.chunks[key.number].space
+        self.afloat -= file.chunks[key.number].space
 
     def load(self, key: ChunkKey, kept: Kept) -> None:
         """Hold a chunk of an earlier run; to be called in the order of their use."""
@@ -203,6 +207,8 @@ class Ledger:
         self.space -= kept.space
         if kept.present:
             file.present -= kept.space
+        else:
+            self.afloat -= kept.space
         if not file.chunks and not file.pinned:
             del self.files[file.identity]
         return kept

@@ -91,7 +91,7 @@ class Writer:
 
     def _keeps_up(self) -> bool:
         """Whether the disk has not too much before it. With the lock held, as what follows."""
-        return self._holdings.batch.bytes < self._queue and self._syncing.bytes < self._afloat
+        return self._holdings.batch.bytes < self._queue and self._holdings.ledger.afloat < self._afloat
 
     def _failed(self, error: Exception) -> None:
         """Keep nothing for a while."""
