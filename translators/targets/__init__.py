@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from translators.model import Model
-from translators.plan import Plan, Refusal
+from translators.plan import Folder, Plan, Refusal
 from translators.targets import gguf, hf_folders, huggingface, safetensors
-from translators.targets.folder import Folder
 
 FOLDERS = (hf_folders.TARGET,)
 

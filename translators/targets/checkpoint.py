@@ -84,7 +84,10 @@ def refused(model: Model) -> str:
     """Why the model is no Hugging Face folder with a configuration; "" where it is. Cheap: for listings."""
     if model.key_values is not None:
         arch = str(model.key_values.get("general.architecture", ""))
-        known = to_huggingface.has_way_back(arch)
+        try:
+            known = to_huggingface.has_way_back(arch)
+        except Unsupported as error:
+            return error.reason
         return "" if known else f"GGUF architecture {arch!r} has no Hugging Face translation yet"
     return "" if model.config else "there is no config.json"
 

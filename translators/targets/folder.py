@@ -6,16 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from translators.model import Model
-from translators.plan import Plan, Refusal
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A directory that a model has. `listed`: a listing shows it; any can be opened by name."""
-
-    name: str
-    describe: str
-    listed: bool = True
+from translators.plan import Folder, Plan, Refusal
 
 
 @dataclass(frozen=True)

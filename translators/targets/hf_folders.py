@@ -13,10 +13,10 @@ from functools import partial
 
 from translators.dtypes import DTYPES, DType
 from translators.model import Model
-from translators.plan import Plan, Refusal
+from translators.plan import Folder, Plan, Refusal
 from translators.recipes import Recipe, nbytes
 from translators.targets import checkpoint
-from translators.targets.folder import Folder, FolderTarget
+from translators.targets.folder import FolderTarget
 from translators.targets.safetensors import DEFAULT_METADATA, WRITER, layout_of
 
 PREFIX = "hf-"
