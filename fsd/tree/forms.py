@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,7 +25,7 @@ NOIMAT = "-noimat"
 _EXTENSION = ".gguf"
 
 
-class Form(NamedTuple):
+class Form(msgspec.Struct, frozen=True, gc=False):
     """A virtual file under one of its names (a path in the model's directory)."""
 
     path: str
@@ -101,7 +100,7 @@ class Forms:
             if slash:
                 directories[name] = None
             else:
-                files.append(form._replace(path=name))
+                files.append(Form(name, form.entry, True))
         return files, list(directories)
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.families.multimodal import is_multimodal
@@ -31,6 +31,8 @@ _SUFFIXES = (".weight", ".bias")
 # As numbers are written ("01" is none), of layers and experts that there can be.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _ENDINGS = (*_SUFFIXES, ".scale")
+# Of so many names of each family it is remembered what they mean, if they are not longer than this.
+_NAMES, _LONGEST = 4096, 256
 _LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 _CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
 # Buffers of old checkpoints that are no weights.
@@ -166,7 +168,7 @@ class Family:
 
         A name may lack the prefix, as in checkpoints of embedding models that were saved without their head.
         """
-        return _match(name, self._by_huggingface) or _match(self.prefix + name, self._by_huggingface)
+        return self._known(name) if len(name) <= _LONGEST else self._found(name)
 
     def to_huggingface(self, name: str) -> Match | None:
         """What a GGUF's name is in a checkpoint; None for a name that is in no rule.
@@ -174,6 +176,14 @@ class Family:
         `names` of the answer has one name, with `{}` for the expert if it is a stack.
         """
         return _match(name, self._by_gguf, back=True)
+
+    def _found(self, name: str) -> Match | None:
+        return _match(name, self._by_huggingface) or _match(self.prefix + name, self._by_huggingface)
+
+    @cached_property
+    def _known(self) -> Callable[[str], Match | None]:
+        """The same, remembered: models of one family have most of their names in common."""
+        return lru_cache(_NAMES)(self._found)
 
     @cached_property
     def single(self) -> tuple[tuple[Rule, Stack | None], ...]:
