@@ -11,6 +11,7 @@ Knows nothing of how codes were packed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ Ints = npt.NDArray[np.int64]
 _SLAB = 1 << 16
 
 
-class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_like=True):
+class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_like=True, gc=False):
     """`(codes - zero - shift) * scale` as F32.
 
     codes:  plain numbers: floats of eight bits, or integers.
@@ -186,24 +187,8 @@ def scaled(
     index or for all. A scale that has fewer dimensions than the codes covers all of the last ones. Raises
     ValueError where the shapes do not fit, or where there are no codes.
     """
-    shape, held = codes.shape, scale.shape
-    wrong = ValueError(f"scales of shape {list(held)} do not fit a weight of shape {list(shape)}")
-    extra = len(held) - len(block)
-    if not shape or not prod(shape) or len(held) > len(shape) or extra < 0 or min(block, default=1) < 1:
-        raise wrong
-    sizes = (1,) * extra + block
-    held += (1,) * (len(shape) - len(held))
-    sizes += (1,) * (len(shape) - len(sizes))
-    blocks = []
-    for axis, (elements, scales, size) in enumerate(zip(shape, held, sizes, strict=True)):
-        by_group = groups is not None and axis == len(shape) - 1
-        if scales == 1 and not (extra <= axis < len(scale.shape) and size < elements):
-            size = elements
-        elif (not by_group and -(-elements // size) > scales) or (
-            size == 1 and scales != elements and not by_group
-        ):
-            raise wrong
-        blocks.append(size)
+    held, blocks = _blocks(codes.shape, scale.shape, block, groups is not None)
+    shape = codes.shape
     if zero is not None and zero.shape != scale.shape:
         raise ValueError(f"zeros of shape {list(zero.shape)} do not fit scales of shape {list(scale.shape)}")
     if groups is not None and (groups.shape != shape[-1:] or groups.dtype.name not in _INTEGERS):
@@ -214,4 +199,29 @@ def scaled(
         if part is not None and part.dtype.block > 1:
             raise ValueError(f"{part.dtype.name} holds no plain numbers")
     zeros = None if zero is None else reshape(zero, held)
-    return Scaled(codes, reshape(scale, held), tuple(blocks), zeros, shift, groups, divided)
+    return Scaled(codes, reshape(scale, held), blocks, zeros, shift, groups, divided)
+
+
+@lru_cache(256)  # the experts of a model have few shapes, and there are tens of thousands of them
+def _blocks(
+    shape: tuple[int, ...], held: tuple[int, ...], block: tuple[int, ...], grouped: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of the scales in as many dimensions as the codes have, and how many elements share one."""
+    wrong = ValueError(f"scales of shape {list(held)} do not fit a weight of shape {list(shape)}")
+    rank, extra = len(held), len(held) - len(block)
+    if not shape or not prod(shape) or rank > len(shape) or extra < 0 or min(block, default=1) < 1:
+        raise wrong
+    sizes = (1,) * extra + block
+    held += (1,) * (len(shape) - rank)
+    sizes += (1,) * (len(shape) - len(sizes))
+    blocks = []
+    for axis, (elements, scales, size) in enumerate(zip(shape, held, sizes, strict=True)):
+        by_group = grouped and axis == len(shape) - 1
+        if scales == 1 and not (extra <= axis < rank and size < elements):
+            size = elements
+        elif (not by_group and -(-elements // size) > scales) or (
+            size == 1 and scales != elements and not by_group
+        ):
+            raise wrong
+        blocks.append(size)
+    return held, tuple(blocks)

@@ -52,7 +52,7 @@ def _rows(source: Source, file: int, offset: int, length: int, *, stride: int, c
     return strip
 
 
-class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True):
+class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True, gc=False):
     """A stored matrix of plain numbers, its columns as rows."""
 
     of: Stored
@@ -100,7 +100,7 @@ class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", 
         return np.ascontiguousarray(strip.view(_ITEMS[size]).T).reshape(-1).view(np.uint8)
 
 
-class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", array_like=True):
+class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", array_like=True, gc=False):
     """The codes in a matrix of words, one byte each.
 
     bits:   of a code: 1, 2, 4 or 8.
