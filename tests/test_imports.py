@@ -36,6 +36,7 @@ SURFACE = {
     "translators.plan",
     "translators.quants.kernels",
     "translators.ranges",
+    "translators.sources.matrices",
     "translators.sources.recognise",
 }
 

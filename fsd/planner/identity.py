@@ -20,19 +20,18 @@ import msgspec
 import translators
 from translators.layout import BYTES_VERSION
 from translators.model import FileIdentity, patiently
-from translators.sources.recognise import GGUF, SAFETENSORS, is_imatrix, set_of
+from translators.sources.matrices import is_imatrix
+from translators.sources.recognise import INSIDE, is_weights, set_of
 
-_TEMPLATES = "additional_chat_templates"
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
-_WEIGHTS = (GGUF, SAFETENSORS)
 
 
 def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name; then its `imatrix`.
 
-    Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
-    what lies beside it other than weights (an importance matrix is none). Files that are not to be seen are
-    left out. Raises OSError where a disk does not tell: that is no other version.
+    Of a directory: every regular file in it and in those inside it that count (`INSIDE`). Of a weight file:
+    its set, and what lies beside it other than weights (an importance matrix is none). Files that are not to
+    be seen are left out. Raises OSError where a disk does not tell: that is no other version.
     """
     named = tuple(_seen([imatrix])) if imatrix else ()
     if os.path.isdir(path):  # noqa: PTH112  (asked before every look-up)
@@ -40,12 +39,10 @@ def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...
     folder, own = os.path.split(path)
     names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _regular(folder)}
     members = {own}
-    if own.lower().endswith(_WEIGHTS):
+    if is_weights(own):
         members |= set(set_of(own, names).files)
     beside = (
-        file
-        for name, file in names.items()
-        if name in members or not name.lower().endswith(_WEIGHTS) or is_imatrix(name)
+        file for name, file in names.items() if name in members or not is_weights(name) or is_imatrix(name)
     )
     return (*beside, *named)
 
@@ -68,7 +65,7 @@ def code() -> str:
 
 
 def _regular(folder: str) -> Iterator[FileIdentity]:
-    for directory in (folder, os.path.join(folder, _TEMPLATES)):
+    for directory in (folder, *(os.path.join(folder, name) for name in INSIDE)):
         try:
             with os.scandir(directory) as entries:
                 paths = sorted(entry.path for entry in entries)

@@ -40,7 +40,7 @@ from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, c
 from translators.recipes.casting import Cast, cast, cast_print, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
-from translators.recipes.leaves import Fill, Literal, Stored, fill, stored
+from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
@@ -92,6 +92,7 @@ __all__ = [
     "Combine",
     "CombineName",
     "Concat",
+    "Derived",
     "Expand",
     "Fill",
     "Gather",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from translators.dtypes import DTYPES, F32, DType
-from translators.model import Extent, Tensor
+from translators.model import Extent, SourceTensor, Tensor
 from translators.quants import convert
 from translators.ranges import ElementRange
 from translators.recipes.pieces import Bytes, Source
+
+if TYPE_CHECKING:
+    from translators.recipes import Recipe
 
 
 class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True, gc=False):
@@ -101,8 +106,36 @@ class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=T
         return np.tile(one, elements.count)
 
 
-def stored(tensor: Tensor) -> Stored:
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A tensor that a source holds in another way than as one run of bytes: strided, compressed, in parts
+    that are joined, or merged from several. `recipe` says how it is had.
+    """
+
+    name: str
+    recipe: Recipe
+
+    @property
+    def dtype(self) -> DType:
+        """The type of its elements."""
+        return self.recipe.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outermost dimension first."""
+        return self.recipe.shape
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+def stored(tensor: SourceTensor) -> Recipe:
     """The recipe of a source tensor as it is."""
+    if isinstance(tensor, Derived):
+        return tensor.recipe
+    assert isinstance(tensor, Tensor)
     return Stored(tensor.extent, tensor.dtype.name, tensor.shape)
 
 
