@@ -1,6 +1,6 @@
 """Checkpoints in the real shapes of published models, without their weights: sparse files and real headers.
 
-    folder = build(LLAMA_70B, Path("models"))   # 723 tensors in 30 shards: 141 GB, of which a few MB are there
+    folder = build(LLAMA_70B, Path("models"))  # 723 tensors in 30 shards, 141 GB: a few MB are there
 
 Configurations, names, shapes, types and numbers of shards are the published models'; which shard holds what
 follows from the sizes, as their publishers' tools have it. Vocabularies are real ones, out of packages of an

@@ -95,7 +95,9 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
         """Scale the codes of a rectangle of the weight, seen as a matrix of rows, in their place."""
         rows = self._scale_rows(row, row + len(values))
         scale = self._read(self.scale, rows, source)
-        zero = None if self.zero is None else self._read(self.zero, rows, source)
+        zero, shift = None if self.zero is None else self._read(self.zero, rows, source), self.shift
+        if zero is not None and shift and _are_small(self.codes) and _are_small(self.zero):
+            zero, shift = zero + np.float32(shift), 0  # exact, in whatever order
         rows -= rows[0]
         pick, each = self._columns(column, column + values.shape[1], source)
         step = max(1, _SLAB // values.shape[1])
@@ -105,8 +107,8 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
                 block = block.reshape(len(block), -1, each)
             if zero is not None:
                 block -= _spread(zero, some, pick, each)
-            if self.shift:
-                block -= np.float32(self.shift)
+            if shift:
+                block -= np.float32(shift)
             factor = _spread(scale, some, pick, each)
             if self.divided:
                 block /= factor
@@ -143,7 +145,7 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
                     f"a column is of none of the {held} groups", place="g_idx",
                     remedy="get the model again, or from another source",
                 )  # fmt: skip
-            return numbers, 0
+            return _in_order(numbers)
         block = self.blocks[-1]
         if block >= end - first and first // block == (end - 1) // block:
             return slice(first // block, first // block + 1), end - first
@@ -152,13 +154,33 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
         return np.arange(first, end) // block, 0
 
 
+def _are_small(of: Recipe | None) -> bool:
+    return of is not None and of.dtype.name in ("U8", "I8")
+
+
+def _in_order(groups: Ints) -> tuple[Ints | slice, int]:
+    """As `_columns` gives them, where groups follow one another and all have as many columns."""
+    each = int(np.argmax(groups != groups[0])) or len(groups)
+    count, first = len(groups) // each, int(groups[0])
+    if (
+        each == 1
+        or len(groups) % each
+        or not np.array_equal(groups, np.arange(first * each, (first + count) * each) // each)
+    ):
+        return groups, 0
+    return slice(first, first + count), each
+
+
 _INTEGERS = {"I32": np.int32, "I64": np.int64}
 
 
 def _spread(of: Floats, rows: Ints, pick: Ints | slice, each: int) -> Floats:
     """The scales of these rows, as they are broadcast over columns."""
-    # Rows of a block have the same ones: mostly there is only one row of them.
-    spread = (of if len(of) == 1 else of[rows])[:, pick]
+    # Rows of a block have the same ones: mostly there is only one row of them. Or each row has its own.
+    if len(of) > 1:
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        of = of[first:end] if end - first == len(rows) else of[rows]
+    spread = of[:, pick] if isinstance(pick, slice) else np.take(of, pick, 1, mode="clip")
     return spread[:, :, None] if each else spread
 
 
