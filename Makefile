@@ -27,6 +27,7 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -38,7 +39,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -90,6 +91,9 @@ oracle: $(VENV)/.installed
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-ranges: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.ranges $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)
