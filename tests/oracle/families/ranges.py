@@ -25,13 +25,17 @@ from typing import Any
 import numpy as np
 
 import translators
-from tests.oracle.families.comparison import FAMILIES, plans_of
+from tests.oracle.families import large
+from tests.oracle.families.comparison import FAMILIES, plans_in, plans_of
 from tests.oracle.families.variant import load, variants_by_name
 from translators.layout import Layout, TensorBytes
 
 TYPES = ("q8_0", "q4_k_m")
 BOUND = 2.5
 TINY_READ, READ = 8 << 10, 128 << 10
+
+
+Results = dict[int, dict[str, list["Cost"]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +113,25 @@ def check_bound(what: str, found: list[Cost]) -> None:
     assert typical <= BOUND, f"{what}: {typical:.2f} bytes of the source are read for each that is needed"
 
 
+def _table(results: Results) -> list[str]:
+    """Print medians by family; what is beyond the bound."""
+    beyond = []
+    columns = ("own: per byte shown", *(f"{kind}: per needed" for kind in ("own", *TYPES)))
+    print(" " * 39 + "".join(f"{column:>21}" for column in columns))
+    for family, kinds in sorted(results.items()):
+        found = [median(cost.per_shown for cost in kinds["own"])]
+        for kind in ("own", *TYPES):
+            typical = median(cost.per_needed for cost in kinds[kind]) if kinds[kind] else float("nan")
+            found.append(typical)
+            if typical > BOUND:
+                beyond.append(f"family {family}, {kind}: {typical:.2f} is beyond {BOUND}")
+        print(f"{family:2} {FAMILIES[family]:36}" + "".join(f"{each:>21.2f}" for each in found))
+    return beyond
+
+
 def main(names: list[str]) -> int:
     """Check the variants whose names begin with one of `names`, or all, and print the table."""
-    results: dict[int, dict[str, list[Cost]]] = defaultdict(lambda: defaultdict(list))
+    results: Results = defaultdict(lambda: defaultdict(list))
     wrong: list[str] = []
     ranges = 0
     for variant in variants_by_name().values():
@@ -126,18 +146,18 @@ def main(names: list[str]) -> int:
                     wrong.append(f"{variant.name}, {kind}: {error}")
                 results[variant.family][kind] += costs(layout, TINY_READ, 100)
                 layout.close()
-    print(
-        f"{'':39}{'own: per byte shown':>20}"
-        + "".join(f"{kind + ': per needed':>20}" for kind in ("own", *TYPES))
-    )
-    for family, kinds in sorted(results.items()):
-        print(f"{family:2} {FAMILIES[family]:36}{median(c.per_shown for c in kinds['own']):>20.2f}", end="")
-        for kind in ("own", *TYPES):
-            typical = median(cost.per_needed for cost in kinds[kind]) if kinds[kind] else float("nan")
-            print(f"{typical:>20.2f}", end="")
-            if typical > BOUND:
-                wrong.append(f"family {family}, {kind}: {typical:.2f} is beyond {BOUND}")
-        print()
+    print("tiny models, reads of 8 KiB")
+    wrong += _table(results)
+    wide: Results = defaultdict(lambda: defaultdict(list))
+    for name, variant in large.chosen().items():
+        if names and not name.startswith(tuple(names)):
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            for kind, layout in files_of(plans_in(large.build(variant, Path(directory)))):
+                wide[variant.family][kind] += costs(layout, READ, 100)
+                layout.close()
+    print("widths of real models, reads of 128 KiB")
+    wrong += _table(wide)
     print(*wrong, f"{ranges:,} ranges, {len(wrong)} faults", sep="\n")
     return 1 if wrong else 0
 
