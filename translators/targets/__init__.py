@@ -11,39 +11,13 @@ formats of each. Whoever adds a file adds a module that yields plans; whoever ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from translators.model import Model
-from translators.plan import Plan, Refusal
-from translators.targets import gguf, huggingface, safetensors
+from translators.plan import Folder, Plan, Refusal
+from translators.targets import gguf, hf_folders, huggingface, safetensors
 
-
-@dataclass(frozen=True)
-class Folder:
-    """A directory that a model has. `listed`: a listing shows it; any can be opened by name."""
-
-    name: str
-    describe: str
-    listed: bool = True
-
-
-@dataclass(frozen=True)
-class FolderTarget:
-    """A format that is a directory, or several that differ in a parameter (mlx-4bit, mlx-8bit).
-
-    folders: those that a model has, or refusals with reasons, found out from what the model's headers and
-             configuration say; cheap, as every listing asks. Refusals name what would be there.
-    plans:   the files of the directory of this name, by their paths in the model's directory
-             ("mlx-4bit/config.json"); nothing where `folders` knows no such name. Raises TranslationError
-             where the directory cannot be.
-    """
-
-    folders: Callable[[Model], Iterator[Folder | Refusal]]
-    plans: Callable[[Model, str], Iterator[Plan | Refusal]]
-
-
-FOLDERS: tuple[FolderTarget, ...] = ()
+FOLDERS = (hf_folders.TARGET,)
 
 
 def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
