@@ -13,6 +13,7 @@
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
+#   bench-planning  plan Llama 3 70B and DeepSeek V3 671B in their real shapes: time, memory, `ls -l`; has bounds
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
@@ -26,6 +27,7 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -35,9 +37,9 @@ RUN    := $(VENV)/bin/python
 # Tests wait more than they compute.
 JOBS   ?= 3
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -69,6 +71,9 @@ bench-io: $(VENV)/.installed
 bench-memory: $(VENV)/.installed
 	$(RUN) -m benchmarks.memory $(ARGS)
 
+bench-planning: $(VENV)/.installed
+	$(RUN) -m benchmarks.planning $(ARGS)
+
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
 
@@ -86,6 +91,9 @@ oracle: $(VENV)/.installed
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-ranges: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.ranges $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

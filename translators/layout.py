@@ -27,7 +27,7 @@ from translators.recipes import Recipe, Stored, nbytes, read_bytes, recipe_print
 BYTES_VERSION = 1
 
 
-class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True):
+class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True, gc=False):
     """Bytes computed while planning: a header, a JSON file."""
 
     data: bytes
@@ -38,13 +38,13 @@ class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True):
         return len(self.data)
 
 
-class Zeros(msgspec.Struct, frozen=True, tag="zeros", array_like=True):
+class Zeros(msgspec.Struct, frozen=True, tag="zeros", array_like=True, gc=False):
     """Padding."""
 
     length: int
 
 
-class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
+class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True, gc=False):
     """A tensor: `name` is for errors; a `Stored` recipe is a slice of its source file."""
 
     name: str
@@ -82,7 +82,7 @@ class _Plan(msgspec.Struct, frozen=True, array_like=True):
     segments: tuple[Segment, ...]
 
 
-class Slice(msgspec.Struct, frozen=True, array_like=True):
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a layout's bytes are a source's bytes: `range` of the layout is at `offset` of `file`."""
 
     range: ByteRange

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from translators.recipes import Recipe
 
 
-class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=True):
+class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=True, gc=False):
     """The same values in another type, by way of float32: widening, rounding, quantising, dequantising.
 
     `checked` refuses NaN and infinity in source and result, as llama-quantize does.
@@ -104,10 +104,13 @@ def recipe_print(recipe: Recipe) -> bytes:
     """What stands for a recipe in an identity; a cast's begins with its operand's."""
     if isinstance(recipe, Cast):
         return recipe_print(recipe.of) + cast_print(recipe)
-    return msgspec.msgpack.encode(recipe)
+    return _ENCODER.encode(recipe)
 
 
 def cast_print(recipe: Cast) -> bytes:
     """What a cast adds to its operand's print: all of its fields but the operand."""
     fields = recipe.__struct_fields__
-    return msgspec.msgpack.encode([getattr(recipe, field) for field in fields if field != "of"])
+    return _ENCODER.encode([getattr(recipe, field) for field in fields if field != "of"])
+
+
+_ENCODER = msgspec.msgpack.Encoder()
