@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import re
 import signal
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
     keep_freed()
+    gc.disable()  # a plan is many objects and no cycles, and the process ends with it
     workers = _workers(arguments.workers)
     options = resolve({}, os.environ)
     source = Path(model_path(arguments.model, options))
