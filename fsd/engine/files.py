@@ -24,6 +24,7 @@ from fsd.engine.lanes import Urgency
 from fsd.engine.opened import OpenLayout
 from fsd.engine.patterns import Pattern, Wish
 from fsd.errors import StaleHandle
+from translators.copying import copy
 from translators.ranges import ByteRange
 
 if TYPE_CHECKING:
@@ -92,10 +93,12 @@ class EngineFile:
             return buffer[: self.read_into(offset, buffer, interrupt)]
         start, into = wanted.offset - number * CHUNK, buffer[: wanted.length]
         with self._reading(wanted) as served:
-            waiter = self._asked_for(number, start, into, interrupt)
-            if waiter is not None:
-                into = self._data(waiter)[start : start + wanted.length]
-            served.bytes, served.hits = wanted.length, waiter is None
+            found = self._asked_for(number, start, into, interrupt)
+            if isinstance(found, Waiter):
+                into = self._data(found)[start : start + wanted.length]
+            else:
+                into, served.hits = found, 1
+            served.bytes = wanted.length
         return into
 
     def kept_chunks(self) -> list[int]:
@@ -242,24 +245,28 @@ class EngineFile:
         """Fill `into` from the store, or ask for the chunk and return what then fills it."""
         number = part.offset // CHUNK
         start = part.offset - number * CHUNK
-        waiter = self._asked_for(number, start, into, interrupt)
-        return partial(self._await, waiter, start, into) if waiter is not None else None
+        found = self._asked_for(number, start, into, interrupt)
+        if isinstance(found, Waiter):
+            return partial(self._await, found, start, into)
+        if found is not into:
+            copy(into, found)
+        return None
 
     def _asked_for(
         self, number: int, start: int, into: memoryview, interrupt: Interrupt | None
-    ) -> Waiter | None:
-        """Ask for a chunk; or fill `into` with its bytes from `start` on, if the store has them."""
+    ) -> Waiter | memoryview:
+        """Ask for a chunk; or give its bytes from `start` on, in `into` or elsewhere, if the store has them."""
         key = self._opened.key(number)
-        while not self._engine.store.read(key, start, into):
+        while (found := self._engine.store.view(key, start, into)) is None:
             waiter = self._engine.wanted(self._opened, number, self._urgency)
             if waiter is not None:
                 if interrupt is not None and not waiter.is_told:
                     interrupt.then(partial(self._engine.abandon, key, waiter))
                 return waiter
-        return None
+        return found
 
     def _await(self, waiter: Waiter, start: int, into: memoryview) -> None:
-        into[:] = self._data(waiter)[start : start + len(into)]
+        copy(into, self._data(waiter)[start : start + len(into)])
 
     def _landed(self, waiting: deque[tuple[ChunkKey, Waiter]], interrupt: Interrupt) -> memoryview:
         key, waiter = waiting[0]
