@@ -1,7 +1,7 @@
 """Copying: bytes from one memory to another, while other threads go on.
 
-A slice assigned to a memoryview is copied with the GIL held, and by a slower loop: a mebibyte keeps every other
-thread waiting for 0.1 to 0.3 ms, which is a good part of what computing it takes.
+A slice assigned to a memoryview is copied with the GIL held, and by a slower loop: a mebibyte keeps every
+other thread waiting for 0.1 to 0.3 ms, which is a good part of what computing it takes.
 Knows nothing of what the bytes are.
 """
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -32,14 +30,6 @@ if TYPE_CHECKING:
 
 # What is left of a piece that was asked for: calling it waits.
 _Rest = Callable[[], None]
-
-
-@dataclass(slots=True)
-class _Served:
-    """What a read gave so far: bytes, and how many chunks of them the store had."""
-
-    bytes: int = 0
-    hits: int = 0
 
 
 class EngineFile:
@@ -77,10 +67,15 @@ class EngineFile:
         Returns how many. Raises StaleHandle (closed), Interrupted, and what `Layout.read_into` raises.
         """
         wanted = self._wanted(offset, buffer)
-        with self._reading(wanted) as served:
-            served.hits = self._fill(wanted, buffer[: wanted.length], interrupt)
-            served.bytes = wanted.length
-        return wanted.length
+        served = hits = 0
+        self._begin(wanted)
+        try:
+            self._opened.prove_current()
+            hits = self._fill(wanted, buffer[: wanted.length], interrupt)
+            served = wanted.length
+        finally:
+            self._engine.end_read(self._opened, served, hits)
+        return served
 
     def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
         """What `read_into` gives: `buffer`, as far as it was filled, or the bytes of a chunk that has landed.
@@ -92,14 +87,19 @@ class EngineFile:
         if not wanted.length or (wanted.end - 1) // CHUNK != number or not self._opened.is_kept(wanted):
             return buffer[: self.read_into(offset, buffer, interrupt)]
         start, into = wanted.offset - number * CHUNK, buffer[: wanted.length]
-        with self._reading(wanted) as served:
+        served = hits = 0
+        self._begin(wanted)
+        try:
+            self._opened.prove_current()
             found = self._asked_for(number, start, into, interrupt)
             if isinstance(found, Waiter):
-                into = self._data(found)[start : start + wanted.length]
+                found = self._data(found)[start : start + wanted.length]
             else:
-                into, served.hits = found, 1
-            served.bytes = wanted.length
-        return into
+                hits = 1
+            served = wanted.length
+        finally:
+            self._engine.end_read(self._opened, served, hits)
+        return found
 
     def kept_chunks(self) -> list[int]:
         """The numbers of the chunks that a store keeps once all of the file was read."""
@@ -170,19 +170,11 @@ class EngineFile:
     def _wanted(self, offset: int, buffer: memoryview) -> ByteRange:
         return ByteRange(offset, max(0, min(len(buffer), self.size - offset)))
 
-    @contextmanager
-    def _reading(self, wanted: ByteRange) -> Iterator[_Served]:
-        """The layout is kept open, and its source was looked at. Raises StaleHandle, SourceChanged."""
-        self._begin(wanted)
-        served = _Served()
-        try:
-            self._opened.prove_current()
-            yield served
-        finally:
-            self._engine.end_read(self._opened, served.bytes, served.hits)
-
     def _begin(self, wanted: ByteRange) -> None:
-        """Note a read, and have what follows it translated ahead. Raises StaleHandle."""
+        """Note a read, and have what follows it translated ahead. Raises StaleHandle.
+
+        The layout stays open until `end_read`.
+        """
         with self._lock:
             if self._closed:
                 raise StaleHandle("the file has been closed")
@@ -255,7 +247,7 @@ class EngineFile:
     def _asked_for(
         self, number: int, start: int, into: memoryview, interrupt: Interrupt | None
     ) -> Waiter | memoryview:
-        """Ask for a chunk; or give its bytes from `start` on, in `into` or elsewhere, if the store has them."""
+        """Ask for a chunk; or give its bytes from `start`, in `into` or elsewhere, if the store has them."""
         key = self._opened.key(number)
         while (found := self._engine.store.view(key, start, into)) is None:
             waiter = self._engine.wanted(self._opened, number, self._urgency)

@@ -67,7 +67,7 @@ class DiskStore:
         return self._reading.read(key, start, buffer)
 
     def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
-        """As `read`; the bytes, which lie in memory while they are on their way to the disk. None for False."""
+        """As `read`; the bytes, which are in memory while on their way to the disk. None for False."""
         return self._reading.view(key, start, buffer)
 
     def put(self, key: ChunkKey, data: memoryview) -> bool:

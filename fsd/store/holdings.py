@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 # The limit where none is given: this much, or half of what is free.
 _USUAL = 20 << 30
-# What was written last stays in memory until it is synced, at most so much of it (of a small store an eighth of
-# its limit): its reader, who is just behind, need not have it read back and verified.
+# What was written last stays in memory until it is synced, at most so much of it (of a small store an eighth
+# of its limit): its reader, who is just behind, need not have it read back and verified.
 _RECENT = 16 << 20
 # Not each failure is told (seconds).
 _TELL_AGAIN = 60.0

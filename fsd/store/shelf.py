@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 class Batch:
     """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, digests, and uses.
 
-    `added` are `bytes` in all. `synced` are chunks that were written by an earlier batch, and are on disk for certain. Of the files that
-    lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody waits for it.
-    Afterwards, `written` are those of `added` that were written, `noted` tells whether `synced` is in the
-    index, `marked` whether `whole` is.
+    `added` are `bytes` in all. `synced` are chunks that were written by an earlier batch, and are on disk for
+    certain. Of the files that lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`:
+    somebody waits for it. Afterwards, `written` are those of `added` that were written, `noted` tells whether
+    `synced` is in the index, `marked` whether `whole` is.
     """
 
     added: Chunks = field(default_factory=list)
