@@ -206,8 +206,8 @@ def version(descriptor: int) -> Version:
 def _allocate(descriptor: int, offset: int, length: int) -> None:
     """Have the disk's space for bytes that are about to be written, as far as the file system can.
 
-    ext4 otherwise reserves it block by block while they are written: a third of what that costs, and on one
-    disk, after some use, most of it (1.7 instead of 0.2 ms for a mebibyte). Raises OSError where it is full.
+    ext4 otherwise reserves it block by block while they are written: a third of what that costs, at times far
+    more (1.7 ms for a mebibyte were seen, and 0.2 with this). Raises OSError where the disk is full.
     """
     if _fallocate(descriptor, _KEEP_SIZE, offset, length):
         number = ctypes.get_errno()
