@@ -17,11 +17,12 @@ from itertools import accumulate, compress
 
 import msgspec
 
+from translators.copying import copy
 from translators.errors import BadValues
 from translators.model import FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, Stored, nbytes, read_bytes, recipe_print, stored_bytes
+from translators.recipes import Recipe, Stored, fill_bytes, nbytes, recipe_print, stored_bytes
 
 # Raised whenever the same plan would give other bytes than before, so that nothing stale is ever served.
 BYTES_VERSION = 1
@@ -192,7 +193,7 @@ class Layout:
 
     def _fill(self, segment: Segment, skip: int, buffer: memoryview) -> None:
         if isinstance(segment, LiteralBytes):
-            buffer[:] = segment.data[skip : skip + len(buffer)]
+            copy(buffer, memoryview(segment.data)[skip : skip + len(buffer)])
         elif isinstance(segment, Zeros):
             buffer[:] = bytes(len(buffer))
         elif isinstance(segment.recipe, Stored):
@@ -200,7 +201,7 @@ class Layout:
             self.sources.read_into(extent.file, extent.offset + skip, buffer)
         else:
             try:
-                buffer[:] = read_bytes(segment.recipe, skip, len(buffer), self.sources).data
+                fill_bytes(segment.recipe, skip, buffer, self.sources)
             except BadValues as error:
                 error.place = f"tensor {segment.name}, {error.place}"
                 raise

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from translators.copying import copy
 from translators.dtypes import DTYPES, DType
 from translators.importance import Importance
 from translators.quants import convert, needs_rows
 from translators.ranges import ElementRange
-from translators.recipes.pieces import Bytes, Source, piece
+from translators.recipes.pieces import Bytes, Source, piece, read_bytes
 
 if TYPE_CHECKING:
     from translators.recipes import Recipe
+
+# The kernels' results are written to memory that is aligned like that, as a tensor of a GGUF is.
+_ALIGNED = 32
 
 
 class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=True, gc=False):
@@ -57,11 +61,23 @@ class Cast(msgspec.Struct, frozen=True, tag="cast", tag_field="op", array_like=T
 
     def read(self, elements: ElementRange, source: Source) -> Bytes:
         """The bytes of `elements`, which are whole units. Raises BadValues (see `checked`)."""
+        return self._read(elements, source, None)
+
+    def read_into(self, elements: ElementRange, source: Source, out: Bytes) -> None:
+        """Fill `out`, which is as long, with the bytes of `elements`, as `read`."""
+        result = self._read(elements, source, out)
+        if result is not out:
+            np.copyto(out, result)
+
+    def _read(self, elements: ElementRange, source: Source, out: Bytes | None) -> Bytes:
+        """The bytes of `elements`: in `out`, if there is one and just these are made at once."""
         # Of blocks that are wider than one's own, whole ones are converted.
         wide = elements.widened(self.of.dtype.block, prod(self.shape))
         raw = piece(self.of, wide, source)
         if self.importance is None:
-            result = convert(self.of.dtype, self.dtype, raw, first=wide.first, checked=self.checked)
+            into = out if wide == elements else None
+            of = self.of.dtype
+            result = convert(of, self.dtype, raw, first=wide.first, checked=self.checked, out=into)
         else:
             result = self._weighted(self.importance, raw, wide, source)
         if wide == elements:
@@ -93,6 +109,26 @@ def _pieces(elements: ElementRange, row: int, matrix: int) -> Iterator[ElementRa
             count = min(left - left % row, matrix - at % matrix)
         yield ElementRange(at, count)
         at += count
+
+
+def fill_bytes(recipe: Recipe, offset: int, buffer: memoryview, source: Source) -> None:
+    """Fill `buffer` with the bytes from `offset` of the tensor that `recipe` makes; any range within it.
+
+    Spares a copy where a cast is asked for whole units.
+    """
+    out = np.frombuffer(buffer, np.uint8)
+    size = recipe.dtype.size
+    if (
+        isinstance(recipe, Cast)
+        and out.ctypes.data % _ALIGNED == 0
+        and not (offset % size or out.size % size)
+    ):
+        block = recipe.dtype.block
+        elements = ElementRange(offset // size * block, out.size // size * block)
+        if elements == elements.widened(recipe.unit, prod(recipe.shape)):
+            recipe.read_into(elements, source, out)
+            return
+    copy(buffer, read_bytes(recipe, offset, len(buffer), source).data)
 
 
 def cast(of: Recipe, dtype: DType, *, checked: bool = False) -> Recipe:
