@@ -506,7 +506,7 @@ def test_the_status_file(tmp_path: Path, tree_of: TreeOf) -> None:
         model(tmp_path / f"bad{number}{'x' * 100}", "malformed")
     model(tmp_path / "m")
     tree = tree_of(tmp_path)
-    assert names(tree, ".prismfs") == ["status.json", "SHA256SUMS"]
+    assert names(tree, ".prismfs") == ["status.json", "SHA256SUMS", "ollama", "hub", "lmstudio"]
     content(tree, "m/model.gguf-q8_0")
     attributes = at(tree, ".prismfs/status.json")
     text = content(tree, ".prismfs/status.json")
