@@ -41,6 +41,7 @@ _SAMPLING = {
     "repetition_penalty": "repeat_penalty",
 }  # fmt: skip
 _TEXT_SIZE = 1 << 20
+_HEAD_SIZE = 1 << 16
 _FACTS_KEPT = 4096
 
 
@@ -131,12 +132,17 @@ class Images:
         return facts
 
     def _head(self, shown: Shown, entry: Entry) -> bytes:
-        """The bytes of a form that are known without its source."""
+        """The first bytes of a form, as far as its plan holds them."""
         try:
-            first = self._planner.layout(shown.source.path, entry.name).segments[0]
-        except (PrismError, TranslationError, OSError, IndexError):
+            segments = self._planner.layout(shown.source.path, entry.name).segments
+        except (PrismError, TranslationError, OSError):
             return b""
-        return first.data if isinstance(first, LiteralBytes) else b""
+        head = b""
+        for segment in segments:
+            if not isinstance(segment, LiteralBytes) or len(head) >= _HEAD_SIZE:
+                break
+            head += segment.data[: _HEAD_SIZE - len(head)]
+        return head
 
 
 def manifest(weights: Weights, texts: Sequence[Text]) -> ViewText:
