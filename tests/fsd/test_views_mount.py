@@ -161,27 +161,29 @@ def test_the_store_below_an_overlay(daemon: Daemon, store: Path, tmp_path: Path)
 
 
 _LOOK_UP = """
-import json, sys
-from examples.hub_cache import snapshots
-found = snapshots(sys.argv[1], sys.argv[2:])
+import sys
 from huggingface_hub import hf_hub_download, scan_cache_dir, try_to_load_from_cache
-repository = sys.argv[2]
+repository = sys.argv[1]
 scanned = scan_cache_dir()
 assert not scanned.warnings, scanned.warnings
 assert repository in {each.repo_id for each in scanned.repos}
-print(json.dumps([*found, hf_hub_download(repository, "config.json"),
-                  try_to_load_from_cache(repository, "model.safetensors")]))
+print(hf_hub_download(repository, "config.json"), try_to_load_from_cache(repository, "model.safetensors"),
+      sep="\\n")
 """
 
 
 @pytest.mark.parametrize("repository", [f"Qwen/{TINY}", NAME])
 def test_huggingface_hub_finds_models_offline(daemon: Daemon, tmp_path: Path, repository: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _LOOK_UP, str(daemon.mountpoint), repository], env=environment(tmp_path),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    snapshot, config, weights = map(Path, json.loads(done.stdout))
+    variables = {"HF_HUB_CACHE": str(daemon.mountpoint / ".prismfs" / "hub"), "HF_HUB_OFFLINE": "1"}
+    printed: list[str] = []
+    for script in (["-m", "examples.hub_cache"], ["-c", _LOOK_UP]):
+        done = subprocess.run(
+            [sys.executable, *script, repository], env=environment(tmp_path) | variables,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        printed += done.stdout.splitlines()
+    snapshot, config, weights = map(Path, printed)
     model = daemon.mountpoint / repository
     assert config.samefile(model / "config.json")
     assert weights.samefile(model / "model.safetensors")
