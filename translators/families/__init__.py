@@ -48,6 +48,7 @@ from translators.families import (
     step35,
     t5,
 )
+from translators.families.composed import TAKEN_WHOLE, language_part
 from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
@@ -90,8 +91,12 @@ _BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:
-    """The Hugging Face class that a config.json names. Raises MalformedSource where it names none."""
-    names = config.get("architectures")
+    """The Hugging Face class that a config.json names; of a model that also sees, its language model's own
+    where it names one. Raises MalformedSource where it names none.
+    """
+    names, of_text = config.get("architectures"), language_part(config).get("architectures")
+    if of_text is not None and not (isinstance(names, list) and names and names[0] in TAKEN_WHOLE):
+        names = of_text
     if not isinstance(names, list) or not names or not isinstance(names[0], str):
         raise MalformedSource(
             "it names no architecture", path="config.json", place="architectures",

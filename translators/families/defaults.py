@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from translators.errors import MalformedSource, Unsupported
+from translators.errors import Unsupported
 from translators.families import FAMILIES
+from translators.families.composed import COMPOSED, language_part
 from translators.families.configuration import ConfigClass, checked_scaling, layer_types
 from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
@@ -82,7 +83,7 @@ _CLASSES = (
         "qwen3_moe", _qwen(2048, 6144, 24, 32, 4, **_QWEN3_EXPERTS), kv_heads=False, rope=True
     ),
 )  # fmt: skip
-_OF_FAMILIES = tuple(each for family in FAMILIES for each in family.configurations)
+_OF_FAMILIES = (*(each for family in FAMILIES for each in family.configurations), *COMPOSED)
 CLASSES = {name: each for each in (*_CLASSES, *_OF_FAMILIES) for name in (each.model_type, *each.others)}
 
 
@@ -99,10 +100,8 @@ def completed(config: Mapping[str, Any], root: Path | None = None) -> dict[str, 
         whole = _constructed(config, root.name if root else "")
     except _REFUSALS:
         whole = dict(config)
-    text = whole.get("text_config", {})
-    if not isinstance(text, dict):
-        raise MalformedSource("no JSON object", path="config.json", place="text_config")
-    return {**whole, **text}
+    text = language_part(whole)
+    return {**whole, "text_config": text, **text} if text else whole
 
 
 def _constructed(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def _described(told: Told) -> dict[str, Any]:
 LLAMA = Family(
     architectures=(
         "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel", "MixtralForCausalLM",
+        "VLlama3ForCausalLM", "LlavaForConditionalGeneration",
     ),
     arch="llama",
     vocabulary="llama",
@@ -136,6 +137,7 @@ LLAMA = Family(
         experts("model.layers.{}.block_sparse_moe.experts", ("w1", "w2", "w3")),
     ),
     parameters=(COMMON, llama_parameters),
+    replaced=(("text_model.", ""),),  # SmolVLM
     generated=rope_factors,
     described=_described,
     bare=frozenset({"LlamaModel"}),
