@@ -11,6 +11,7 @@ from typing import Any
 
 from translators.errors import Unsupported
 from translators.families.checkpoint import Checkpoint
+from translators.families.composed import MISTRAL3_EYES
 from translators.families.configuration import ConfigClass, Part
 from translators.families.described import Told
 from translators.families.hparams import rope_parameters, write_llama
@@ -172,7 +173,7 @@ MISTRAL3 = Family(
     configurations=(
         ConfigClass(
             "mistral3",
-            {},
+            {"spatial_merge_size": 2},
             parts={
                 "text_config": Part(
                     "mistral",
@@ -183,7 +184,8 @@ MISTRAL3 = Family(
                         "sliding_window": None, "head_dim": 128, "rms_norm_eps": 1e-5,
                         "rope_theta": 1000000000.0,
                     },
-                )
+                ),
+                "vision_config": MISTRAL3_EYES,
             },
         ),
     ),

@@ -21,7 +21,7 @@ from translators.families.parameters import COMMON, POOLING, Key
 from translators.families.table import Family, Rule
 from translators.families.transforms import Split
 
-_DENSE = (*EMBEDDINGS, *BLOCK, *PLAIN_QK)
+DENSE = (*EMBEDDINGS, *BLOCK, *PLAIN_QK)
 # Experts of each layer in one tensor, as transformers 5 saves them: gate above up.
 FUSED_EXPERTS = (
     Rule("model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight", optional=True),
@@ -71,7 +71,7 @@ QWEN2 = Family(
     architectures=("Qwen2ForCausalLM", "Qwen2Model"),
     arch="qwen2",
     vocabulary="qwen",
-    rules=_DENSE,
+    rules=DENSE,
     parameters=(COMMON, POOLING),
     described=lambda told: told.draft("qwen2", "Qwen2ForCausalLM", derived_head=True),
     bare=frozenset({"Qwen2Model"}),
@@ -81,7 +81,7 @@ QWEN3 = Family(
     architectures=("Qwen3ForCausalLM", "Qwen3Model"),
     arch="qwen3",
     vocabulary="qwen",
-    rules=(*_DENSE, *QK_NORMS),
+    rules=(*DENSE, *QK_NORMS),
     parameters=(COMMON, POOLING),
     described=lambda told: told.draft("qwen3", "Qwen3ForCausalLM", derived_head=True),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from translators.model import Model
 from translators.plan import Plan, Refusal
-from translators.targets import gguf, huggingface, safetensors
+from translators.targets import gguf, huggingface, mmproj, safetensors
 
 
 def plans(model: Model) -> dict[str, Plan | Refusal]:
@@ -21,4 +21,6 @@ def plans(model: Model) -> dict[str, Plan | Refusal]:
     else:
         found += huggingface.plans(model)
     found += gguf.plans(model)
+    if model.key_values is None:
+        found += mmproj.plans(model)
     return {plan.name: plan for plan in found}

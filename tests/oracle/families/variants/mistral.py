@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracle.families.side_files import byte_level, config, pieces
+from tests.oracle.families.side_files import byte_level, config, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 _TEXT = {
@@ -14,7 +14,7 @@ _EYES = {
     "model_type": "pixtral",
     "hidden_size": 32,
     "intermediate_size": 64,
-    "num_hidden_layers": 1,
+    "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "head_dim": 16,
     "image_size": 28,
@@ -65,7 +65,9 @@ VARIANTS = (
             "image_token_index": 10,
             "torch_dtype": "bfloat16",
         },
-        pieces(),
+        {**pieces(added_tokens_decoder={"14": {"content": "[IMG_BREAK]"}}), **preprocessor()},
+        mmproj=("bf16", "f16", "q8_0"),
+        note="as pixtral-12b",
     ),
     Variant(
         "Ministral-3-3B-Instruct-2512",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces
+from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 
@@ -15,16 +14,7 @@ def _text(model_type: str, architecture: str | None = None, **changes: Any) -> d
     return {key: value for key, value in whole.items() if key != "architectures" or architecture}
 
 
-def _processed(**changes: Any) -> dict[str, str]:
-    """How images are prepared."""
-    base = {
-        "do_normalize": True,
-        "image_mean": [0.5, 0.485, 0.456],
-        "image_std": [0.5, 0.229, 0.225],
-    }
-    return {"preprocessor_config.json": json.dumps({**base, **changes}, indent=2)}
-
-
+_ALL = ("f32", "f16", "bf16", "q8_0")
 _SIGLIP = {
     "hidden_size": 64,
     "image_size": 64,
@@ -54,8 +44,9 @@ _SMOLVLM = (
         },
         {
             **byte_level(),
-            **_processed(size={"longest_edge": 256}, max_image_size={"longest_edge": 64}),
+            **preprocessor(size={"longest_edge": 256}, max_image_size={"longest_edge": 64}),
         },
+        mmproj=_ALL,
     ),
     # What the configuration leaves out transformers fills in.
     Variant(
@@ -86,11 +77,16 @@ _SMOLVLM = (
                 "patch_size": 14,
             },
         },
-        {**byte_level(), **_processed()},
+        {**byte_level(), **preprocessor()},
         dtype="F32",
+        mmproj=("f32", "f16"),
     ),
 )  # fmt: skip
 
+_BREAK = (
+    "upstream's `--mmproj` leaves out the embedding of [IMG_BREAK], without which llama.cpp does not load it "
+    "(ggml-org/llama.cpp#22901); here it is there"
+)
 _PIXTRAL = (
     Variant(
         "pixtral-12b",
@@ -101,7 +97,11 @@ _PIXTRAL = (
             "image_seq_length": 1,
             "image_token_index": 10,
             "text_config": _text(
-                "mistral", head_dim=64, rope_theta=1000000000.0, sliding_window=None, vocab_size=VOCABULARY + 3
+                "mistral",
+                head_dim=64,
+                rope_theta=1000000000.0,
+                sliding_window=None,
+                vocab_size=VOCABULARY + 3,
             ),
             "torch_dtype": "bfloat16",
             "vision_config": {
@@ -112,14 +112,16 @@ _PIXTRAL = (
                 "image_size": 64,
                 "intermediate_size": 128,
                 "num_attention_heads": 2,
-                "num_hidden_layers": 2,
+                "num_hidden_layers": 3,  # upstream knows mm.2 only where there is a layer 2
                 "patch_size": 16,
                 "rope_theta": 10000.0,
             },
             "vision_feature_layer": -1,
             "vision_feature_select_strategy": "full",
         },
-        {**fast("[IMG]", "[IMG_BREAK]", "[IMG_END]"), **_processed()},
+        {**fast("[IMG]", "[IMG_BREAK]", "[IMG_END]"), **preprocessor()},
+        mmproj=_ALL,
+        note=_BREAK,
     ),
 )
 
@@ -222,7 +224,7 @@ def _chat(language: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "norm_type": "layer_norm",
             "num_attention_heads": 2,
             "num_channels": 3,
-            "num_hidden_layers": 2,
+            "num_hidden_layers": 4,
             "patch_size": 14,
             "qk_normalization": False,
             "qkv_bias": True,
@@ -231,29 +233,31 @@ def _chat(language: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
+def _older(config: dict[str, Any]) -> dict[str, Any]:
+    eyes = {**config["vision_config"], "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 11}
+    kept = {key: value for key, value in config.items() if not key.endswith("dynamic_patch")}
+    return {**kept, "torch_dtype": "float16", "vision_config": eyes}
+
+
 _INTERNVL = (
     Variant(
         "InternVL3-1B",
         4,
         _chat(_text("qwen2", "Qwen2ForCausalLM", rope_theta=1000000.0)),
-        {**byte_level(), **_processed()},
-        inventory=_intern_vit(2, 64, 96, normed=False, mixed=256, text=256) | _qwen2_text("language_model."),
+        {**byte_level(), **preprocessor()},
+        inventory=_intern_vit(4, 64, 96, normed=False, mixed=256, text=256) | _qwen2_text("language_model."),
+        mmproj=_ALL,
     ),
     # The vision tower of 6B: norms of q and k, no biases; older ones tell no number of tiles.
     Variant(
         "InternVL2-26B-f16",
         29,
-        {
-            **{
-                key: value
-                for key, value in _chat(_text("internlm2", "InternLM2ForCausalLM")).items()
-                if not key.endswith("dynamic_patch")
-            },
-            "torch_dtype": "float16",
-        },
-        {**pieces(), **_processed()},
+        _older(_chat(_text("internlm2", "InternLM2ForCausalLM"))),
+        {**pieces(), **preprocessor()},
         dtype="F16",
-        inventory=_intern_vit(11, 32, 64, normed=True, mixed=128, text=256) | _internlm2_text("language_model."),
+        inventory=_intern_vit(11, 32, 64, normed=True, mixed=128, text=256)
+        | _internlm2_text("language_model."),
+        mmproj=("f16", "q8_0"),
     ),
     Variant(
         "InternVL3_5-1B-HF",
@@ -276,12 +280,13 @@ _INTERNVL = (
                 "layer_norm_eps": 1e-6,
                 "model_type": "internvl_vision",
                 "num_attention_heads": 2,
-                "num_hidden_layers": 2,
+                "num_hidden_layers": 4,
                 "patch_size": [14, 14],
                 "use_absolute_position_embeddings": True,
             },
         },
-        {**byte_level(), **_processed()},
+        {**byte_level(), **preprocessor()},
+        mmproj=("bf16", "q8_0"),
     ),
 )
 
