@@ -41,6 +41,7 @@ from translators.families import (
     olmo,
     phi,
     qwen,
+    qwen3_vl,
     qwen_linear,
     qwen_vl,
     seed_oss,
@@ -55,7 +56,7 @@ from translators.families.table import Family
 FAMILIES: tuple[Family, ...] = (
     *(llama.LLAMA, llama.MISTRAL3),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
-    qwen_vl.QWEN2_VL,
+    *(qwen_vl.QWEN2_VL, qwen3_vl.QWEN3_VL, qwen3_vl.QWEN3_VL_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
     *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
     *(gemma3n.GEMMA3N, gemma4.GEMMA4),

@@ -17,7 +17,7 @@ from translators.families.llama import (
     VALUE_AND_OUTPUT,
     experts,
 )
-from translators.families.parameters import COMMON, POOLING, Key
+from translators.families.parameters import COMMON, POOLING, RANKING, Key
 from translators.families.table import Family, Rule
 from translators.families.transforms import Split
 
@@ -32,14 +32,13 @@ FUSED_EXPERTS = (
         optional=True,
     ),
 )
-_SPARSE = (
+SPARSE = (
     *EMBEDDINGS,
     *ATTENTION_NORMS,
     *PLAIN_QK,
     *VALUE_AND_OUTPUT,
     Rule("model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", optional=True),
     experts(),
-    *FUSED_EXPERTS,
 )
 SHARED_EXPERT = (
     Rule("model.layers.{}.mlp.shared_expert_gate", "blk.{}.ffn_gate_inp_shexp", optional=True),
@@ -82,7 +81,7 @@ QWEN3 = Family(
     arch="qwen3",
     vocabulary="qwen",
     rules=(*DENSE, *QK_NORMS),
-    parameters=(COMMON, POOLING),
+    parameters=(COMMON, POOLING, RANKING),
     described=lambda told: told.draft("qwen3", "Qwen3ForCausalLM", derived_head=True),
 )
 
@@ -90,7 +89,7 @@ QWEN2_MOE = Family(
     architectures=("Qwen2MoeForCausalLM",),
     arch="qwen2moe",
     vocabulary="gpt2",
-    rules=(*_SPARSE, *SHARED_EXPERT),
+    rules=(*SPARSE, *FUSED_EXPERTS, *SHARED_EXPERT),
     parameters=(COMMON, *EXPERT_SIZES),
     described=lambda told: told.draft("qwen2_moe", "Qwen2MoeForCausalLM") | _mixture(told, False),
 )
@@ -99,7 +98,7 @@ QWEN3_MOE = Family(
     architectures=("Qwen3MoeForCausalLM",),
     arch="qwen3moe",
     vocabulary="gpt2",
-    rules=(*_SPARSE, *QK_NORMS),
+    rules=(*SPARSE, *FUSED_EXPERTS, *QK_NORMS),
     parameters=(COMMON, *EXPERT_SIZES),
     described=lambda told: told.draft("qwen3_moe", "Qwen3MoeForCausalLM") | _mixture(told, True),
 )

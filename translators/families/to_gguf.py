@@ -16,8 +16,8 @@ from translators.families import architecture_of, family_of
 from translators.families.checkpoint import Checkpoint
 from translators.families.defaults import completed
 from translators.families.hparams import BLOCK_COUNT
-from translators.families.parameters import Parameters, Step
-from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker
+from translators.families.parameters import RANKING, Parameters, Step
+from translators.families.pooling import is_qwen3_reranker
 from translators.families.reranking import with_judgement
 from translators.families.table import Family
 from translators.families.tensors import converted_tensors, names_of_blocks
@@ -63,13 +63,11 @@ def converted(model: Model) -> GgufFile:
     """
     family = family_of(model.config)
     source = _checkpoint(model, family)
-    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, source.config)
+    reranks = RANKING in family.parameters and is_qwen3_reranker(model.root, model.name, source.config)
     blocks = None if family.blocks is None else family.blocks(source.config)
     # First of all, as it says best what is wrong with a config.json.
     early = written(family.early, source, blocks)
     hyper_parameters = written(family.parameters, source, blocks)
-    if reranks:
-        write_qwen3_reranker(hyper_parameters)
     vocabulary = KeyValues()
     write_tokenizer(vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch)
     tensors = tuple(converted_tensors(source, family))

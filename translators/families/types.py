@@ -1,4 +1,4 @@
-"""Which type a tensor of a GGUF has, as upstream's converter decides it: by its name, its shape, the file's type.
+"""Which type a tensor of a GGUF has, as upstream's converter decides it: by name, shape, the file's type.
 
 What llama.cpp's graphs compute with in F32 alone is F32, all else has the file's type (b11434's
 conversion/base.py: prepare_tensors; MmprojModel.tensor_force_quant). Knows nothing of recipes.

@@ -30,6 +30,7 @@ def write_general(
     name: str,
     config: Mapping[str, Any],
     parameters: ParameterCount,
+    *,
     kind: str = "model",
 ) -> None:
     """Append `general.type` up to `general.languages`, in upstream's order.

@@ -1,4 +1,4 @@
-"""`mmproj-<type>.gguf`: the part of a model that sees or hears, as llama.cpp loads it beside the model's GGUF.
+"""`mmproj-<type>.gguf`: what a model sees or hears by, as llama.cpp loads it beside the model's GGUF.
 
 Byte for byte what upstream's converter makes of a checkpoint with `--mmproj --outtype <type>`: it writes
 these types itself, and llama-quantize has no part in them. A model of text alone has none; a part that is

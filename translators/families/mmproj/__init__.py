@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
-from translators.families.mmproj import internvl, llama4, pixtral, qwen_vl, siglip
+from translators.families.mmproj import internvl, llama4, pixtral, qwen3_vl, qwen_vl, siglip
 from translators.families.mmproj.table import Mmproj
 
 # One line a module; a part that is not here is not offered.
 MMPROJS: tuple[Mmproj, ...] = (
-    *(qwen_vl.QWEN2_VL, qwen_vl.QWEN25_VL),
+    *(qwen_vl.QWEN2_VL, qwen_vl.QWEN25_VL, qwen3_vl.QWEN3_VL),
     *(siglip.GEMMA3, siglip.IDEFICS3),
     pixtral.PIXTRAL,
     internvl.INTERNVL,

@@ -1,4 +1,4 @@
-"""What sees of Pixtral, Mistral Small 3.1 and later: its rotary rows pair by pair, and the row of [IMG_BREAK].
+"""What sees of Pixtral, Mistral Small 3.1 and later: rotary rows pair by pair, and the row of [IMG_BREAK].
 
 llama.cpp puts the token [IMG_BREAK] behind each row of patches, so its embedding is part of the side file.
 Upstream's converter (b11434) leaves the language model out before it looks for that row, and llama.cpp then

@@ -61,7 +61,7 @@ class Side:
         parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
         key_values.string("general.architecture", family.arch)
         append(key_values, early)
-        write_general(key_values, model.root, model.name, model.config, parameters, "mmproj")
+        write_general(key_values, model.root, model.name, model.config, parameters, kind="mmproj")
         append(key_values, hyper_parameters)
         key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
         return GgufFile(key_values, tensors)
