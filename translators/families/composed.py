@@ -33,7 +33,7 @@ _LLAMA4 = {
 
 # Towers of models of other modules.
 GEMMA3_EYES = Part("siglip_vision_model")
-LLAMA4_EYES = Part("llama4_vision_model")
+LLAMA4_EYES = Part("llama4_vision_model", of=ConfigClass("llama4_vision_model", _LLAMA4))
 MISTRAL3_EYES = Part("pixtral", chosen=True, absent={"patch_size": 14, "image_size": 1540})
 # LLaVA 1.5's own, which upstream's converter does not know.
 _LLAVA_EYES = Part(
@@ -58,7 +58,6 @@ COMPOSED: tuple[ConfigClass, ...] = (
     ConfigClass("idefics3_vision", _IDEFICS3),
     ConfigClass("smolvlm_vision", _IDEFICS3),
     ConfigClass("internvl_vision", _INTERN_VIT),
-    ConfigClass("llama4_vision_model", _LLAMA4),
     _seeing("llava", _LLAMA, _LLAVA_EYES),
     _seeing("idefics3", _LLAMA3, Part("idefics3_vision"), scale_factor=2),
     _seeing("smolvlm", _LLAMA3, Part("smolvlm_vision"), scale_factor=2),

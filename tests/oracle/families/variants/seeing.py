@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces, preprocessor
@@ -236,7 +237,13 @@ def _chat(language: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def _older(config: dict[str, Any]) -> dict[str, Any]:
     eyes = {**config["vision_config"], "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 11}
     kept = {key: value for key, value in config.items() if not key.endswith("dynamic_patch")}
-    return {**kept, "torch_dtype": "float16", "vision_config": eyes}
+    return {**kept, "eos_token_id": 2, "torch_dtype": "float16", "vision_config": eyes}
+
+
+def _newer_name(name: str) -> str:
+    """A name as later versions of transformers write it."""
+    name = name.replace("language_model.model.", "language_model.").replace("language_model.lm_head", "lm_head")
+    return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
 
 
 _INTERNVL = (
@@ -253,7 +260,11 @@ _INTERNVL = (
         "InternVL2-26B-f16",
         29,
         _older(_chat(_text("internlm2", "InternLM2ForCausalLM"))),
-        {**pieces(), **preprocessor()},
+        {
+            **pieces(added_tokens_decoder={"330": {"content": "<|im_end|>", "special": True}}),
+            "special_tokens_map.json": json.dumps({"bos_token": "<s>"}),
+            **preprocessor(),
+        },
         dtype="F16",
         inventory=_intern_vit(11, 32, 64, normed=True, mixed=128, text=256)
         | _internlm2_text("language_model."),
@@ -287,6 +298,9 @@ _INTERNVL = (
         },
         {**byte_level(), **preprocessor()},
         mmproj=("bf16", "q8_0"),
+        changed=lambda inventory: {_newer_name(name): shape for name, shape in inventory.items()},
+        note="upstream's `--mmproj` finds nothing in checkpoints whose names lack the `model.` of these; "
+        "here it is found in those as well",
     ),
 )
 
