@@ -242,7 +242,9 @@ def _older(config: dict[str, Any]) -> dict[str, Any]:
 
 def _newer_name(name: str) -> str:
     """A name as later versions of transformers write it."""
-    name = name.replace("language_model.model.", "language_model.").replace("language_model.lm_head", "lm_head")
+    name = name.replace("language_model.model.", "language_model.").replace(
+        "language_model.lm_head", "lm_head"
+    )
     return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
 
 
