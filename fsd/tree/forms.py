@@ -2,9 +2,10 @@
 
 A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-q4_k_m`, and
 `gguf/<Model>-Q4_K_M.gguf` for programs that want an extension; what a model sees or hears by is
-`mmproj-f16.gguf`, and `gguf/mmproj-<Model>-F16.gguf`. All are found in any case, listed or not; a listing shows the types that are configured, that of the source's own precision, and everything that is
-no GGUF. `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own
-where there is a matrix, elsewhere the same file.
+`mmproj-f16.gguf`, and `gguf/mmproj-<Model>-F16.gguf`. All are found in any case, listed or not; a listing
+shows the types that are configured, that of the source's own precision, and everything that is no GGUF.
+`-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own where
+there is a matrix, elsewhere the same file.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
 

@@ -92,7 +92,7 @@ _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.archi
 _BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 
-# What configurations of other makers' code call the part of the language model, the last that is there counts.
+# What configurations of makers' own code call the language model's part; the last that is there counts.
 TEXT_PARTS = ("llm_config", "lm_config", "language_config")
 # Whose language model is converted in a way of its own, whatever its part says.
 _WHOLE = frozenset(

@@ -1,4 +1,4 @@
-"""Qwen2-VL, Qwen2.5-VL, the language models: Qwen2's tensors, and rotary sections for time, height and width."""
+"""Qwen2-VL, Qwen2.5-VL, the language models: Qwen2's tensors; rotary sections for time, height, width."""
 
 from __future__ import annotations
 

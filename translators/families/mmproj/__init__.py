@@ -1,4 +1,4 @@
-"""Side files: the parts of models that see or hear, each in a GGUF of its own that llama.cpp loads beside the model's.
+"""Side files: the parts of models that see or hear, in GGUFs of their own that llama.cpp loads beside.
 
 One module a family, a table first, as for language models; `to_gguf` reads the tables. Whoever adds an
 architecture adds a module here and its name below.

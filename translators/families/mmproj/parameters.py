@@ -1,6 +1,6 @@
 """Key-values of side files: what all that see have in common, and the projector's type.
 
-    parameters=(VISION, projector("qwen2vl_merger"), Key("clip.vision.projector.scale_factor", "scale_factor"))
+    parameters=(VISION, projector("idefics3"), Key("clip.vision.projector.scale_factor", "scale_factor"))
 
 Names, types and order are those of upstream's converter (llama.cpp b11434, conversion/base.py: MmprojModel).
 A step finds the part's configuration in `write.config`, all of it in `write.source.whole`, and how images are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from translators.errors import Unsupported
@@ -85,7 +86,7 @@ def _period(write: Parameters) -> int:
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, int) for layer in layers):
         raise write.checked.refusal("no list of layers", key)
     period = int(layers[0]) + 1
-    if any(after - before != period for before, after in zip(layers, layers[1:], strict=False)):
+    if any(after - before != period for before, after in pairwise(layers)):
         raise write.checked.refusal("the layers do not come in equal distances", key)
     return period
 

@@ -1,6 +1,6 @@
 """A family of side files as a table: the part of a model that sees or hears, in a GGUF of its own.
 
-    Mmproj(architectures=("FooForConditionalGeneration",), includes=beginning("visual."), rules=(...), parameters=(VISION, ...))
+    Mmproj(architectures=("Foo",), includes=beginning("visual."), rules=(...), parameters=(VISION, ...))
 
 It is a `Family` whose configuration is that of the part (`vision_config`), and whose types are upstream's for
 such files. There is no way back. Knows nothing of files.

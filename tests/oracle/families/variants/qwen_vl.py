@@ -84,6 +84,7 @@ VARIANTS = (
             "processor_config.json": '{"image_processor": {"image_std": [0.5, 0.5, 0.25]}, "image_std": [1]}',
         },
         dtype="F16",
+        made_as="Qwen2VLForConditionalGeneration",
         mmproj=("f16", "q8_0"),
     ),
     Variant(
