@@ -36,6 +36,7 @@ from translators.families import (
     llama4,
     mamba,
     minimax,
+    mistral4,
     nemotron,
     neox,
     olmo,
@@ -54,7 +55,7 @@ from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
-    *(llama.LLAMA, llama.MISTRAL3),
+    *(llama.LLAMA, mistral4.MISTRAL3, mistral4.MISTRAL4),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
     *(qwen_vl.QWEN2_VL, qwen3_vl.QWEN3_VL, qwen3_vl.QWEN3_VL_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),

@@ -156,12 +156,6 @@ def _ministral(write: Parameters) -> None:
     write.f32("attention.temperature_scale", rope.get("llama_4_scaling_beta"), "llama_4_scaling_beta")
 
 
-def _not_mistral4(source: Checkpoint) -> dict[str, Any]:
-    if source.config.get("model_type") == "mistral4":
-        raise Unsupported("Mistral 4 has no GGUF translation yet", path="config.json", place="model_type")
-    return dict(source.config)
-
-
 MISTRAL3 = Family(
     architectures=("Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"),
     arch="mistral3",
@@ -169,7 +163,6 @@ MISTRAL3 = Family(
     rules=(*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD),
     parameters=(COMMON, llama_parameters, _ministral),
     generated=rope_factors,
-    prepared=_not_mistral4,
     configurations=(
         ConfigClass(
             "mistral3",
