@@ -1,4 +1,4 @@
-"""Side files of Gemma 3, Pixtral, SmolVLM, InternVL, Llama 4: other names of the same tensors, and refusals."""
+"""Side files of Gemma 3, Pixtral, InternVL and others: other names of the same tensors, and refusals."""
 
 from __future__ import annotations
 
