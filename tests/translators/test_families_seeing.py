@@ -77,6 +77,16 @@ def test_pixtral_needs_the_token_behind_each_row(tmp_path: Path) -> None:
     assert "no token [IMG_BREAK]" in _reason(folder)
 
 
+def test_mistrals_own_tokenizer_may_lie_alone_beside_the_weights(tmp_path: Path) -> None:
+    folder = _folder("Mistral-Small-3.1-24B-Instruct-2503", tmp_path)
+    expected = whole(plans_in(folder), _FILE)
+    (folder / "tokenizer_config.json").unlink()
+    special = [{"rank": number, "token_str": f"<{number}>"} for number in range(14)]
+    special.append({"rank": 14, "token_str": "[IMG_BREAK]", "is_control": True})
+    (folder / "tekken.json").write_text(json.dumps({"special_tokens": special}))
+    assert whole(plans_in(folder), _FILE) == expected
+
+
 def test_a_token_beyond_the_embedding_is_refused(tmp_path: Path) -> None:
     folder = _folder("pixtral-12b", tmp_path)
     path = folder / "tokenizer_config.json"

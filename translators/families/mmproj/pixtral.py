@@ -7,6 +7,7 @@ refuses the file ("unable to find tensor v.token_embd.img_break"); what is made 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from translators.errors import MissingSource, Unsupported
@@ -22,23 +23,44 @@ from translators.vocab.folder import Folder
 
 _BREAK = "[IMG_BREAK]"
 _EMBEDDING = "embed_tokens.weight"
+# Tokenizers after tokenizer_config.json: where they list special tokens, what an id and a text are called.
+_TOKENIZERS = (
+    ("tokenizer.json", "added_tokens", "id", "content"),
+    ("tekken.json", "special_tokens", "rank", "token_str"),
+)
+_ID = re.compile("[0-9]{1,9}")
 _LAYER = "vision_tower.transformer.layers.{}"
 
 
 def _id_of_break(folder: Folder) -> int:
-    """The id of the token. Raises MissingSource where the tokenizer has none."""
+    """The id of the token. Raises MissingSource where the tokenizer has none.
+
+    Mistral's own file counts too, where it lies alone beside the weights; upstream fails on that.
+    """
     listed = folder.json("tokenizer_config.json").get("added_tokens_decoder")
-    added = folder.json("tokenizer.json").get("added_tokens")
-    known = list(listed.items()) if isinstance(listed, dict) else []
-    if isinstance(added, list):
-        known += [(token.get("id"), token) for token in added if isinstance(token, dict)]
-    for number, token in known:
-        if isinstance(token, dict) and token.get("content") == _BREAK and str(number).isdecimal():
+    known = [(number, _text(token, "content")) for number, token in _items(listed)]
+    for name, place, key, text in _TOKENIZERS:
+        tokens = folder.json(name).get(place)
+        known += [(_text(token, key), _text(token, text)) for token in _values(tokens)]
+    for number, text in known:
+        if text == _BREAK and _ID.fullmatch(number):
             return int(number)
     raise MissingSource(
         f"the tokenizer has no token {_BREAK}", path=folder.shown("tokenizer.json"),
         remedy="fetch tokenizer.json and tokenizer_config.json from the model's original repository",
     )  # fmt: skip
+
+
+def _items(listed: object) -> list[tuple[str, object]]:
+    return list(listed.items()) if isinstance(listed, dict) else []
+
+
+def _values(listed: object) -> list[object]:
+    return listed if isinstance(listed, list) else []
+
+
+def _text(token: object, key: str) -> str:
+    return str(token.get(key)) if isinstance(token, dict) else ""
 
 
 def _prepared(source: Checkpoint) -> dict[str, Any]:
