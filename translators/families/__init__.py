@@ -36,6 +36,7 @@ from translators.families import (
     llama4,
     mamba,
     minimax,
+    mistral4,
     nemotron,
     neox,
     olmo,
@@ -54,7 +55,7 @@ from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
-    *(llama.LLAMA, llama.MISTRAL3),
+    *(llama.LLAMA, mistral4.MISTRAL3, mistral4.MISTRAL4),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
     *(qwen_vl.QWEN2_VL, qwen3_vl.QWEN3_VL, qwen3_vl.QWEN3_VL_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
@@ -94,11 +95,13 @@ _BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 # What configurations of makers' own code call the language model's part; the last that is there counts.
 TEXT_PARTS = ("llm_config", "lm_config", "language_config")
-# Whose language model is converted by a class of its own, whatever its part says.
+# Whose language model is converted in a way of its own, whatever its part says.
 _WHOLE = frozenset(
     (
         "StepVLForConditionalGeneration", "Sarashina2VisionForCausalLM", "Step3p7ForConditionalGeneration",
         "Exaone4_5_ForConditionalGeneration", "KimiK3ForConditionalGeneration",
+        "InternS1ForConditionalGeneration", "GlmasrModel", "DeepseekOCRForCausalLM",
+        "DeepseekOCR2ForCausalLM", "UnlimitedOCRForCausalLM",
     )
 )  # fmt: skip
 

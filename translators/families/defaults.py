@@ -15,6 +15,7 @@ from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
 from translators.families import FAMILIES, TEXT_PARTS
+from translators.families.composed import COMPOSED
 from translators.families.configuration import ConfigClass, checked_scaling, layer_types
 from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
@@ -82,7 +83,7 @@ _CLASSES = (
         "qwen3_moe", _qwen(2048, 6144, 24, 32, 4, **_QWEN3_EXPERTS), kv_heads=False, rope=True
     ),
 )  # fmt: skip
-_OF_FAMILIES = tuple(each for family in FAMILIES for each in family.configurations)
+_OF_FAMILIES = (*(each for family in FAMILIES for each in family.configurations), *COMPOSED)
 CLASSES = {name: each for each in (*_CLASSES, *_OF_FAMILIES) for name in (each.model_type, *each.others)}
 
 

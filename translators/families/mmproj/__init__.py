@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
-from translators.families.mmproj import qwen3_vl, qwen_vl
+from translators.families.mmproj import internvl, llama4, pixtral, qwen3_vl, qwen_vl, siglip
 from translators.families.mmproj.table import Mmproj
 
 # One line a module; a part that is not here is not offered.
-MMPROJS: tuple[Mmproj, ...] = (qwen_vl.QWEN2_VL, qwen_vl.QWEN25_VL, qwen3_vl.QWEN3_VL)
+MMPROJS: tuple[Mmproj, ...] = (
+    *(qwen_vl.QWEN2_VL, qwen_vl.QWEN25_VL, qwen3_vl.QWEN3_VL),
+    *(siglip.GEMMA3, siglip.IDEFICS3),
+    pixtral.PIXTRAL,
+    internvl.INTERNVL,
+    llama4.LLAMA4,
+)
 
 _BY_ARCHITECTURE = {name: family for family in MMPROJS for name in family.architectures}
 _PARTS = ("vision_config", "audio_config", "whisper_config")
