@@ -6,6 +6,9 @@ rows and columns exchanged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from translators.families.configuration import ConfigClass, Part
 from translators.families.llama import QK_NORMS
 from translators.families.parameters import COMMON, POOLING, RANKING, Parameters
@@ -50,7 +53,7 @@ def _deep_layers(write: Parameters) -> None:
     write.u32("n_deepstack_layers", len(layers))
 
 
-def _classes(model_type: str, text: dict[str, object]) -> tuple[ConfigClass, ConfigClass]:
+def _classes(model_type: str, text: Mapping[str, Any]) -> tuple[ConfigClass, ConfigClass]:
     parts = {
         "text_config": Part(f"{model_type}_text"),
         "vision_config": Part(model_type, of=ConfigClass(model_type, _EYES)),

@@ -1,4 +1,4 @@
-"""What sees of Qwen3-VL and Qwen3.5: q, k and v together, a table of positions, features of several layers."""
+"""What sees of Qwen3-VL and Qwen3.5: q, k and v together, a table of positions, some layers' features."""
 
 from __future__ import annotations
 
