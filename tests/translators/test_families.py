@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import FAMILIES, family_of, family_of_arch
+from translators.families import FAMILIES, family_of
 from translators.families.rope import Llama3Scaling, scaling_behind
 from translators.families.table import Family
 from translators.families.transforms import Place, Rotary
@@ -47,8 +47,6 @@ def test_what_no_rule_names_is_unknown(name: str) -> None:
 def test_an_unknown_architecture_is_named() -> None:
     with pytest.raises(Unsupported, match="FooForCausalLM"):
         family_of({"architectures": ["FooForCausalLM"]})
-    with pytest.raises(Unsupported, match="rwkv9"):
-        family_of_arch("rwkv9")
     with pytest.raises(MalformedSource, match="no architecture"):
         family_of({"architectures": []})
 

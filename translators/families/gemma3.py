@@ -149,6 +149,15 @@ GEMMA3 = Family(
     configurations=(_TEXT, ConfigClass("gemma3", {}, parts={"text_config": Part("gemma3_text")})),
 )
 
+
+def _described_embedding(told: Told) -> dict[str, Any]:
+    return _described(told) | {
+        "architectures": ["Gemma3TextModel"],
+        "tie_word_embeddings": True,
+        "use_bidirectional_attention": True,
+    }
+
+
 EMBEDDING_GEMMA = Family(
     architectures=("Gemma3TextModel",),
     arch="gemma-embedding",
@@ -156,4 +165,5 @@ EMBEDDING_GEMMA = Family(
     rules=_RULES,
     parameters=(*PARAMETERS, _published_window, POOLING),
     prepared=with_rows,
+    described=_described_embedding,
 )

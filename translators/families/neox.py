@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia, BLOOM, MPT, StarCoder 1 and 2: GPTs after GPT-2; matrices lie as they are used.
+"""GPT-NeoX and Pythia, BLOOM, MPT, StarCoder 2: GPTs after GPT-2; matrices lie as they are used.
 
 NeoX and BLOOM store query, key and value head by head; llama.cpp wants all queries first.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.described import Told
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule
@@ -66,6 +67,24 @@ def _neox(whole: dict[str, Any]) -> dict[str, Any]:
     return {**made, "rope_scaling": checked_scaling(made, False)} if made.get("rope_scaling") else made
 
 
+def _described_neox(told: Told) -> dict[str, Any]:
+    heads = told.integer("attention.head_count")
+    head = told.integer("embedding_length") // max(1, heads)
+    return told.frame("gpt_neox", "GPTNeoXForCausalLM") | {
+        "hidden_size": told.integer("embedding_length"),
+        "intermediate_size": told.integer("feed_forward_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        "num_attention_heads": heads,
+        "max_position_embeddings": told.integer("context_length"),
+        "layer_norm_eps": told.number("attention.layer_norm_epsilon"),
+        "rotary_emb_base": told.number("rope.freq_base", 10000.0),
+        "rotary_pct": told.part("rope.dimension_count", head),
+        "use_parallel_residual": told.flag("use_parallel_residual"),
+        "attention_bias": told.kept("blk.0.attn_qkv.bias"),
+        "hidden_act": "gelu",
+    }
+
+
 GPT_NEOX = Family(
     architectures=("GPTNeoXForCausalLM",),
     arch="gptneox",
@@ -89,6 +108,7 @@ GPT_NEOX = Family(
         Key("attention.layer_norm_epsilon", "layer_norm_eps", "f32"),
     ),
     dropped=("*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq"),
+    described=_described_neox,
     configurations=(
         ConfigClass(
             "gpt_neox",
@@ -125,6 +145,16 @@ def _bloom(whole: dict[str, Any]) -> dict[str, Any]:
     return whole if width is None else {**whole, "hidden_size": width}
 
 
+def _described_bloom(told: Told) -> dict[str, Any]:
+    return told.frame("bloom", "BloomForCausalLM") | {
+        "hidden_size": told.integer("embedding_length"),
+        "n_layer": told.integer("block_count"),
+        "n_head": told.integer("attention.head_count"),
+        "seq_length": told.integer("context_length"),
+        "layer_norm_epsilon": told.number("attention.layer_norm_epsilon"),
+    }
+
+
 BLOOM = Family(
     architectures=("BloomForCausalLM", "BloomModel"),
     arch="bloom",
@@ -139,6 +169,7 @@ BLOOM = Family(
     ),
     parameters=(_bloom_shape, Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"), FILE_TYPE),
     replaced=(("transformer.", ""),),
+    described=_described_bloom,
     configurations=(
         ConfigClass(
             "bloom",
@@ -180,6 +211,30 @@ def _mpt(whole: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "attn_config": {**_ATTENTION, **(given or {})}}
 
 
+def _described_mpt(told: Told) -> dict[str, Any]:
+    """MPT without biases, as all of them are; the class of transformers has no other."""
+    bias, heads = told.number("attention.max_alibi_bias", 0.0), told.heads
+    grouped = heads["num_key_value_heads"] != heads["num_attention_heads"]
+    clamp = told.number("attention.clamp_kqv") if told.has("attention.clamp_kqv") else None
+    return told.frame("mpt", "MPTForCausalLM") | {
+        "d_model": told.integer("embedding_length"),
+        "n_heads": heads["num_attention_heads"],
+        "n_layers": told.integer("block_count"),
+        "max_seq_len": told.integer("context_length"),
+        "expansion_ratio": told.integer("feed_forward_length") // max(1, told.integer("embedding_length")),
+        "layer_norm_epsilon": told.number("attention.layer_norm_epsilon"),
+        "no_bias": True,
+        "attn_config": {
+            "attn_type": "grouped_query_attention" if grouped else "multihead_attention",
+            **({"kv_n_heads": heads["num_key_value_heads"]} if grouped else {}),
+            "alibi": bias > 0,
+            # The class wants whole numbers.
+            **({"alibi_bias_max": int(bias) if bias == int(bias) else bias} if bias else {}),
+            "clip_qkv": clamp,
+        },
+    }
+
+
 MPT = Family(
     architectures=("MPTForCausalLM",),
     arch="mpt",
@@ -197,6 +252,7 @@ MPT = Family(
     ),
     # Upstream does not tell the file's type here.
     parameters=(_mpt_shape,),
+    described=_described_mpt,
     configurations=(
         ConfigClass(
             "mpt",
@@ -214,52 +270,13 @@ MPT = Family(
 )  # fmt: skip
 
 
-def _starcoder_shape(write: Parameters) -> None:
-    write.u32("feed_forward_length", 4 * write.integer("n_embd"), "n_embd")
-    write.u32("block_count", write.layers, "n_layer")
-    write.count("attention.head_count", write.required("n_head"), "n_head")
-    write.u32("attention.head_count_kv", 1)
+def _described_starcoder2(told: Told) -> dict[str, Any]:
+    return told.draft("starcoder2", "Starcoder2ForCausalLM", norm="norm_epsilon") | {
+        "hidden_act": "gelu_pytorch_tanh",
+        "use_bias": told.kept("blk.0.attn_q.bias"),
+        "sliding_window": None,
+    }
 
-
-STARCODER = Family(
-    architectures=("GPTBigCodeForCausalLM",),
-    arch="starcoder",
-    vocabulary="gpt2",
-    prefix="transformer.",
-    rules=(
-        Rule("transformer.wte", "token_embd"),
-        Rule("transformer.wpe", "position_embd"),
-        Rule("transformer.ln_f", "output_norm"),
-        Rule("lm_head", "output", optional=True),
-        Rule("transformer.h.{}.ln_1", "blk.{}.attn_norm"),
-        Rule("transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv"),
-        Rule("transformer.h.{}.attn.c_proj", "blk.{}.attn_output"),
-        Rule("transformer.h.{}.ln_2", "blk.{}.ffn_norm"),
-        Rule("transformer.h.{}.mlp.c_fc", "blk.{}.ffn_up"),
-        Rule("transformer.h.{}.mlp.c_proj", "blk.{}.ffn_down"),
-    ),
-    parameters=(
-        Key("context_length", "n_positions"),
-        Key("embedding_length", "n_embd"),
-        _starcoder_shape,
-        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"),
-        FILE_TYPE,
-    ),
-    configurations=(
-        ConfigClass(
-            "gpt_bigcode",
-            {
-                "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
-                "n_inner": None, "layer_norm_epsilon": 1e-05,
-            },
-            kv_heads=False,
-            aliases={
-                "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
-                "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
-            },
-        ),
-    ),
-)  # fmt: skip
 
 STARCODER2 = Family(
     architectures=("Starcoder2ForCausalLM",),
@@ -275,6 +292,7 @@ STARCODER2 = Family(
         Rule("model.layers.{}.mlp.c_proj", "blk.{}.ffn_down"),
     ),
     parameters=(COMMON,),
+    described=_described_starcoder2,
     configurations=(
         ConfigClass(
             "starcoder2",

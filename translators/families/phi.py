@@ -200,6 +200,24 @@ PHI3 = Family(
     ),
 )  # fmt: skip
 
+
+def _described_mixture(told: Told) -> dict[str, Any]:
+    found = _described3(told) | {
+        "architectures": ["PhiMoEForCausalLM"],
+        "model_type": "phimoe",
+        "num_local_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "lm_head_bias": told.kept("output.bias"),
+        "attention_bias": told.kept("blk.0.attn_q.bias"),
+    }
+    if found["rope_scaling"] is not None:
+        # Published scales are those of the formula, which is all that a GGUF holds.
+        scale = told.number("rope.scaling.attn_factor", 1.0)
+        scales = {"short_mscale": scale, "long_mscale": scale, _ORIGINAL: found[_ORIGINAL]}
+        found["rope_scaling"] = {**found["rope_scaling"], **scales}
+    return found
+
+
 PHIMOE = Family(
     architectures=("PhiMoEForCausalLM",),
     arch="phimoe",
@@ -219,6 +237,7 @@ PHIMOE = Family(
     ),
     early=(_attention_factor,),
     generated=_factors,
+    described=_described_mixture,
     configurations=(
         ConfigClass(
             "phimoe",
@@ -252,6 +271,24 @@ def _no_bos(write: Parameters) -> None:
     write.bool("tokenizer.ggml.add_bos_token", False)
 
 
+def _described2(told: Told) -> dict[str, Any]:
+    heads, width = told.heads, told.integer("embedding_length")
+    return told.frame("phi", "PhiForCausalLM") | {
+        "hidden_size": width,
+        "intermediate_size": told.integer("feed_forward_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        **heads,
+        "max_position_embeddings": told.integer("context_length"),
+        "layer_norm_eps": told.number("attention.layer_norm_epsilon"),
+        "partial_rotary_factor": told.integer("rope.dimension_count")
+        * heads["num_attention_heads"]
+        / max(1, width),
+        "rope_theta": told.number("rope.freq_base", 10000.0),
+        "hidden_act": "gelu_new",
+        "qk_layernorm": False,
+    }
+
+
 PHI2 = Family(
     architectures=("PhiForCausalLM",),
     arch="phi2",
@@ -268,6 +305,7 @@ PHI2 = Family(
         Rule("model.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
     ),
     parameters=(Key("context_length", _CONTEXT), _phi2_sizes, FILE_TYPE, _no_bos),
+    described=_described2,
     configurations=(
         ConfigClass(
             "phi",

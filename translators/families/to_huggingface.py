@@ -12,9 +12,9 @@ from typing import Any
 
 from translators.dtypes import BF16, DType
 from translators.errors import MalformedSource, Unsupported
-from translators.families import family_of_arch
+from translators.families import family_of_gguf
 from translators.families.described import Told, decimal, number
-from translators.families.table import Family, Match
+from translators.families.table import Match
 from translators.families.transforms import Place
 from translators.keyvalues import KeyValues
 from translators.model import Model
@@ -23,11 +23,6 @@ from translators.recipes import Recipe, cast, reshape, slice_, stored
 
 # Tensors that no checkpoint has.
 _GENERATED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-
-
-def has_way_back(arch: str) -> bool:
-    """Whether a GGUF of this architecture is shown as a Hugging Face folder."""
-    return family_of_arch(arch).described is not None
 
 
 def own_dtype(model: Model) -> DType:
@@ -43,8 +38,9 @@ def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
     A tensor that a GGUF has in parts comes where the last of them is; a stack of experts as one after the
     other. Raises Unsupported (architecture, tensor, or type that cannot be decoded), MalformedSource.
     """
-    family, dtype = _family(_key_values(model)), own_dtype(model)
+    family, dtype = family_of_gguf(model), own_dtype(model)
     described = config(model)
+    bare = family.prefix if _is_headless(described["architectures"][0]) else ""
     waiting: dict[tuple[int, tuple[int, ...], str], dict[str, Recipe]] = {}
     for tensor in model.tensors.values():
         if tensor.name in _GENERATED:
@@ -54,11 +50,14 @@ def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
             raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
         if not can_decode(tensor.dtype):
             raise Unsupported(f"{tensor.dtype.name} cannot be decoded", place=f"tensor {tensor.name}")
-        (name,), place = match.names, Place(described, tensor.name, match.layer)
+        place = Place(described, tensor.name, match.layer)
+        name = match.names[0].removeprefix(bare)
+        if family.returned is not None:
+            name = family.returned(name, described)
         # Values are computed with as stored; blocks must be decoded before rows of them can move.
         recipe = stored(tensor) if tensor.dtype.is_float else cast(stored(tensor), dtype)
         if match.stack is not None:
-            yield from _experts(match, recipe, place, dtype)
+            yield from _experts(name, match, recipe, place, dtype)
             continue
         parts = waiting.setdefault((id(match.rule), match.numbers, name), {})
         parts[tensor.name.removesuffix(".weight").removesuffix(".bias")] = recipe
@@ -71,15 +70,21 @@ def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
         raise MalformedSource("a part of it is missing", place=f"tensor {name}")
 
 
+def _is_headless(architecture: str) -> bool:
+    """Whether a class is a model without a head, which has no prefix before its names."""
+    return architecture.endswith("Model") and not architecture.endswith("HeadModel")
+
+
 def _filled(match: Match) -> list[str]:
     """The GGUF names of all of a rule's parts."""
     layer = match.numbers[0] if match.numbers else ""
     return [name.format(layer) for name in match.rule.names]
 
 
-def _experts(match: Match, recipe: Recipe, place: Place, dtype: DType) -> Iterator[tuple[str, Recipe]]:
+def _experts(
+    name: str, match: Match, recipe: Recipe, place: Place, dtype: DType
+) -> Iterator[tuple[str, Recipe]]:
     """The matrices of a stack, one for each expert."""
-    (name,) = match.names
     for expert in range(recipe.shape[0]):
         matrix = reshape(slice_(recipe, 0, expert, expert + 1), recipe.shape[1:])
         yield name.format(expert), cast(match.rule.transform.to_huggingface((matrix,), place), dtype)
@@ -91,7 +96,7 @@ def config(model: Model) -> dict[str, Any]:
     Raises Unsupported for what config.json could not say truly, MalformedSource for absent keys.
     """
     key_values = _key_values(model)
-    family = _family(key_values)
+    family = family_of_gguf(model)
     assert family.described is not None
     told = Told(model, key_values, family.arch, own_dtype(model))
     return family.described(told) | told.tokens
@@ -121,10 +126,3 @@ def _key_values(model: Model) -> KeyValues:
     if model.key_values is None:
         raise Unsupported("only a GGUF is translated into a Hugging Face folder", path=str(model.root))
     return model.key_values
-
-
-def _family(key_values: KeyValues) -> Family:
-    family = family_of_arch(str(key_values.get("general.architecture", "")))
-    if family.described is None:
-        raise Unsupported(f"GGUF architecture {family.arch!r} has no Hugging Face translation yet")
-    return family

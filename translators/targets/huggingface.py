@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from translators.errors import TranslationError
+from translators.families.pooling import pooling_files
 from translators.families.to_huggingface import config, generation_config, own_dtype, weights
 from translators.layout import Layout, LiteralBytes
 from translators.model import FileIdentity, Model
@@ -31,6 +31,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         generation = generation_config(model, described)
         files = {"config.json": _json(described), "generation_config.json": _json(generation)}
         files |= huggingface_files(model.key_values)
+        files |= {name: _json(content) for name, content in pooling_files(model.key_values).items()}
     except TranslationError as error:
         yield Refusal(WEIGHTS, error.stated, error.remedy)
         return
@@ -41,7 +42,7 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     yield Plan(WEIGHTS, f"{own_dtype(model).name}, Hugging Face names", make, equals=equals)
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
