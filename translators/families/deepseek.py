@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from translators.errors import Unsupported
 from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.described import Told, decimal
 from translators.families.latent import (
     LATENT,
     LATENT_SIZES,
@@ -137,6 +139,57 @@ _CLASSES = (
     ),
 )  # fmt: skip
 
+_CHOICE = (
+    Key("expert_used_count", "num_experts_per_tok", optional=True),
+    Key("expert_group_count", "n_group", optional=True),
+    Key("expert_group_used_count", "topk_group", optional=True),
+    Key("expert_count", "n_routed_experts", optional=True),
+    Key("expert_shared_count", "n_shared_experts"),
+    Key("expert_feed_forward_length", "moe_intermediate_size"),
+    Key("leading_dense_block_count", "first_k_dense_replace"),
+)
+_RANKS = (
+    Key("attention.q_lora_rank", "q_lora_rank", optional=True),
+    Key("attention.kv_lora_rank", "kv_lora_rank"),
+    Key("attention.value_length_mla", "v_head_dim"),
+    Key("rope.dimension_count", "qk_rope_head_dim"),
+    Key("expert_weights_scale", "routed_scaling_factor", "f32", optional=True),
+)
+
+
+def _described1(told: Told) -> dict[str, Any]:
+    found = told.draft("deepseek", "DeepseekForCausalLM") | told.of(*_CHOICE)
+    return found | {"moe_layer_freq": 1, "norm_topk_prob": False, "scoring_func": "softmax"}
+
+
+def _described_latent(told: Told) -> dict[str, Any]:
+    """A DeepSeek-V3, or a V2 where experts are chosen by softmax."""
+    if not told.has("attention.key_length_mla"):
+        raise Unsupported("a GGUF of before latent vectors were attended to, whose matrices lie otherwise")
+    third = told.integer("expert_gating_func", 1) == _SIGMOID
+    names = ("deepseek_v3", "DeepseekV3ForCausalLM") if third else ("deepseek_v2", "DeepseekV2ForCausalLM")
+    found = told.draft(*names) | {"q_lora_rank": None} | told.of(*_CHOICE, *_RANKS)
+    found.pop("head_dim", None)
+    heads, rotated = found["num_attention_heads"], found["qk_rope_head_dim"]
+    found |= {
+        "num_key_value_heads": heads,
+        "qk_nope_head_dim": told.integer("attention.key_length_mla") - rotated,
+        "norm_topk_prob": told.has("expert_weights_norm"),
+        "scoring_func": "sigmoid" if third else "softmax",
+        "moe_layer_freq": 1,
+    }
+    if not third:
+        found["topk_method"] = "group_limited_greedy" if found.get("n_group", 1) > 1 else "greedy"
+    if found["rope_scaling"] is not None and told.has(_LOG):
+        # Published scales of both kinds are the same, so one is enough.
+        scale = decimal(10 * told.number(_LOG))
+        found["rope_scaling"] = {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}
+    return found
+
+
+_LOG = "rope.scaling.yarn_log_multiplier"
+_SIGMOID = 2
+
 DEEPSEEK = Family(
     architectures=("DeepseekForCausalLM",),
     arch="deepseek",
@@ -152,6 +205,7 @@ DEEPSEEK = Family(
         Key("expert_count", "n_routed_experts"),
         Key("expert_shared_count", "n_shared_experts"),
     ),
+    described=_described1,
 )
 
 DEEPSEEK2 = Family(
@@ -164,6 +218,8 @@ DEEPSEEK2 = Family(
     rules=LATENT,
     parameters=LATENT_SIZES,
     left_out=_without_next,
+    described=_described_latent,
+    claims=lambda model: not any(".nextn." in name for name in model.tensors),
     configurations=_CLASSES,
 )  # fmt: skip
 

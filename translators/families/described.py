@@ -60,6 +60,15 @@ class Told:
             raise MalformedSource("not a truth value", place=f"key {self.arch}.{name}", remedy=_AGAIN)
         return value
 
+    def numbers(self, name: str) -> list[int]:
+        """A list of whole numbers from 0, one for each layer."""
+        values = self.key_values.get(f"{self.arch}.{name}")
+        if not isinstance(values, list) or len(values) != self.integer("block_count"):
+            raise MalformedSource("not one number for each layer", place=f"key {self.arch}.{name}")
+        if not all(isinstance(value, int) and value >= 0 for value in values):
+            raise MalformedSource("no whole numbers", place=f"key {self.arch}.{name}", remedy=_AGAIN)
+        return values
+
     def flags(self, name: str) -> list[bool]:
         """A list of truth values, one for each layer."""
         values = self.key_values.get(f"{self.arch}.{name}")
@@ -123,6 +132,19 @@ class Told:
         if embedding is None or len(embedding.shape) != 2:
             raise MalformedSource("no embedding of two dimensions", place="tensor token_embd.weight")
         return embedding.shape[0]
+
+    @property
+    def layers(self) -> range:
+        """The layers, which cannot be more than there are tensors."""
+        count = self.integer("block_count")
+        if count > len(self.model.tensors):
+            raise MalformedSource("more layers than tensors", place=f"key {self.arch}.block_count")
+        return range(count)
+
+    def rows(self, name: str) -> int:
+        """Rows of a matrix, 0 where there is none."""
+        tensor = self.model.tensors.get(name)
+        return 0 if tensor is None else tensor.shape[0]
 
     @property
     def head_dim(self) -> int:

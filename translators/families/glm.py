@@ -228,7 +228,12 @@ def _mixture(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
 
 
 def _is_solar(model: Model) -> bool:
-    return model.key_values is not None and model.key_values.get("tokenizer.ggml.pre") == "solar-open"
+    """Solar Open rotates whole heads, GLM-4.5 halves of them."""
+    rotated, width = (
+        None if model.key_values is None else model.key_values.get(f"glm4moe.{key}")
+        for key in ("rope.dimension_count", "attention.key_length")
+    )
+    return rotated is not None and rotated == width
 
 
 _MIXTURE_VALUES = {

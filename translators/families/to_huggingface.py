@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from translators.dtypes import BF16, DType
+from translators.dtypes import BF16, F32, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families import family_of_gguf
 from translators.families.described import Told, decimal, number
@@ -21,6 +21,10 @@ from translators.model import Model
 from translators.quants import can_decode
 from translators.recipes import Recipe, cast, reshape, slice_, stored
 
+# DeepSeek's bias of the router, as the rules have it and as checkpoints do.
+_CORRECTION = ("e_score_correction.bias", "e_score_correction_bias")
+# What checkpoints keep in F32 whatever their precision is.
+_PRECISE = (_CORRECTION[1],)
 # Tensors that no checkpoint has.
 _GENERATED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
@@ -54,6 +58,8 @@ def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
         name = match.names[0].removeprefix(bare)
         if family.returned is not None:
             name = family.returned(name, described)
+        if name.endswith(_CORRECTION[0]):
+            name = name.removesuffix(_CORRECTION[0]) + _CORRECTION[1]
         # Values are computed with as stored; blocks must be decoded before rows of them can move.
         recipe = stored(tensor) if tensor.dtype.is_float else cast(stored(tensor), dtype)
         if match.stack is not None:
@@ -64,7 +70,7 @@ def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
         wanted = [each.removesuffix(".weight").removesuffix(".bias") for each in _filled(match)]
         if len(parts) == len(wanted):
             whole = match.rule.transform.to_huggingface(tuple(parts[each] for each in wanted), place)
-            yield name, cast(whole, dtype)
+            yield name, cast(whole, F32 if name.endswith(_PRECISE) else dtype)
             del waiting[id(match.rule), match.numbers, name]
     for _, _, name in waiting:
         raise MalformedSource("a part of it is missing", place=f"tensor {name}")
@@ -99,7 +105,8 @@ def config(model: Model) -> dict[str, Any]:
     family = family_of_gguf(model)
     assert family.described is not None
     told = Told(model, key_values, family.arch, own_dtype(model))
-    return family.described(told) | told.tokens
+    described = family.described(told)
+    return described | {key: token for key, token in told.tokens.items() if key not in described}
 
 
 def generation_config(model: Model, described: Mapping[str, Any]) -> dict[str, Any]:
