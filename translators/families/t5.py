@@ -102,6 +102,12 @@ def _class(name: str, values: dict[str, Any]) -> ConfigClass:
     return ConfigClass(name, values, kv_heads=False, aliases=aliases, finished=_symmetric)
 
 
+def _returned(name: str, config: Mapping[str, Any]) -> str:
+    """What goes up has another name where there is a gate."""
+    gated = config["feed_forward_proj"] != "relu"
+    return name.replace("DenseReluDense.wi.", "DenseReluDense.wi_1.") if gated else name
+
+
 def _described(told: Told) -> dict[str, Any]:
     """config.json of a T5, or of a UMT5 where every layer has positions of its own."""
     each = told.kept("enc.blk.1.attn_rel_b.weight")
@@ -143,6 +149,7 @@ T5 = Family(
     left_out=_other_embedding,
     prepared=_one_embedding,
     described=_described_whole,
+    returned=_returned,
     configurations=(
         _class("t5", _values(32128, 6, 8, 2048, "relu")),
         _class("mt5", _values(250112, 8, 6, 1024, "gated-gelu", decoder_start_token_id=0)),
@@ -160,4 +167,5 @@ T5_ENCODER = Family(
     left_out=_other_embedding,
     prepared=_one_embedding,
     described=_described_encoder,
+    returned=_returned,
 )

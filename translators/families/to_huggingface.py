@@ -30,10 +30,11 @@ _GENERATED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_sho
 
 
 def own_dtype(model: Model) -> DType:
-    """The precision that the weights come back in."""
-    matrices = (tensor.dtype for tensor in model.tensors.values() if len(tensor.shape) > 1)
-    first = next(matrices, BF16)
-    return first if first.is_float and all(dtype.is_float for dtype in matrices) else BF16
+    """The precision that weights come back in: that of matrices which are not F32 in every GGUF."""
+    matrices = [tensor.dtype for tensor in model.tensors.values() if len(tensor.shape) > 1]
+    if not matrices or not all(dtype.is_float for dtype in matrices):
+        return BF16
+    return next((dtype for dtype in matrices if dtype != F32), F32)
 
 
 def weights(model: Model) -> Iterator[tuple[str, Recipe]]:

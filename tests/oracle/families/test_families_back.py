@@ -45,7 +45,7 @@ _RESPELT = (
     "bert-base-uncased", "bloom-560m", "gemma-3-4b-it", "Mistral-Small-3.1-24B-Instruct-2503",
     "Ministral-3-3B-Instruct-2512", "t5-small",
 )  # fmt: skip
-# Names of the one embedding that a T5 has.
+# Names of the one embedding that a T5 has, of which the first is taken.
 _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 # Checkpoints that store fused what the family's own have apart: their bytes are somewhere else.
 _FUSED = ("ernie-fused-f16", "granite-4.0-1b", "gpt-oss-20b")
@@ -100,13 +100,14 @@ def _returned(planned: dict[str, Any], name: str, directory: Path) -> Returned:
 def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any]) -> dict[str, str]:
     """The names that must be there, by those of the checkpoint."""
     config = completed(variant.config)
-    config["_embedding"] = next((name for name in inventory if name in _EMBEDDINGS), "")  # of a T5, the first
+    config["_embedding"] = min((name for name in inventory if name in _EMBEDDINGS), default="")
     before, after = family_of(variant.config), family_of_gguf(model)
     found = {}
     for name in inventory:
         kept = before.kept(name, config)
         match = None if kept is None else before.to_gguf(kept)
-        if match is None or match.names[0] not in model.tensors:
+        # What a classifier of one matrix is called is decided when all names are known.
+        if match is None or match.names[0].replace("head.", "cls.output.") not in model.tensors:
             continue
         found[name] = name
         if variant.name in _RESPELT:
