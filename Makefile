@@ -87,6 +87,9 @@ oracle: $(VENV)/.installed
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
 
+families-back: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.returning $(ARGS)
+
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)
 	$(RUN) -m tests.heavy.tokenizers $(ARGS)

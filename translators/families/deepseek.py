@@ -163,7 +163,7 @@ def _described1(told: Told) -> dict[str, Any]:
 
 
 def _described_latent(told: Told) -> dict[str, Any]:
-    """A DeepSeek-V3, or a V2 where experts are chosen by softmax."""
+    """A DeepSeek-V3, a V2 where experts are chosen by softmax, or a Youtu, which has none."""
     if not told.has("attention.key_length_mla"):
         raise Unsupported("a GGUF of before latent vectors were attended to, whose matrices lie otherwise")
     third = told.integer("expert_gating_func", 1) == _SIGMOID
@@ -174,17 +174,26 @@ def _described_latent(told: Told) -> dict[str, Any]:
     found |= {
         "num_key_value_heads": heads,
         "qk_nope_head_dim": told.integer("attention.key_length_mla") - rotated,
+    }
+    if not told.has("expert_count"):
+        found |= {"architectures": ["YoutuForCausalLM"], "model_type": "youtu"}
+        return _with_scales(told, found)
+    found |= {
         "norm_topk_prob": told.has("expert_weights_norm"),
         "scoring_func": "sigmoid" if third else "softmax",
         "moe_layer_freq": 1,
     }
     if not third:
         found["topk_method"] = "group_limited_greedy" if found.get("n_group", 1) > 1 else "greedy"
-    if found["rope_scaling"] is not None and told.has(_LOG):
-        # Published scales of both kinds are the same, so one is enough.
-        scale = decimal(10 * told.number(_LOG))
-        found["rope_scaling"] = {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}
-    return found
+    return _with_scales(told, found)
+
+
+def _with_scales(told: Told, found: dict[str, Any]) -> dict[str, Any]:
+    """Published scales of both kinds are the same, so one is enough."""
+    if found["rope_scaling"] is None or not told.has(_LOG):
+        return found
+    scale = decimal(10 * told.number(_LOG))
+    return found | {"rope_scaling": {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}}
 
 
 _LOG = "rope.scaling.yarn_log_multiplier"

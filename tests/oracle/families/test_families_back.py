@@ -43,7 +43,7 @@ _REFUSED = {
 # Checkpoints whose names are not those of the family's own: old ones, or within a model that sees.
 _RESPELT = (
     "bert-base-uncased", "bloom-560m", "gemma-3-4b-it", "Mistral-Small-3.1-24B-Instruct-2503",
-    "Ministral-3-3B-Instruct-2512", "t5-small",
+    "Ministral-3-3B-Instruct-2512", "t5-small", "Kimi-VL-A3B-Instruct",
 )  # fmt: skip
 # Names of the one embedding that a T5 has, of which the first is taken.
 _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -59,7 +59,7 @@ def _arch(golden: dict[str, Any]) -> str:
 _ALL = [name for name, variant in variants_by_name().items() if _arch(load(variant)) in _WAYS]
 # Checkpoints of several precisions come back in one.
 _SEVERAL = {name for name, variant in variants_by_name().items() if variant.vectors or variant.dtypes}
-_BACK = [name for name in _ALL if name not in _REFUSED]
+BACK = [name for name in _ALL if name not in _REFUSED]
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,14 @@ def returned(planned: Planned, tmp_path_factory: pytest.TempPathFactory) -> dict
 
     class Made(dict[str, Returned]):
         def __missing__(self, name: str) -> Returned:
-            self[name] = _returned(planned(name), name, tmp_path_factory.mktemp("back"))
+            self[name] = write_returned(planned(name), name, tmp_path_factory.mktemp("back"))
             return self[name]
 
     return Made()
 
 
-def _returned(planned: dict[str, Any], name: str, directory: Path) -> Returned:
+def write_returned(planned: dict[str, Any], name: str, directory: Path) -> Returned:
+    """The folder of a variant's own GGUF, written into `directory`."""
     data = whole(planned, f"model.gguf-{load(variants_by_name()[name])['own']}")
     (directory / "source.gguf").write_bytes(data)
     folder = directory / name
@@ -117,7 +118,7 @@ def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in _BACK if name not in _FUSED])
+@pytest.mark.parametrize("name", [name for name in BACK if name not in _FUSED])
 def test_tensors_come_back_bit_for_bit(returned: dict[str, Returned], name: str) -> None:
     variant = variants_by_name()[name]
     golden = load(variant)
@@ -146,7 +147,7 @@ def test_tensors_come_back_bit_for_bit(returned: dict[str, Returned], name: str)
         assert theirs == ours[: len(theirs)], key
 
 
-@pytest.mark.parametrize("name", [name for name in _BACK if name not in _COUNTED_TWICE | _SEVERAL])
+@pytest.mark.parametrize("name", [name for name in BACK if name not in _COUNTED_TWICE | _SEVERAL])
 def test_converted_again_it_is_the_same(returned: dict[str, Returned], name: str) -> None:
     before, folder = returned[name].parts, returned[name].folder
     own = load(variants_by_name()[name])["own"]
