@@ -37,7 +37,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-back tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed

@@ -45,7 +45,7 @@ def inventory(folder: str, name: str) -> dict[str, Any]:
 
 
 def loaded(folder: str) -> dict[str, Any]:
-    """Whether transformers loads a folder whole: the names that it misses, does not know, or has otherwise."""
+    """How transformers loads a folder: names that it misses, does not know, or has other values for."""
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
