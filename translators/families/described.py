@@ -10,6 +10,7 @@ scalings there. Every method raises MalformedSource for a key that is absent or 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +93,15 @@ class Told:
     def of(self, *keys: Key) -> dict[str, Any]:
         """What these keys were written from, each under the first of its names; absent optional ones not."""
         found: dict[str, Any] = {}
+        readers: dict[str, Callable[[str], Any]] = {
+            "f32": self.number, "bool": self.flag, "string": self.text,
+        }  # fmt: skip
         for key in keys:
             if key.optional and not self.has(key.name):
                 continue
-            read = {"f32": self.number, "bool": self.flag, "string": self.text}.get(key.kind, self.integer)
-            found[key.keys if isinstance(key.keys, str) else key.keys[0]] = read(key.name)
+            found[key.keys if isinstance(key.keys, str) else key.keys[0]] = readers.get(
+                key.kind, self.integer
+            )(key.name)
         return found
 
     def part(self, name: str, width: int) -> float:

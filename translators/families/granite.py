@@ -23,6 +23,7 @@ from translators.families.llama import (
 from translators.families.parameters import COMMON, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Split
+from translators.model import Model
 
 _GATE_ABOVE_UP = Split(2, axis=-2)
 _ATTENTION = (*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT)
@@ -103,6 +104,14 @@ def _described_mixture(told: Told) -> dict[str, Any]:
 _MIXTURE = "GraniteMoeForCausalLM"
 _EXPERTS = {"num_local_experts": 8, "num_experts_per_tok": 2}
 
+
+def _uniform(model: Model) -> bool:
+    """Not of Granite 4, whose layers are told one by one, and whose classes are others."""
+    assert model.key_values is not None
+    arch = model.key_values.get("general.architecture")
+    return isinstance(model.key_values.get(f"{arch}.attention.head_count_kv"), int)
+
+
 GRANITE = Family(
     architectures=("GraniteForCausalLM",),
     arch="granite",
@@ -113,6 +122,7 @@ GRANITE = Family(
     replaced=(("text_model.", ""),),
     generated=rope_factors,
     described=_described,
+    claims=_uniform,
     configurations=(ConfigClass("granite", _values(), rope="told"),),
 )
 
@@ -126,6 +136,7 @@ GRANITE_MOE = Family(
     replaced=(("text_model.", ""),),
     generated=rope_factors,
     described=_described_mixture,
+    claims=_uniform,
     configurations=(
         ConfigClass("granitemoe", _values(**_EXPERTS), rope="told"),
         ConfigClass("granitemoeshared", _values(**_EXPERTS, shared_intermediate_size=0), rope="told"),

@@ -36,7 +36,7 @@ def _described2(told: Told) -> dict[str, Any]:
     heads, width = told.heads, told.integer("embedding_length")
     return told.frame("phi", "PhiForCausalLM") | {
         "hidden_size": width,
-        "intermediate_size": told.integer("feed_forward_length"),
+        "intermediate_size": told.rows("blk.0.ffn_up.weight"),
         "num_hidden_layers": told.integer("block_count"),
         **heads,
         "max_position_embeddings": told.integer("context_length"),

@@ -47,7 +47,7 @@ def _smollm3(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
-    found = told.draft(model_type, architecture, derived_head=True)
+    found = told.draft(model_type, architecture)
     return found | {"mlp_bias": told.kept("blk.0.ffn_up.bias")}
 
 
