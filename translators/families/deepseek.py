@@ -27,6 +27,7 @@ from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Place
 from translators.keyvalues import ValueType
+from translators.model import Model
 
 _LAYER = re.compile(r"model\.layers\.([0-9]{1,9})(?![0-9])")
 _INDEXER = optional(
@@ -199,6 +200,14 @@ def _with_scales(told: Told, found: dict[str, Any]) -> dict[str, Any]:
 _LOG = "rope.scaling.yarn_log_multiplier"
 _SIGMOID = 2
 
+
+def _is_deepseek(model: Model) -> bool:
+    """Not GLM-4.7-Flash, which predicts further tokens and has an end of messages."""
+    assert model.key_values is not None
+    further = any(".nextn." in name for name in model.tensors)
+    return not further and "tokenizer.ggml.eom_token_id" not in model.key_values
+
+
 DEEPSEEK = Family(
     architectures=("DeepseekForCausalLM",),
     arch="deepseek",
@@ -228,7 +237,7 @@ DEEPSEEK2 = Family(
     parameters=LATENT_SIZES,
     left_out=_without_next,
     described=_described_latent,
-    claims=lambda model: not any(".nextn." in name for name in model.tensors),
+    claims=_is_deepseek,
     configurations=_CLASSES,
 )  # fmt: skip
 

@@ -39,7 +39,8 @@ _SEES = "a model that sees"
 _REFUSED = {
     "bge-reranker-tiny": "the pooler, which this classifier needs",
     **dict.fromkeys(("smollm3-yarn-f16", "XVERSE-7B"), "the order of merging is lost"),
-    **dict.fromkeys(("granite-4.0-1b", "granite-4.0-attention-moe", "GLM-4.7-Flash"), "no Hugging Face"),
+    **dict.fromkeys(("granite-4.0-1b", "granite-4.0-attention-moe"), "no Hugging Face"),
+    **dict.fromkeys(("GLM-4.7-Flash", "glm-flash-without-mtp-f32"), "no Hugging Face"),
     # Whose ids of special tokens are those of a real vocabulary.
     **dict.fromkeys(("Hunyuan-A13B-Instruct", "hunyuan-moe-f32"), "is not the id of one of"),
     **dict.fromkeys(("GLM-4.1V-9B-Thinking", "glm-4.1v-grouped-f16", "GLM-OCR", "GLM-4.5V"), _SEES),
@@ -126,7 +127,8 @@ def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any
         if variant.name in _RESPELT:
             back = after.to_huggingface(match.names[0])
             assert back is not None, name
-            found[name] = back.names[0].format(*match.numbers[-1:])
+            respelt = back.names[0].format(*match.numbers[-1:])
+            found[name] = respelt.replace("e_score_correction.bias", "e_score_correction_bias")
     return found
 
 
