@@ -38,7 +38,7 @@ _UNUSED = ("position_embeddings.weight", 2)
 _SEES = "a model that sees"
 _REFUSED = {
     "bge-reranker-tiny": "the pooler, which this classifier needs",
-    **dict.fromkeys(("smollm3-yarn-f16", "XVERSE-7B"), "the order of merging is lost"),
+    **dict.fromkeys(("smollm3-yarn-f16", "XVERSE-7B", "pixtral-12b"), "the order of merging is lost"),
     **dict.fromkeys(("granite-4.0-1b", "granite-4.0-attention-moe"), "no Hugging Face"),
     **dict.fromkeys(("GLM-4.7-Flash", "glm-flash-without-mtp-f32"), "no Hugging Face"),
     # Whose ids of special tokens are those of a real vocabulary.
@@ -48,7 +48,8 @@ _REFUSED = {
 # Checkpoints whose names are not those of the family's own: old ones, or within a model that sees.
 _RESPELT = (
     "bert-base-uncased", "bloom-560m", "gemma-3-4b-it", "Mistral-Small-3.1-24B-Instruct-2503",
-    "Ministral-3-3B-Instruct-2512", "t5-small", "Kimi-VL-A3B-Instruct",
+    "Ministral-3-3B-Instruct-2512", "t5-small", "Kimi-VL-A3B-Instruct", "SmolVLM-256M-Instruct",
+    "SmolVLM2-2.2B-f32", "InternVL3-1B", "InternVL2-26B-f16", "InternVL3_5-1B-HF",
 )  # fmt: skip
 # Names of the one embedding that a T5 has, of which the first is taken.
 _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -56,7 +57,7 @@ _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_to
 _FUSED = ("ernie-fused-f16", "gpt-oss-20b")
 # What comes back says the same in other words: a multiplier of 0 is none, as 1 is; an end of turns that only
 # generation_config.json has.
-_REWORDED = {"granite-biased-f16", "Hunyuan-4B-Instruct"}
+_REWORDED = {"granite-biased-f16", "Hunyuan-4B-Instruct", "InternVL3-1B"}
 _WAYS = {family.arch for family in FAMILIES if family.described is not None}
 
 
