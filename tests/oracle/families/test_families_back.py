@@ -8,6 +8,7 @@ which 1 was added (`_ADDED`), positions that are never looked up (`_UNUSED`), an
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any
         kept = before.kept(name, config)
         match = None if kept is None else before.to_gguf(kept)
         # What a classifier of one matrix is called is decided when all names are known.
-        if match is None or match.names[0].replace("head.", "cls.output.") not in model.tensors:
+        if match is None or re.sub(r"^head\.", "cls.output.", match.names[0]) not in model.tensors:
             continue
         found[name] = name
         if variant.name in _RESPELT:
