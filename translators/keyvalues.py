@@ -13,8 +13,10 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 
 class ValueType(IntEnum):
@@ -99,16 +101,32 @@ def array(kind: ValueType, values: Sequence[Any]) -> Value:
     """An array of numbers, truth values or strings of type `kind`."""
     head = _ARRAY.pack(kind, len(values))
     if kind is ValueType.STRING:
-        texts = [_encoded(value) for value in values]
-        # Hundreds of thousands, of few lengths: each length is packed once.
-        lengths = {length: _LENGTH.pack(length) for length in set(map(len, texts))}
-        packed = chain.from_iterable(zip((lengths[len(text)] for text in texts), texts, strict=True))
-        return Value(ValueType.ARRAY, head + b"".join(packed), no_nul=b"\0" not in b"".join(texts))
+        packed, no_nul = _packed_strings(list(map(_encoded, values)))
+        return Value(ValueType.ARRAY, head + packed, no_nul)
     return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
 
 
 def _encoded(text: str | bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def _packed_strings(texts: list[bytes]) -> tuple[bytes, bool]:
+    """Strings as an array has them, each behind its length; and whether none holds a NUL."""
+    if not texts:
+        return b"", True
+    # Hundreds of thousands: joined by eight NULs, where the lengths are then put, all at once.
+    room = bytes(_LENGTH.size)
+    data = np.frombuffer(bytearray(room + room.join(texts)), np.uint8)
+    nuls = np.flatnonzero(data == 0)
+    if nuls.size > _LENGTH.size * len(texts):
+        return b"".join(map(_packed_string, texts)), False
+    starts = nuls[:: _LENGTH.size]
+    lengths = np.diff(starts, append=data.size) - _LENGTH.size
+    for place in range(_LENGTH.size):
+        if not (rest := lengths >> (8 * place)).any():
+            break
+        data[starts + place] = rest & 0xFF
+    return data.tobytes(), True
 
 
 def _packed_string(text: str | bytes) -> bytes:
