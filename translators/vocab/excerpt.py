@@ -11,10 +11,9 @@ Knows nothing of transformers' rules nor of GGUF.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from itertools import chain, repeat
-from operator import add
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, compress, count
+from operator import add, eq
 from typing import Any, NamedTuple
 
 from translators.vocab.ranks import shown
@@ -22,6 +21,9 @@ from translators.vocab.ranks import shown
 # Steps that cut a text and leave what they do not drop as it is.
 _CUTS = frozenset(("Split", "Digits", "Punctuation"))
 _SPACE = shown(b" ")
+# Merges looked at together: their parts are made anew, and stay in the processor's cache.
+_AT_ONCE = 4096
+_SHORT = 12  # characters of nearly all tokens
 
 
 class Excerpt(NamedTuple):
@@ -42,31 +44,30 @@ def excerpt_of(document: Mapping[str, Any], text: str, tokens: Iterable[str]) ->
     if not _is_plain(model) or not _leaves_bytes(document, text):
         return None
     vocabulary, merges = model.get("vocab"), model.get("merges")
-    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not _has_no_gaps(vocabulary):
+    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not _is_sound(vocabulary):
         return None
-    results = _results(vocabulary, merges)
-    seen = _substrings(shown(text.encode()), max(map(len, vocabulary)))
+    seen = shown(text.encode())
+    kept = _parts_of(seen, vocabulary)
+    if document["pre_tokenizer"]["type"] == "ByteLevel":  # may put a space before any part
+        kept.update(name for name in vocabulary if name.startswith(_SPACE) and name[1:] in seen)
     added = _added_ids(vocabulary, entries)
-    if results is None or added is None or any(name in seen for name in added.keys() - vocabulary.keys()):
+    if added is None or any(name.removeprefix(_SPACE) in seen for name in added.keys() - vocabulary.keys()):
         return None
-    known = {name: vocabulary.get(name, added.get(name, -1)) for name in (*added, *tokens)}
-    unknown = model.get("unk_token")
-    if unknown is not None:
-        known[unknown] = vocabulary.get(unknown, -1)
-    if -1 in known.values():
+    known = {name: vocabulary.get(name, added.get(name)) for name in (*kept, *added, *tokens)}
+    if (unknown := model.get("unk_token")) is not None:
+        known[unknown] = vocabulary.get(unknown)
+    merges = _making(kept, vocabulary, merges)
+    if merges is None or None in known.values():
         return None
-    kept = {name: vocabulary[name] for name in seen & vocabulary.keys()}
-    parts = {
-        "vocab": kept | _ends(vocabulary, known, kept),
-        "merges": [merge for merge, result in zip(merges, results, strict=True) if result in kept],
-    }
-    return Excerpt({**document, "model": {**model, **parts}}, vocabulary)
+    return Excerpt({**document, "model": {**model, "vocab": known, "merges": merges}}, vocabulary)
 
 
-def _ends(
-    vocabulary: Mapping[str, int], known: Mapping[str, int], kept: Mapping[str, int]
-) -> dict[str, int]:
-    return {name: number for name, number in known.items() if name not in kept or name not in vocabulary}
+def _parts_of(seen: str, vocabulary: Mapping[str, int]) -> set[str]:
+    """The tokens that occur in `seen`; most are short, and their number is small."""
+    starts, lengths = range(len(seen)), range(1, _SHORT + 1)
+    found = {seen[start : start + length] for start in starts for length in lengths} & vocabulary.keys()
+    found.update(name for name in vocabulary if len(name) > _SHORT and name in seen)
+    return found
 
 
 def _is_plain(model: Mapping[str, Any]) -> bool:
@@ -90,35 +91,52 @@ def _leaves_bytes(document: Mapping[str, Any], text: str) -> bool:
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         return False
     kinds = [step.get("type") for step in steps]
-    return kinds[-1:] == ["ByteLevel"] and _CUTS.issuperset(kinds[:-1])
-
-
-def _has_no_gaps(vocabulary: Mapping[str, Any]) -> bool:
-    """Whether the ids are whole numbers from 0 on without gaps, so that the next one is known."""
-    numbers = list(vocabulary.values())
-    if not numbers or set(map(type, numbers)) != {int}:
+    if kinds[-1:] != ["ByteLevel"] or not _CUTS.issuperset(kinds[:-1]):
         return False
-    return min(numbers) == 0 and max(numbers) == len(numbers) - 1 and len(set(numbers)) == len(numbers)
+    return steps == [first] or steps[-1].get("add_prefix_space") is False
 
 
-def _results(vocabulary: Mapping[str, int], merges: Sequence[Any]) -> list[str] | None:
-    """What each merge makes; None unless all are two tokens that make a third."""
+def _is_sound(vocabulary: Mapping[str, Any]) -> bool:
+    """Whether all is text, and the ids count from 0 on without gaps, so that the next one is known."""
+    numbers = list(vocabulary.values())
+    if not numbers or set(map(type, numbers)) != {int} or "\n" in vocabulary:
+        return False
+    try:
+        "".join(vocabulary).encode()
+    except UnicodeEncodeError:  # a lone half of a surrogate pair
+        return False
+    return all(map(eq, sorted(numbers), count()))
+
+
+def _making(kept: Collection[str], vocabulary: Mapping[str, int], merges: Sequence[Any]) -> list[Any] | None:
+    """The merges that make a token of `kept`; None unless all merges are two tokens that make a third."""
+    found: list[Any] = []
+    tokens: set[str] = set()
+    for start in range(0, len(merges), _AT_ONCE):
+        some = merges[start : start + _AT_ONCE]
+        pairs = _pairs(some)
+        if pairs is None:
+            return None
+        results = list(map(add, *pairs))
+        if not all(map(vocabulary.__contains__, results)):
+            return None
+        tokens.update(*pairs)
+        found += compress(some, map(kept.__contains__, results))
+    return found if vocabulary.keys() >= tokens else None
+
+
+def _pairs(merges: Sequence[Any]) -> tuple[list[str], list[str]] | None:
+    """What merges have left and right; None unless all are two texts, in one form or the other."""
     kinds = set(map(type, merges))
     if kinds == {str}:
-        if set(map(str.count, merges, repeat(" "))) != {1}:
-            return None
-        parts = " ".join(merges).split(" ")
-    elif kinds == {list}:
-        if set(map(len, merges)) != {2}:
-            return None
-        parts = list(chain.from_iterable(merges))
-        if set(map(type, parts)) != {str}:
-            return None
-    else:
-        return [] if not merges else None
-    results = list(map(add, parts[::2], parts[1::2]))
-    are_tokens = vocabulary.keys() >= set(parts) and all(map(vocabulary.__contains__, results))
-    return results if are_tokens else None
+        # No token is a newline, see `_is_sound`: so all have one space if the newlines come third.
+        parts = " \n ".join(merges).split(" ")
+        odd = len(parts) != 3 * len(merges) - 1 or len(parts) > 2 and set(parts[2::3]) != {"\n"}
+        return None if odd else (parts[::3], parts[1::3])
+    if kinds != {list} or set(map(len, merges)) != {2}:
+        return None
+    parts = list(chain.from_iterable(merges))
+    return (parts[::2], parts[1::2]) if set(map(type, parts)) == {str} else None
 
 
 def _added_ids(vocabulary: Mapping[str, int], entries: Sequence[Any]) -> dict[str, int] | None:
@@ -134,15 +152,3 @@ def _added_ids(vocabulary: Mapping[str, int], entries: Sequence[Any]) -> dict[st
         if entry.get("id") != ids[text]:
             return None
     return ids
-
-
-@cache
-def _substrings(text: str, longest: int) -> frozenset[str]:
-    """Every part of `text` of at most so many characters, alone and with a space before it."""
-    count = len(text)
-    parts = {
-        text[start:stop]
-        for start in range(count)
-        for stop in range(start + 1, min(start + longest, count) + 1)
-    }
-    return frozenset(parts.union(map(_SPACE.__add__, parts)))

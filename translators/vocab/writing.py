@@ -93,7 +93,7 @@ class Writing:
             if found.flags.get(flag) is not None:
                 self.kv.bool(f"{PREFIX}normalizer.{flag}", bool(found.flags[flag]))
 
-    def merges(self, pairs: Sequence[bytes]) -> None:
+    def merges(self, pairs: Sequence[str] | Sequence[bytes]) -> None:
         """The merges, "left right" each."""
         self.kv.array(PREFIX + "merges", ValueType.STRING, pairs)
 
