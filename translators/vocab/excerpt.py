@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain, compress, count
-from operator import add, eq
+from itertools import compress, count
+from operator import eq
 from typing import Any, NamedTuple
 
+from translators.vocab.members import Pairs, TextSet
 from translators.vocab.ranks import shown
 
 # Steps that cut a text and leave what they do not drop as it is.
 _CUTS = frozenset(("Split", "Digits", "Punctuation"))
 _SPACE = shown(b" ")
-# Merges looked at together: their parts are made anew, and stay in the processor's cache.
+# Merges looked at together, so that what is made of them stays in the processor's cache.
 _AT_ONCE = 4096
 _SHORT = 12  # characters of nearly all tokens
 
@@ -111,32 +112,25 @@ def _is_sound(vocabulary: Mapping[str, Any]) -> bool:
 def _making(kept: Collection[str], vocabulary: Mapping[str, int], merges: Sequence[Any]) -> list[Any] | None:
     """The merges that make a token of `kept`; None unless all merges are two tokens that make a third."""
     found: list[Any] = []
-    tokens: set[str] = set()
+    tokens, results = TextSet(vocabulary), TextSet(kept)
     for start in range(0, len(merges), _AT_ONCE):
         some = merges[start : start + _AT_ONCE]
         pairs = _pairs(some)
-        if pairs is None:
+        if pairs is None or not all(tokens.has(hashes).all() for hashes in pairs):
             return None
-        results = list(map(add, *pairs))
-        if not all(map(vocabulary.__contains__, results)):
-            return None
-        tokens.update(*pairs)
-        found += compress(some, map(kept.__contains__, results))
-    return found if vocabulary.keys() >= tokens else None
+        found += compress(some, results.has(pairs.joined).tolist())
+    return found
 
 
-def _pairs(merges: Sequence[Any]) -> tuple[list[str], list[str]] | None:
+def _pairs(merges: Sequence[Any]) -> Pairs | None:
     """What merges have left and right; None unless all are two texts, in one form or the other."""
     kinds = set(map(type, merges))
-    if kinds == {str}:
-        # No token is a newline, see `_is_sound`: so all have one space if the newlines come third.
-        parts = " \n ".join(merges).split(" ")
-        odd = len(parts) != 3 * len(merges) - 1 or len(parts) > 2 and set(parts[2::3]) != {"\n"}
-        return None if odd else (parts[::3], parts[1::3])
-    if kinds != {list} or set(map(len, merges)) != {2}:
+    try:
+        if kinds == {list} and set(map(len, merges)) == {2}:
+            return Pairs.of(list(map(" ".join, merges)))
+        return Pairs.of(merges) if kinds == {str} else None
+    except (TypeError, UnicodeEncodeError):
         return None
-    parts = list(chain.from_iterable(merges))
-    return (parts[::2], parts[1::2]) if set(map(type, parts)) == {str} else None
 
 
 def _added_ids(vocabulary: Mapping[str, int], entries: Sequence[Any]) -> dict[str, int] | None:

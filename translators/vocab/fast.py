@@ -23,7 +23,7 @@ from tokenizers.processors import TemplateProcessing
 
 from translators.errors import MissingSource, Unsupported
 from translators.vocab.classes import TokenizerClass, tokenizer_class
-from translators.vocab.excerpt import excerpt_of
+from translators.vocab.excerpt import Excerpt, excerpt_of
 from translators.vocab.folder import Folder
 from translators.vocab.plain import plain_tokenizer
 
@@ -111,7 +111,12 @@ def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None
     arguments: dict[str, Any] = {**kind.special, **settings}
     try:
         named = _named_tokens(arguments, kind, listed)
-        backend, whole = _backend(folder, arguments, kind, listed.values(), named, sample)
+        excerpt = (
+            None
+            if sample is None
+            else _excerpt(folder, arguments, sample, (*listed.values(), *named.values()))
+        )
+        backend = _backend(folder, arguments, kind, named, excerpt)
         _add_tokens(backend, listed.values(), named)
         _set_prefix_space(backend, arguments.get("add_prefix_space", kind.prefix))
         if kind.cases is not None:
@@ -130,7 +135,7 @@ def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None
         bool(arguments.get("clean_up_tokenization_spaces", False)),
         adds_bos=kind.template and bool(arguments.get("add_bos_token", kind.add_bos)),
         adds_prefix_space=bool(arguments.get("add_prefix_space", kind.prefix)),
-        whole=whole,
+        whole=excerpt and excerpt.vocabulary,
     )
 
 
@@ -146,13 +151,23 @@ def _refuse_detours(folder: Folder, settings: Mapping[str, Any], kind: Tokenizer
         )  # fmt: skip
 
 
-def _backend(
-    folder: Folder, arguments: dict[str, Any], kind: TokenizerClass, listed: Iterable[AddedToken],
-    named: dict[str, AddedToken], sample: str | None,
-) -> tuple[Tokenizer, Mapping[str, int] | None]:  # fmt: skip
-    """The tokenizer of tokenizer.json, else of vocab.json with merges.txt; without truncation or padding.
+def _excerpt(
+    folder: Folder, arguments: Mapping[str, Any], sample: str, tokens: Iterable[AddedToken]
+) -> Excerpt | None:
+    """The excerpt of tokenizer.json for `sample`, where that is the file and one can be made."""
+    # Where special tokens are split as other text is, the model sees their texts as well.
+    if "tokenizer_file" in arguments or arguments.get("split_special_tokens"):
+        return None
+    return excerpt_of(folder.json("tokenizer.json"), sample, [token.content for token in tokens])
 
-    If it has only what of tokenizer.json it takes for `sample`, the whole vocabulary beside it.
+
+def _backend(
+    folder: Folder, arguments: dict[str, Any], kind: TokenizerClass, named: dict[str, AddedToken],
+    excerpt: Excerpt | None,
+) -> Tokenizer:  # fmt: skip
+    """The tokenizer of tokenizer.json, or of the excerpt of it, else of vocab.json with merges.txt.
+
+    Without truncation or padding.
     """
     if not folder.has("tokenizer.json") or "tokenizer_file" in arguments:
         has_words = kind.plain == "bert" and folder.has("vocab.txt")
@@ -161,12 +176,7 @@ def _backend(
                 "no tokenizer.model, tokenizer.json, or vocab.json with merges.txt",
                 path=str(folder.root), remedy="fetch the tokenizer's files too",
             )  # fmt: skip
-        return plain_tokenizer(folder, arguments, kind, named), None
-    excerpt = None
-    # Where special tokens are split as other text is, the model sees their texts as well.
-    if sample is not None and not arguments.get("split_special_tokens"):
-        texts = [token.content for token in (*listed, *named.values())]
-        excerpt = excerpt_of(folder.json("tokenizer.json"), sample, texts)
+        return plain_tokenizer(folder, arguments, kind, named)
     # Bytes that are no UTF-8 would make the library abort the process.
     text = folder.text("tokenizer.json") if excerpt is None else json.dumps(excerpt.document)
     with _library(folder):
@@ -175,7 +185,7 @@ def _backend(
         named["pad_token"] = AddedToken(backend.padding["pad_token"], special=True)
     backend.no_truncation()
     backend.no_padding()
-    return backend, excerpt and excerpt.vocabulary
+    return backend
 
 
 @contextmanager
