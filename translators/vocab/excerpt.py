@@ -86,7 +86,8 @@ def _leaves_bytes(document: Mapping[str, Any], text: str) -> bool:
     """Whether what the model sees of `text` are parts of it, byte by byte, perhaps with a space before."""
     normalizer, first = document.get("normalizer"), document.get("pre_tokenizer")
     composed = normalizer == {"type": "NFC"} and unicodedata.is_normalized("NFC", text)
-    if not (normalizer is None or composed) or not isinstance(first, dict):
+    as_it_is = composed or normalizer in (None, {"type": "Sequence", "normalizers": []})
+    if not as_it_is or not isinstance(first, dict):
         return False
     steps = first.get("pretokenizers") if first.get("type") == "Sequence" else [first]
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
