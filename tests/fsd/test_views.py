@@ -112,6 +112,22 @@ def test_digests_outlive_the_daemon_and_become_true(tmp_path: Path, tree_of: Tre
     assert first.replace(":", "-") not in names(again, f"{STORE}/blobs")
 
 
+def test_a_model_that_sees_has_a_projector(tmp_path: Path, tree_of: TreeOf) -> None:
+    model(tmp_path / "m", "sees")
+    tree = tree_of(tmp_path, types=("f16", "q8_0"))
+    assert names(tree, f"{LIBRARY}/m") == ["latest", "f16", "q8_0"]
+    for tag in ("f16", "q8_0"):
+        weights, projector = manifest(tree, "m", tag)["layers"]
+        assert at(tree, blob(weights["digest"])).ino == at(tree, f"m/model.gguf-{tag}").ino
+        assert projector["mediaType"] == "application/vnd.ollama.image.projector"
+        assert at(tree, blob(projector["digest"])).ino == at(tree, "m/mmproj-f16.gguf").ino
+        assert projector["digest"].replace(":", "-") in names(tree, f"{STORE}/blobs")
+    # Without f16 among the listed types, one that is.
+    tree = tree_of(tmp_path, types=("q8_0",))
+    _, projector = manifest(tree, "m", "q8_0")["layers"]
+    assert at(tree, blob(projector["digest"])).ino == at(tree, "m/mmproj-q8_0.gguf").ino
+
+
 def test_what_is_in_no_view(tmp_path: Path, tree_of: TreeOf) -> None:
     model(tmp_path / "m", "config.json")
     model(tmp_path / "bad", "malformed")

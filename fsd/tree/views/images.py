@@ -21,7 +21,7 @@ from hashlib import sha256
 
 from fsd.errors import PrismError
 from fsd.planner import Entry, Planner
-from fsd.tree.forms import NOIMAT, Forms, type_of
+from fsd.tree.forms import NOIMAT, Form, Forms, is_side, type_of
 from fsd.tree.handles import SourceHandle
 from fsd.tree.models import Planned
 from fsd.tree.nodes import ModelFolder, ViewText, VirtualFile
@@ -40,6 +40,7 @@ _SAMPLING = {
     "temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p",
     "repetition_penalty": "repeat_penalty",
 }  # fmt: skip
+_PROJECTED = "f16"
 _TEXT_SIZE = 1 << 20
 _HEAD_SIZE = 1 << 16
 _FACTS_KEPT = 4096
@@ -80,13 +81,21 @@ class Images:
 
     def weights(self, shown: Shown, forms: Forms) -> Iterator[Weights]:
         """The listed GGUFs of a model."""
-        for form in forms.all:
-            kind = type_of(form.path)
-            if kind is not None and form.listed:
-                synthetic = MARK + shown.mark(8) + form.entry.identity[:32]
-                digest = self._known(form.entry.identity) or synthetic
-                node = VirtualFile(shown.source, form.entry.name, forms.version)
-                yield Weights(kind, digest, synthetic, node, Planned(form.entry, forms))
+        return (each for form in forms.all if not is_side(form.path) for each in self._as(shown, forms, form))
+
+    def projector(self, shown: Shown, forms: Forms) -> Weights | None:
+        """What a model sees or hears by, of which every image of it has the same: in f16 if that is listed."""
+        found = [each for form in forms.all if is_side(form.path) for each in self._as(shown, forms, form)]
+        return min(found, key=lambda each: each.type != _PROJECTED, default=None)
+
+    def _as(self, shown: Shown, forms: Forms, form: Form) -> Iterator[Weights]:
+        """A form as a blob, if it is one that is listed."""
+        kind = type_of(form.path)
+        if kind is not None and form.listed:
+            synthetic = MARK + shown.mark(8) + form.entry.identity[:32]
+            digest = self._known(form.entry.identity) or synthetic
+            node = VirtualFile(shown.source, form.entry.name, forms.version)
+            yield Weights(kind, digest, synthetic, node, Planned(form.entry, forms))
 
     def texts(self, shown: Shown, weights: Weights) -> list[Text]:
         """The small blobs of an image: its config, then the layers behind the weights."""
@@ -145,7 +154,7 @@ class Images:
         return head
 
 
-def manifest(weights: Weights, texts: Sequence[Text]) -> ViewText:
+def manifest(weights: Weights, projector: Weights | None, texts: Sequence[Text]) -> ViewText:
     """The manifest of an image of these blobs."""
     config, *layers = texts
     told = {
@@ -153,7 +162,11 @@ def manifest(weights: Weights, texts: Sequence[Text]) -> ViewText:
         "mediaType": _MANIFEST,
         "config": _reference(_CONFIG, config.digest, len(config.node.text)),
         "layers": [
-            _reference(f"{_LAYER}model", weights.digest, weights.planned.entry.size),
+            *(
+                _reference(_LAYER + kind, each.digest, each.planned.entry.size)
+                for kind, each in (("model", weights), ("projector", projector))
+                if each is not None
+            ),
             *(_reference(_LAYER + each.kind, each.digest, len(each.node.text)) for each in layers),
         ],
     }

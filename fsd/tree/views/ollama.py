@@ -92,8 +92,11 @@ class Ollama:
             self._told.clear()
         self._told[weights.digest] = shown
         texts = self._images.texts(shown, weights)
+        projector = self._images.projector(shown, weights.planned.forms)
+        if projector is not None:
+            self._told[projector.digest] = shown
         self._told.update((text.digest, shown) for text in texts)
-        return manifest(weights, texts), None
+        return manifest(weights, projector, texts), None
 
     def _blobs(self) -> Iterator[tuple[str, Node, Known | None]]:
         seen: set[str] = set()
@@ -105,8 +108,11 @@ class Ollama:
 
     def _blobs_of(self, shown: Shown, forms: Forms | None) -> Iterator[tuple[str, str, Node, Known | None]]:
         """The blobs of a model, each by its digest, and the one that it had or has besides."""
-        found = list(self._images.weights(shown, forms)) if forms is not None else []
-        for weights in found:
+        if forms is None:
+            return
+        found = list(self._images.weights(shown, forms))
+        projector = self._images.projector(shown, forms)
+        for weights in (*found, *([projector] if projector is not None and found else [])):
             yield weights.digest, weights.synthetic, weights.node, weights.planned
         for weights in found:
             for text in self._images.texts(shown, weights):
