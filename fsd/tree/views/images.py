@@ -84,7 +84,7 @@ class Images:
         return (each for form in forms.all if not is_side(form.path) for each in self._as(shown, forms, form))
 
     def projector(self, shown: Shown, forms: Forms) -> Weights | None:
-        """What a model sees or hears by, of which every image of it has the same: in f16 if that is listed."""
+        """What a model sees or hears by, the same for each of its images: in f16 if that is listed."""
         found = [each for form in forms.all if is_side(form.path) for each in self._as(shown, forms, form)]
         return min(found, key=lambda each: each.type != _PROJECTED, default=None)
 
