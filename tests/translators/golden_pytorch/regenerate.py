@@ -74,7 +74,7 @@ def checkpoint() -> dict[str, Any]:
     optimiser.step()
     weights = {name: tensor.clone() for name, tensor in module().state_dict().items()}
     return {
-        "epoch": 3, "optimizer": optimiser.state_dict(), "loss": [1.0, 0.5], "rng": torch.get_rng_state()[:16],
+        "epoch": 3, "optimizer": optimiser.state_dict(), "loss": [1.0], "rng": torch.get_rng_state()[:16],
         "args": argparse.Namespace(layers=2, name="tiny"), "state_dict": weights,
     }  # fmt: skip
 
