@@ -39,7 +39,7 @@ from translators.recipes import (
     unpacking,
 )
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
-from translators.recipes.casting import Cast, cast, cast_print, recipe_print
+from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
@@ -136,6 +136,7 @@ __all__ = [
     "concat",
     "expand",
     "fill",
+    "fill_bytes",
     "gather",
     "map_",
     "nbytes",
