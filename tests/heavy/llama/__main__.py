@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fsd.mounting import running
-from tests.heavy.llama.outcome import compared, evaluated
+from tests.heavy.llama.outcome import Llama, compared
 from tests.heavy.llama.tiny import Tiny, every
 from tests.oracle.families.comparison import FAMILIES
 from tests.oracle.families.regenerate import Failed, Upstream
@@ -62,18 +62,18 @@ def _results(models: dict[str, Tiny], types: list[str], base: Path) -> dict[str,
     for model in models.values():
         model.build(source)
     command = (*DAEMON, "mount", str(source), str(mountpoint))
-    with running(command, source, mountpoint, base / "home") as daemon, Upstream() as upstream:
+    with running(command, source, mountpoint, base / "home") as daemon, Upstream() as upstream, Llama() as llama:
         for name, model in models.items():
             work = base / "upstream" / name
             work.mkdir(parents=True)
-            found[name] = _of(model, types, daemon.mountpoint / name, source / name, work, upstream)
+            found[name] = _of(model, types, daemon.mountpoint / name, source / name, work, upstream, llama)
             print(f"{name:40} {found[name]}", file=sys.stderr, flush=True)
             shutil.rmtree(work)
     return found
 
 
 def _of(
-    model: Tiny, types: list[str], mounted: Path, folder: Path, work: Path, upstream: Upstream
+    model: Tiny, types: list[str], mounted: Path, folder: Path, work: Path, upstream: Upstream, llama: Llama
 ) -> dict[str, str]:
     """What is found of one model, by type."""
     own = work / f"{model.own}.gguf"
@@ -87,8 +87,8 @@ def _of(
     found = {}
     for kind in (model.own, *others):
         if (theirs := work / f"{kind}.gguf").exists():
-            mine = evaluated(mounted / f"model.gguf-{kind}")
-            found[kind] = compared(mine, evaluated(theirs), close=model.close)
+            mine = llama.evaluated(mounted / f"model.gguf-{kind}")
+            found[kind] = compared(mine, llama.evaluated(theirs), close=model.close)
     return found
 
 

@@ -1,18 +1,21 @@
-"""Has llama.cpp evaluate a GGUF: MODEL OUT, and writes what comes out to OUT as float32.
+"""Has llama.cpp evaluate GGUF files, each in a fork: a line of JSON in, a line of JSON out.
 
-    $PRISMFS_ORACLE/llama/bin/python evaluate.py model.gguf-q8_0 out.f32
+    $PRISMFS_ORACLE/llama/bin/python evaluate.py
+    {"model": FILE, "out": FILE}      -> {"kind": "logits", "shape": [30, 416]}, and float32 values in `out`
+                                      ... {"refused": what llama.cpp said}: it refused, aborted, or took too long
 
 A decoder: the logits of every token of a prompt, and of a few tokens given one at a time afterwards. An
 encoder and decoder: the logits behind a prompt that was encoded. An embedding model: the pooled embedding
-of the prompt, or each token's. Mapped, one thread, the token ids the same for every model of as many tokens.
-Prints {"kind", "shape", "finite"}; ends with 1 where llama.cpp refuses, its reason on stderr; llama.cpp may
-also abort. Imports nothing of this project: it runs where only llama-cpp-python is installed.
+of the prompt, or each token's; with "tokens", of these, normalised. Mapped, one thread, the token ids the
+same for every model of as many tokens. Imports nothing of this project.
 """
 
 import ctypes
 import json
 import os
+import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import llama_cpp
 import numpy as np
 
 PROMPT, FOLLOWING = 24, 6
+LONGEST = 600  # seconds that an evaluation may take
 _NO_POOLING = 0
 _ERROR = 4
 
@@ -101,16 +105,41 @@ class Evaluation:
         self._position += len(ids)
 
 
-def main(path: str, out: str) -> None:
-    """Evaluate the model at `path`."""
-    run = Evaluation(path)
+def evaluate(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one request; raises SystemExit where llama.cpp refuses."""
+    run = Evaluation(request["model"])
     ids = [(7 + 37 * at) % run.tokens for at in range(PROMPT + FOLLOWING)]
     embeds = run.embeds()
-    made = run.embedding(ids) if embeds else run.logits(ids[:PROMPT], ids[PROMPT:])
-    Path(out).write_bytes(made.tobytes())
-    kind = "embedding" if embeds else "logits"
-    print(json.dumps({"kind": kind, "shape": made.shape, "finite": bool(np.isfinite(made).all())}))
+    if "tokens" in request:
+        made = np.concatenate([run.embedding(tokens) for tokens in request["tokens"]])
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+    else:
+        made = run.embedding(ids) if embeds else run.logits(ids[:PROMPT], ids[PROMPT:])
+    Path(request["out"]).write_bytes(made.tobytes())
+    return {"kind": "embedding" if embeds else "logits", "shape": made.shape}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        with tempfile.TemporaryFile() as log:
+            child = os.fork()
+            if not child:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                signal.alarm(LONGEST)
+                answer = json.dumps(evaluate(json.loads(line)))
+                answers.write(answer + "\n")
+                answers.flush()
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            if status:
+                log.seek(0)
+                said = log.read().decode(errors="replace") or f"it ended with {status}"
+                answers.write(json.dumps({"refused": said}) + "\n")
+                answers.flush()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,7 +1,8 @@
 """What llama.cpp made of one file, and how two of those compare.
 
-    outcome = evaluated(path)        # in a process of its own: llama.cpp aborts on what it was not made for
-    compared(mine, upstream, close)  # "equal", "close: ...", "refused: ...", or "DIFFERS: ..."
+    with Llama() as llama:
+        outcome = llama.evaluated(path)   # in a process of its own: llama.cpp aborts on what it was not made for
+    compared(mine, upstream, close=False)  # "equal", "close: ...", "refused: ...", or "DIFFERS: ..."
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,22 +41,33 @@ class Outcome:
         return self.values is not None and bool(np.isfinite(self.values).all())
 
 
-def evaluated(path: Path, timeout: float = 600) -> Outcome:
-    """Has llama.cpp evaluate the fixed prompt with the file at `path`."""
-    with tempfile.TemporaryDirectory() as work:
-        out = Path(work) / "values"
-        command = [ORACLE / "llama" / "bin" / "python", EVALUATE, path, out]
-        try:
-            done = subprocess.run(
-                [str(word) for word in command], capture_output=True, text=True, errors="replace",
-                timeout=timeout, check=False, env={**os.environ, "GGML_NO_BACKTRACE": "1"}, cwd=work,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Outcome(refused=f"not within {timeout:.0f} s")
-        if done.returncode:
-            return Outcome(refused=_reason(done.stderr) or f"it ended with {done.returncode}")
-        told = json.loads(done.stdout)
-        return Outcome(told["kind"], np.fromfile(out, np.float32).reshape(told["shape"]))
+class Llama:
+    """evaluate.py at work in llama.cpp's environment; a context that ends it."""
+
+    def __enter__(self) -> Llama:
+        command = [str(ORACLE / "llama" / "bin" / "python"), str(EVALUATE)]
+        environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def evaluated(self, path: Path, **request: Any) -> Outcome:
+        """What it makes of the file at `path`, with the fixed prompt unless the request has tokens."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with tempfile.NamedTemporaryFile() as out:
+            self._process.stdin.write(json.dumps({"model": str(path), "out": out.name, **request}) + "\n")
+            self._process.stdin.flush()
+            told = json.loads(self._process.stdout.readline())
+            if "refused" in told:
+                return Outcome(refused=_reason(told["refused"]))
+            return Outcome(told["kind"], np.fromfile(out.name, np.float32).reshape(told["shape"]))
 
 
 def _reason(log: str) -> str:
