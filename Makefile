@@ -26,6 +26,8 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
+#            ARGS="--types q8_0 q4_k_m --write gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -37,7 +39,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -86,6 +88,10 @@ oracle: $(VENV)/.installed
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-run: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.heavy.llama $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

@@ -62,7 +62,11 @@ def _results(models: dict[str, Tiny], types: list[str], base: Path) -> dict[str,
     for model in models.values():
         model.build(source)
     command = (*DAEMON, "mount", str(source), str(mountpoint))
-    with running(command, source, mountpoint, base / "home") as daemon, Upstream() as upstream, Llama() as llama:
+    with (
+        running(command, source, mountpoint, base / "home") as daemon,
+        Upstream() as upstream,
+        Llama() as llama,
+    ):
         for name, model in models.items():
             work = base / "upstream" / name
             work.mkdir(parents=True)

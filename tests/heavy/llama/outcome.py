@@ -1,8 +1,8 @@
 """What llama.cpp made of one file, and how two of those compare.
 
-    with Llama() as llama:
-        outcome = llama.evaluated(path)   # in a process of its own: llama.cpp aborts on what it was not made for
-    compared(mine, upstream, close=False)  # "equal", "close: ...", "refused: ...", or "DIFFERS: ..."
+with Llama() as llama:
+    outcome = llama.evaluated(path)   # in a process of its own: llama.cpp aborts on what it was not made for
+compared(mine, upstream, close=False)  # "equal", "close: ...", "refused: ...", or "DIFFERS: ..."
 """
 
 from __future__ import annotations
