@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -68,32 +67,34 @@ def _results(models: dict[str, Tiny], types: list[str], base: Path) -> dict[str,
         Llama() as llama,
     ):
         for name, model in models.items():
-            work = base / "upstream" / name
-            work.mkdir(parents=True)
-            found[name] = _of(model, types, daemon.mountpoint / name, source / name, work, upstream, llama)
+            found[name] = _of(model, types, source, daemon.mountpoint, upstream=upstream, llama=llama)
             print(f"{name:40} {found[name]}", file=sys.stderr, flush=True)
-            shutil.rmtree(work)
     return found
 
 
 def _of(
-    model: Tiny, types: list[str], mounted: Path, folder: Path, work: Path, upstream: Upstream, llama: Llama
+    model: Tiny, types: list[str], source: Path, mountpoint: Path, *, upstream: Upstream, llama: Llama
 ) -> dict[str, str]:
     """What is found of one model, by type."""
-    own = work / f"{model.own}.gguf"
-    request = {"convert": str(folder), "target": str(own), "type": model.own, "options": list(model.options)}
-    try:
-        upstream.ask(model.name, request)
-    except Failed as failure:
-        return {model.own: f"DIFFERS: upstream has no file: {str(failure).splitlines()[-1]}"}
-    others = [kind for kind in types if kind != model.own]
-    quantise(own, work, others)
-    found = {}
-    for kind in (model.own, *others):
-        if (theirs := work / f"{kind}.gguf").exists():
-            mine = llama.evaluated(mounted / f"model.gguf-{kind}")
-            found[kind] = compared(mine, llama.evaluated(theirs), close=model.close)
-    return found
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        own = work / f"{model.own}.gguf"
+        request = {
+            "convert": str(source / model.name), "target": str(own), "type": model.own,
+            "options": list(model.options),
+        }  # fmt: skip
+        try:
+            upstream.ask(model.name, request)
+        except Failed as failure:
+            return {model.own: f"DIFFERS: upstream has no file: {str(failure).splitlines()[-1]}"}
+        others = [kind for kind in types if kind != model.own]
+        quantise(own, work, others)
+        found = {}
+        for kind in (model.own, *others):
+            if (theirs := work / f"{kind}.gguf").exists():
+                mine = llama.evaluated(mountpoint / model.name / f"model.gguf-{kind}")
+                found[kind] = compared(mine, llama.evaluated(theirs), close=model.close)
+        return found
 
 
 def _summary(kinds: dict[str, str]) -> str:

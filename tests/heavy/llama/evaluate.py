@@ -2,7 +2,7 @@
 
     $PRISMFS_ORACLE/llama/bin/python evaluate.py
     {"model": FILE, "out": FILE}      -> {"kind": "logits", "shape": [30, 416]}, and float32 values in `out`
-                                      ... {"refused": what llama.cpp said}: it refused, aborted, or took too long
+                                      ... {"refused": what llama.cpp said}: refused, aborted, too slow
 
 A decoder: the logits of every token of a prompt, and of a few tokens given one at a time afterwards. An
 encoder and decoder: the logits behind a prompt that was encoded. An embedding model: the pooled embedding
