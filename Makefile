@@ -13,6 +13,7 @@
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
+#   bench-planning  plan Llama 3 70B and DeepSeek V3 671B in their real shapes: time, memory, `ls -l`; has bounds
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
@@ -28,6 +29,7 @@
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
+#   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -37,9 +39,9 @@ RUN    := $(VENV)/bin/python
 # Tests wait more than they compute.
 JOBS   ?= 3
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-run tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -71,6 +73,9 @@ bench-io: $(VENV)/.installed
 bench-memory: $(VENV)/.installed
 	$(RUN) -m benchmarks.memory $(ARGS)
 
+bench-planning: $(VENV)/.installed
+	$(RUN) -m benchmarks.planning $(ARGS)
+
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
 
@@ -92,6 +97,9 @@ families: $(VENV)/.installed
 families-run: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.heavy.llama $(ARGS)
+
+families-ranges: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.ranges $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

@@ -30,12 +30,14 @@ LAYERS = [
 ]
 SURFACE = {
     "translators",
+    "translators.copying",
     "translators.errors",
     "translators.layout",
     "translators.model",
     "translators.plan",
     "translators.quants.kernels",
     "translators.ranges",
+    "translators.sources.matrices",
     "translators.sources.recognise",
 }
 

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from translators.model import Model
     from translators.plan import Plan, Refusal
     from translators.sources import open_model
-    from translators.targets import plans
+    from translators.targets import folders, plans
 
 __all__ = [
     "BadValues", "Layout", "MalformedSource", "MissingSource", "Model", "Plan", "Refusal", "SourceChanged",
-    "TranslationError", "Unsupported", "open_model", "plans",
+    "TranslationError", "Unsupported", "folders", "open_model", "plans",
 ]  # fmt: skip
 
 # NumPy, msgspec and the tokenizers take four tenths of a second to import: whoever only handles errors,
 # as most verbs of the command line do, need not wait for them.
 _MODULES = {
     "Layout": "layout", "Model": "model", "Plan": "plan", "Refusal": "plan", "open_model": "sources",
-    "plans": "targets",
+    "folders": "targets", "plans": "targets",
 }  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 
@@ -46,10 +46,14 @@ _ARRAY = struct.Struct("<IQ")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value: its type and its bytes as in the file, without the type's own four bytes."""
+    """One value: its type and its bytes as in the file, without the type's own four bytes.
+
+    `no_nul`: an array of strings of which it is known that none holds a NUL.
+    """
 
     type: ValueType
     raw: bytes
+    no_nul: bool = field(default=False, compare=False)
 
     @property
     def decoded(self) -> Any:
@@ -95,12 +99,20 @@ def array(kind: ValueType, values: Sequence[Any]) -> Value:
     """An array of numbers, truth values or strings of type `kind`."""
     head = _ARRAY.pack(kind, len(values))
     if kind is ValueType.STRING:
-        return Value(ValueType.ARRAY, head + b"".join(map(_packed_string, values)))
+        texts = [_encoded(value) for value in values]
+        # Hundreds of thousands, of few lengths: each length is packed once.
+        lengths = {length: _LENGTH.pack(length) for length in set(map(len, texts))}
+        packed = chain.from_iterable(zip((lengths[len(text)] for text in texts), texts, strict=True))
+        return Value(ValueType.ARRAY, head + b"".join(packed), no_nul=b"\0" not in b"".join(texts))
     return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
 
 
+def _encoded(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
 def _packed_string(text: str | bytes) -> bytes:
-    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    data = _encoded(text)
     return _LENGTH.pack(len(data)) + data
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -67,7 +67,7 @@ def patiently(call: Callable[..., T], *arguments: object) -> T:
     return call(*arguments)
 
 
-class Extent(msgspec.Struct, frozen=True, array_like=True):
+class Extent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`length` bytes from `offset` of the file at index `file` of the model's files."""
 
     file: int
@@ -75,8 +75,27 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class SourceTensor(Protocol):
+    """A tensor of a source: a stored one (`Tensor`), or one that is computed (`recipes.Derived`)."""
+
+    @property
+    def name(self) -> str:
+        """What the source calls it."""
+
+    @property
+    def dtype(self) -> DType:
+        """The type of its elements."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Row-major: outermost dimension first."""
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+
+
+class Tensor(msgspec.Struct, frozen=True, gc=False):
     """A stored tensor. `shape` is row-major: outermost dimension first, as in NumPy and safetensors."""
 
     name: str
@@ -96,7 +115,7 @@ class Model:
 
     root:       the directory that the side files lie in.
     name:       the directory's name (or the file's, without extension): part of a GGUF's metadata.
-    format:     which module of `sources/` read it: "safetensors" or "gguf".
+    format:     the stored format's name, one of `sources.recognise.FORMATS`.
     files:      every file whose content decides what the model appears as; extents index into it.
     weights:    how many of `files`, from the first, hold tensors.
     tensors:    by name, in the order of the source.
@@ -111,7 +130,7 @@ class Model:
     format: str
     files: tuple[FileIdentity, ...]
     weights: int
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, SourceTensor]
     config: dict[str, Any] = field(default_factory=dict)
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)

@@ -69,3 +69,12 @@ class Refusal:
     name: str
     reason: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory that a model has. `listed`: a listing shows it; any can be opened by name."""
+
+    name: str
+    describe: str
+    listed: bool = True

@@ -1,15 +1,19 @@
-"""`prismfs export MODEL NAME -o FILE`: one form of a model as a plain file: the bytes that a mount shows."""
+"""`prismfs export MODEL NAME -o FILE`: one form of a model as a plain file: the bytes that a mount shows.
+
+A form that is a directory (hf-bf16) is written as one, its files one after the other.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fsd.cli.sources import model_path
@@ -19,7 +23,7 @@ from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import export, stream
 from fsd.figures import human
 from fsd.memory import keep_freed
-from translators import Plan, Refusal, open_model, plans
+from translators import Model, Plan, Refusal, folders, open_model, plans
 
 GGUF, NOIMAT = "model.gguf-", "-noimat"
 
@@ -27,8 +31,18 @@ GGUF, NOIMAT = "model.gguf-", "-noimat"
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("model", metavar="MODEL", help="a model: directory or weights, also in a mount")
-    parser.add_argument("name", metavar="NAME", help="a form, as `prismfs ls MODEL` lists it; or just q4_k_m")
-    parser.add_argument("-o", dest="output", metavar="FILE", required=True, help="file to write; - is stdout")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="a form, as `prismfs ls MODEL` lists it, or just q4_k_m; a directory: hf-bf16",
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="FILE",
+        required=True,
+        help="file (of a directory: directory) to write; - is stdout",
+    )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON; not with -o -")
     parser.add_argument("--workers", metavar="N", help="threads that translate; one a processor by default")
@@ -37,25 +51,66 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
     keep_freed()
+    gc.disable()  # a plan is many objects and no cycles, and the process ends with it
     workers = _workers(arguments.workers)
     options = resolve({}, os.environ)
     source = Path(model_path(arguments.model, options))
     model = open_model(source, imatrix=options.imatrix_of(os.path.abspath(source)))
-    plan = chosen(plans(model), arguments.name, source)
-    layout = plan.layout()
-    try:
-        with _interruptible(), progress(plan.name, layout.size) as advance:
-            if arguments.output == "-":
-                stream(layout, sys.stdout.buffer, workers=workers, progress=advance)
-                return 0
-            target = Path(arguments.output)
-            export(layout, target, workers=workers, progress=advance, replace=arguments.force)
-    finally:
-        layout.close()
+    inside, within = _inside(model, arguments.name, source)
+    if inside is not None and not within:
+        return _export_folder(inside, arguments, workers)
+    plan = (
+        chosen(plans(model), arguments.name, source) if inside is None else _file_of(inside, within, source)
+    )
+    if arguments.output == "-":
+        with _interruptible(), closing(plan.layout()) as layout, progress(plan.name, layout.size) as advance:
+            stream(layout, sys.stdout.buffer, workers=workers, progress=advance)
+        return 0
+    _write(plan, Path(arguments.output), arguments, workers)
+    return 0
+
+
+def _write(plan: Plan, target: Path, arguments: argparse.Namespace, workers: int) -> None:
+    with _interruptible(), closing(plan.layout()) as layout, progress(plan.name, layout.size) as advance:
+        export(layout, target, workers=workers, progress=advance, replace=arguments.force)
     if arguments.json:
         print_json({"file": str(target), "form": plan.name, "bytes": layout.size, "describe": plan.describe})
     else:
         say(f"{printable(str(target))}: {human(layout.size)} ({layout.size:,} bytes), {plan.describe}")
+
+
+def _inside(model: Model, name: str, source: Path) -> tuple[Mapping[str, Plan | Refusal] | None, str]:
+    """What is in the directory that `name` begins with, and the rest of it; None where it names none.
+
+    Raises PlanRefused for a directory that the model cannot have.
+    """
+    folder, _, rest = name.removesuffix("/").partition("/")
+    found = folders(model)
+    refused = found.get(f"{folder}/")
+    if isinstance(refused, Refusal):
+        raise PlanRefused(refused.reason, path=str(source), place=refused.name, remedy=refused.remedy)
+    return (plans(model, folder), rest) if folder in found else (None, rest)
+
+
+def _file_of(inside: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan:
+    form = next((form for key, form in inside.items() if key.partition("/")[2] == name), None)
+    if isinstance(form, Plan):
+        return form
+    if form is not None:
+        raise PlanRefused(form.reason, path=str(source), place=form.name, remedy=form.remedy)
+    remedy = f"there are: {', '.join(key.partition('/')[2] for key in inside)}"
+    raise NoSuchEntry(f"it does not appear as {name}", path=str(source), remedy=remedy)
+
+
+def _export_folder(inside: Mapping[str, Plan | Refusal], arguments: argparse.Namespace, workers: int) -> int:
+    """Write every file of a directory, below the output."""
+    if arguments.output == "-":
+        raise BadOption(f"{arguments.name} is a directory: name one to write with -o")
+    for plan in inside.values():
+        if isinstance(plan, Plan):
+            target = Path(arguments.output, *plan.name.split("/")[1:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(plan, target, arguments, workers)
     return 0
 
 

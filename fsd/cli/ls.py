@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def _usual(report: ModelReport, types: tuple[str, ...]) -> ModelReport:
         for refusal in report.refusals
         if refusal.name in usual or not refusal.name.startswith(GGUF) or refusal.name.endswith("*")
     )
-    return ModelReport(report.name, report.source, entries, refusals, report.error)
+    folders = tuple(folder for folder in report.folders if folder.listed)
+    return replace(report, entries=entries, refusals=refusals, folders=folders)
 
 
 def _data(report: ModelReport) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def _data(report: ModelReport) -> dict[str, Any]:
         "name": report.name,
         "source": report.source,
         "entries": [asdict(entry) for entry in report.entries],
+        "folders": [{"name": f.name, "describe": f.describe, "listed": f.listed} for f in report.folders],
         "refusals": [{"name": r.name, "reason": r.reason, "remedy": r.remedy} for r in report.refusals],
         "error": {name: getattr(error, name) for name in error.__struct_fields__} if error else None,
     }
@@ -114,6 +116,8 @@ def _share(held: int | None, size: int) -> str:
 def _rows(report: ModelReport) -> Iterator[tuple[str, str, str, str]]:
     for entry in report.entries:
         yield entry.name, str(entry.size), human(entry.size), entry.describe
+    for folder in report.folders:
+        yield f"{folder.name}/", "-", "-", folder.describe
     for refusal in report.refusals:
         yield refusal.name, "-", "-", f"refused: {_with_remedy(refusal)}"
     if report.error:

@@ -206,6 +206,8 @@ class Options:
 
         A hub cache's model may be named by its folder, whichever snapshot of it is shown.
         """
+        if not self.imatrices:
+            return None
         place = Path(source).parent
         hub = str(place.parent) if place.name == "snapshots" else ""
         return self.imatrices.get(source, self.imatrices.get(hub))

@@ -42,6 +42,7 @@ from fsd.planner.messages import (
     EncodedLayout,
     Entry,
     Failure,
+    FolderEntry,
     Listing,
     RefusedEntry,
     Request,
@@ -51,7 +52,7 @@ from fsd.planner.processes import Processes
 from translators.layout import Layout
 from translators.model import FileIdentity
 
-__all__ = ["Entry", "Failure", "FileIdentity", "Listing", "Planner", "RefusedEntry"]
+__all__ = ["Entry", "Failure", "FileIdentity", "FolderEntry", "Listing", "Planner", "RefusedEntry"]
 
 TRANSLATORS = "fsd.planner.worker:of_translators"
 # Planning ahead keeps every processor busy, and leaves a process for who waits.
@@ -74,6 +75,8 @@ _LISTINGS_KEPT = 4096
 _LAYOUT_BYTES_KEPT = 32 << 20
 
 T = TypeVar("T")
+# A version of a model, and what of it: "" its listing, "mlx-4bit/" that of a directory, else a form's name.
+_What = tuple[str, str]
 
 
 class Planner:
@@ -101,10 +104,10 @@ class Planner:
         self._imatrix_of = imatrix_of
         self._disk = PlanCache(cache) if cache is not None else None
         self._lock = threading.Lock()
-        self._flights: dict[tuple[str, str | None], Future[object]] = {}
-        self._listings: OrderedDict[str, Listing] = OrderedDict()
-        self._layouts: OrderedDict[tuple[str, str], tuple[Layout, int]] = OrderedDict()
-        self._failures: dict[tuple[str, str | None], tuple[Failure, float]] = {}
+        self._flights: dict[_What, Future[object]] = {}
+        self._listings: OrderedDict[_What, Listing] = OrderedDict()
+        self._layouts: OrderedDict[_What, tuple[Layout, int]] = OrderedDict()
+        self._failures: dict[_What, tuple[Failure, float]] = {}
         self._ahead = ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="prismfs-plan")
 
     @property
@@ -116,27 +119,30 @@ class Planner:
         """Have planning processes started, which end if they are not needed soon. Returns at once."""
         self._processes.start()
 
-    def listing(self, path: str | os.PathLike[str]) -> Listing:
-        """What the model at `path` can appear as; a model that cannot appear at all has its `error` set."""
+    def listing(self, path: str | os.PathLike[str], folder: str = "") -> Listing:
+        """What the model at `path` can appear as; a model that cannot appear at all has its `error` set.
+
+        With `folder`, what is in the directory of that name, one of the listing's `folders`.
+        """
         source = os.path.abspath(os.fspath(path))
-        key = self._key(source)
+        what = self._key(source), f"{folder}/" if folder else ""
         with self._lock:
-            known = self._listings.get(key)
+            known = self._listings.get(what)
             if known is not None:
-                self._listings.move_to_end(key)
+                self._listings.move_to_end(what)
                 return known
-        return self._once((key, None), lambda: self._listing(source, key))
+        return self._once(what, lambda: self._listing(source, what))
 
     def known(self, path: str | os.PathLike[str]) -> Listing | None:
         """What `listing` would give, if that needs no planning; else None. Never raises."""
         source = os.path.abspath(os.fspath(path))
-        key = self._key(source)
+        what = self._key(source), ""
         with self._lock:
-            known = self._listings.get(key)
+            known = self._listings.get(what)
         if known is not None:
             return known
-        failure = self._failure((key, None))
-        return Listing(error=failure) if failure is not None else self._kept_listing(key)
+        failure = self._failure(what)
+        return Listing(error=failure) if failure is not None else self._kept_listing(what)
 
     def layout(self, path: str | os.PathLike[str], name: str) -> Layout:
         """The bytes of one form of the model at `path`.
@@ -177,11 +183,11 @@ class Planner:
         imatrix = self._imatrix_of(source)
         return key_of(source, identities(source, imatrix), self._provider, imatrix)
 
-    def _request(self, source: str, key: str, name: str | None = None) -> Request:
+    def _request(self, source: str, key: str, name: str | None = None, folder: str = "") -> Request:
         imatrix = self._imatrix_of(source)
-        return Request(os.fsencode(source), key, name, os.fsencode(imatrix) if imatrix else None)
+        return Request(os.fsencode(source), key, name, os.fsencode(imatrix) if imatrix else None, folder)
 
-    def _once(self, flight: tuple[str, str | None], work: Callable[[], T]) -> T:
+    def _once(self, flight: _What, work: Callable[[], T]) -> T:
         """What `work` returns or raises, done by one thread for all who ask at the same time."""
         with self._lock:
             under_way = self._flights.get(flight)
@@ -200,38 +206,39 @@ class Planner:
             with self._lock:
                 del self._flights[flight]
 
-    def _listing(self, source: str, key: str) -> Listing:
-        failure = self._failure((key, None))
+    def _listing(self, source: str, what: _What) -> Listing:
+        failure = self._failure(what)
         if failure is not None:
             return Listing(error=failure)
-        kept = self._kept_listing(key)
+        kept = self._kept_listing(what)
         if kept is not None:
             return kept
-        reply = self._processes.ask(self._request(source, key))
+        key, folder = what
+        reply = self._processes.ask(self._request(source, key, folder=folder.rstrip("/")))
         if isinstance(reply, Failure):
-            self._note((key, None), reply)
+            self._note(what, reply)
             return Listing(error=reply)
         if not isinstance(reply, Listing):
             raise PlanningCrash("the planning process answered another question", path=source)
         # Where the source changed while it was planned, the result is nobody's: the next look-up plans anew.
         if self._key(source) == key:
-            self._keep_listing(key, reply)
+            self._keep_listing(what, reply)
             if self._disk:
-                self._disk.put(f"{key}.listing", encoded(reply))
+                self._disk.put(_file(what, "listing"), encoded(reply))
         return reply
 
-    def _kept_listing(self, key: str) -> Listing | None:
-        kept = self._disk.get(f"{key}.listing") if self._disk else None
+    def _kept_listing(self, what: _What) -> Listing | None:
+        kept = self._disk.get(_file(what, "listing")) if self._disk else None
         if kept is not None:
             with contextlib.suppress(msgspec.MsgspecError):
-                return self._keep_listing(key, LISTINGS.decode(kept))
+                return self._keep_listing(what, LISTINGS.decode(kept))
         return None
 
     def _layout(self, source: str, key: str, name: str) -> Layout:
-        failure = self._failure((key, name)) or self._failure((key, None))
+        failure = self._failure((key, name)) or self._failure((key, ""))
         if failure is not None:
             raise failure.error()
-        file = f"{key}-{blake2b(name.encode('utf-8', 'surrogateescape'), digest_size=16).hexdigest()}.layout"
+        file = _file((key, name), "layout")
         kept = self._disk.get(file) if self._disk else None
         if kept is not None:
             try:
@@ -251,9 +258,9 @@ class Planner:
                 self._disk.put(file, reply.data)
         return layout
 
-    def _keep_listing(self, key: str, listing: Listing) -> Listing:
+    def _keep_listing(self, what: _What, listing: Listing) -> Listing:
         with self._lock:
-            self._listings[key] = listing
+            self._listings[what] = listing
             if len(self._listings) > _LISTINGS_KEPT:
                 self._listings.popitem(last=False)
         return listing
@@ -268,14 +275,21 @@ class Planner:
                 self._layouts.popitem(last=False)
         return layout
 
-    def _note(self, what: tuple[str, str | None], failure: Failure) -> None:
+    def _note(self, what: _What, failure: Failure) -> None:
         now = time.monotonic()
         with self._lock:
             self._failures = {key: kept for key, kept in self._failures.items() if kept[1] > now}
             kept = _KEPT.get(failure.kind, _FAILURE_KEPT)
             self._failures[what] = failure, now + kept
 
-    def _failure(self, what: tuple[str, str | None]) -> Failure | None:
+    def _failure(self, what: _What) -> Failure | None:
         with self._lock:
             failure, until = self._failures.get(what, (None, 0.0))
         return failure if until > time.monotonic() else None
+
+
+def _file(what: _What, kind: str) -> str:
+    """The name of what is kept on disk."""
+    key, name = what
+    digest = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return f"{key}-{digest}.{kind}" if name else f"{key}.{kind}"

@@ -10,42 +10,48 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path
 
 import msgspec
 
 import translators
 from translators.layout import BYTES_VERSION
 from translators.model import FileIdentity, patiently
-from translators.sources.recognise import GGUF, SAFETENSORS, is_imatrix, set_of
+from translators.sources.matrices import is_imatrix
+from translators.sources.recognise import INSIDE, is_weights, set_of
 
-_TEMPLATES = "additional_chat_templates"
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
-_WEIGHTS = (GGUF, SAFETENSORS)
+_INSIDE = tuple(map(os.fsencode, INSIDE))
+_reading_code = threading.Lock()
 
 
 def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name; then its `imatrix`.
 
-    Of a directory: every regular file in it and among its chat templates. Of a weight file: its set, and
-    what lies beside it other than weights (an importance matrix is none). Files that are not to be seen are
-    left out. Raises OSError where a disk does not tell: that is no other version.
+    Of a directory: every regular file in it and in those inside it that count (`INSIDE`). Of a weight file:
+    its set, and what lies beside it other than weights (an importance matrix is none). Files that are not to
+    be seen are left out. Raises OSError where a disk does not tell: that is no other version.
     """
-    named = tuple(_seen([imatrix])) if imatrix else ()
-    if os.path.isdir(path):  # noqa: PTH112  (asked before every look-up)
-        return (*_regular(path), *named)
+    named = tuple(_seen([os.fsencode(imatrix)])) if imatrix else ()
+    source = os.fsencode(path)
+    try:
+        inside = _paths(source)
+    except OSError as error:
+        if os.path.isdir(source):  # noqa: PTH112  (asked before every look-up)
+            _prove_unseen(error)
+            return named
+    else:
+        return (*_regular(source, inside), *named)
     folder, own = os.path.split(path)
-    names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _regular(folder)}
+    names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _folder(os.fsencode(folder))}
     members = {own}
-    if own.lower().endswith(_WEIGHTS):
+    if is_weights(own):
         members |= set(set_of(own, names).files)
     beside = (
-        file
-        for name, file in names.items()
-        if name in members or not name.lower().endswith(_WEIGHTS) or is_imatrix(name)
+        file for name, file in names.items() if name in members or not is_weights(name) or is_imatrix(name)
     )
     return (*beside, *named)
 
@@ -56,38 +62,80 @@ def key_of(path: str, files: tuple[FileIdentity, ...], provider: str, imatrix: s
     return blake2b(msgspec.msgpack.encode(parts), digest_size=32).hexdigest()
 
 
-@cache
 def code() -> str:
-    """A digest of the code that plans and tells plans: a plan of other code is not taken for one of this."""
+    """A digest of the code that plans and tells plans: a plan of other code is not taken for one of this.
+
+    Found out once, by whoever asks first; others wait for it.
+    """
+    with _reading_code:
+        return _code()
+
+
+@cache
+def _code() -> str:
     digest = blake2b(digest_size=16)
-    for root in (Path(translators.__file__).parent, Path(__file__).parent):
-        for path in sorted(root.rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0")
-            digest.update(path.read_bytes())
+    for root in (translators.__file__, __file__):
+        top = os.path.dirname(root)  # noqa: PTH120  (as all here: pathlib's takes several times as long)
+        found = (
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(top)
+            for name in names
+            if name.endswith(".py")
+        )
+        for path in sorted(found):
+            digest.update(os.fsencode(os.path.relpath(path, top)) + b"\0")
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+                digest.update(file.read())
     return digest.hexdigest()
 
 
-def _regular(folder: str) -> Iterator[FileIdentity]:
-    for directory in (folder, os.path.join(folder, _TEMPLATES)):
+def _folder(folder: bytes) -> Iterator[FileIdentity]:
+    try:
+        paths = _paths(folder)
+    except OSError as error:
+        _prove_unseen(error)
+    else:
+        yield from _regular(folder, paths)
+
+
+def _regular(folder: bytes, paths: list[bytes]) -> Iterator[FileIdentity]:
+    """The files at the paths in a folder, then those in the directories inside it that count."""
+    yield from _seen(paths)
+    # There are file systems to which names of either case are the same.
+    there = {path.lower() for path in paths}
+    for directory in (os.path.join(folder, name) for name in _INSIDE):
+        if directory.lower() not in there:
+            continue
         try:
-            with os.scandir(directory) as entries:
-                paths = sorted(entry.path for entry in entries)
+            inside = _paths(directory)
         except OSError as error:
             _prove_unseen(error)
-            continue
-        yield from _seen(paths)
+        else:
+            yield from _seen(inside)
 
 
-def _seen(paths: Iterable[str]) -> Iterator[FileIdentity]:
+def _paths(folder: bytes) -> list[bytes]:
+    """What is in a folder, sorted."""
+    return sorted([os.path.join(folder, name) for name in os.listdir(folder)])  # noqa: PTH208
+
+
+def _seen(paths: Iterable[bytes]) -> Iterator[FileIdentity]:
     """Those of the files that are regular ones, and to be seen."""
     for path in paths:
         try:
-            status = patiently(os.stat, path)
+            status = _stat(path)
         except OSError as error:
             _prove_unseen(error)
             continue
         if stat.S_ISREG(status.st_mode):
-            yield FileIdentity.from_stat(os.fsencode(path), status)
+            yield FileIdentity.from_stat(path, status)
+
+
+def _stat(path: bytes) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except BlockingIOError:
+        return patiently(os.stat, path)
 
 
 def _prove_unseen(error: OSError) -> None:

@@ -69,6 +69,14 @@ class RefusedEntry(msgspec.Struct, frozen=True):
     remedy: str
 
 
+class FolderEntry(msgspec.Struct, frozen=True):
+    """A directory that a model has, whose files are planned when somebody looks into it."""
+
+    name: str
+    describe: str
+    listed: bool = True
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """An error as data; `error()` makes it one again. The fields are those of its class."""
 
@@ -91,15 +99,17 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 
 
 class Listing(msgspec.Struct, frozen=True, tag="listing"):
-    """What a model can appear as, in the order of a listing.
+    """What a model can appear as, in the order of a listing; or what one of its directories holds.
 
     files: every source file that decided it. error: why the model as a whole has no form, if it has none.
+    folders: directories with a listing of their own.
     """
 
     entries: tuple[Entry, ...] = ()
     refusals: tuple[RefusedEntry, ...] = ()
     files: tuple[FileIdentity, ...] = ()
     error: Failure | None = None
+    folders: tuple[FolderEntry, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -113,7 +123,7 @@ class EncodedLayout(msgspec.Struct, frozen=True, tag="layout"):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Plan the model at `path`: its listing, or the layout of one form by `name`.
+    """Plan the model at `path`: its listing, that of its `folder`, or the layout of one form by `name`.
 
     `version` names the source's state; plans that a process has kept are good for the same one only.
     `imatrix` is the path of the model's importance matrix, where it is not to be looked for.
@@ -123,6 +133,7 @@ class Request(msgspec.Struct, frozen=True):
     version: str
     name: str | None = None
     imatrix: bytes | None = None
+    folder: str = ""
 
 
 Reply = Ready | Listing | EncodedLayout | Failure

@@ -2,10 +2,10 @@
 
     python -P -m fsd.planner.worker MODULE:FUNCTION SECONDS BYTES
 
-FUNCTION(path) returns (the files that decide, {name: Plan or Refusal}), FUNCTION(path, imatrix) where an
-importance matrix is named; `of_translators` is the one that the daemon uses. Plans of the last model are
-kept, as a listing is mostly followed by a layout. The process ends when its stdin does; it wakes up behind
-reads that want a processor. Knows nothing of caches, of other models, or of who asks.
+FUNCTION(path) returns what a `Provided` is made of, FUNCTION(path, imatrix) where an importance matrix is
+named; `of_translators` is the one that the daemon uses. Plans of the last model are kept, as a listing is
+mostly followed by a layout. The process ends when its stdin does; it wakes up behind reads that want a
+processor. Knows nothing of caches, of other models, or of who asks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanRefused, PrismError
 from fsd.planner.messages import (
@@ -26,6 +28,7 @@ from fsd.planner.messages import (
     EncodedLayout,
     Entry,
     Failure,
+    FolderEntry,
     Listing,
     Ready,
     RefusedEntry,
@@ -35,22 +38,39 @@ from fsd.planner.messages import (
     shown,
     unframed,
 )
-from translators import open_model, plans  # imports what plans, before the first request
+from translators import folders, open_model, plans  # imports what plans, before the first request
 from translators.errors import TranslationError
 from translators.model import FileIdentity
-from translators.plan import Plan, Refusal
+from translators.plan import Folder, Plan, Refusal
 
 Plans = Mapping[str, Plan | Refusal]
-Provider = Callable[..., tuple[tuple[FileIdentity, ...], Plans]]
+
+
+class Provided(NamedTuple):
+    """A model as whoever plans knows it: the files that decide, what it appears as, its directories by name,
+    and what is in one of them.
+    """
+
+    files: tuple[FileIdentity, ...]
+    plans: Plans
+    folders: Mapping[str, Folder | Refusal] = MappingProxyType({})
+    inside: Callable[[str], Plans] = lambda folder: {}
+
+
+# What it returns may be a `Provided` without its last fields.
+Provider = Callable[..., tuple[Any, ...]]
 
 # The kernel's stop comes after the daemon's, which can say more: it is for a daemon that is gone.
 _CPU_SLACK = 10
 
 
-def of_translators(path: Path, imatrix: Path | None = None) -> tuple[tuple[FileIdentity, ...], Plans]:
+def of_translators(path: Path, imatrix: Path | None = None) -> Provided:
     """What the model at `path` can appear as. Raises TranslationError."""
     model = open_model(path, imatrix=imatrix)
-    return (*model.files, *model.imatrices), plans(model)
+    return Provided((*model.files, *model.imatrices), plans(model), folders(model), partial(plans, model))
+
+
+_NOTHING = Provided((), {})
 
 
 class Worker:
@@ -60,20 +80,20 @@ class Worker:
         self._provide = provide
         self._path = b""
         self._version = ""
-        self._files: tuple[FileIdentity, ...] = ()
-        self._plans: Plans = {}
+        self._provided = _NOTHING
+        self._inside: dict[str, Plans] = {}
 
     def answer(self, request: Request) -> Reply:
         """The listing or layout asked for, or the failure that came instead; raises nothing."""
         try:
             self._plan(request)
             if request.name is None:
-                return self._listing()
+                return self._listing(request.folder)
             return self._layout(request.name)
         except (TranslationError, PrismError) as error:
             return Failure.of(error)
         except MemoryError:
-            self._path, self._plans = b"", {}
+            self._forget()
             return Failure.of(
                 PlanningMemory("planning wanted more memory than its limit", path=_text(request.path))
             )
@@ -83,15 +103,27 @@ class Worker:
     def _plan(self, request: Request) -> None:
         if (request.path, request.version) == (self._path, self._version):
             return
-        self._path, self._plans = b"", {}
+        self._forget()
         named = (request.path,) if request.imatrix is None else (request.path, request.imatrix)
-        self._files, self._plans = self._provide(*(Path(os.fsdecode(path)) for path in named))
+        self._provided = Provided(*self._provide(*(Path(os.fsdecode(path)) for path in named)))
         self._path, self._version = request.path, request.version
 
-    def _listing(self) -> Listing:
+    def _forget(self) -> None:
+        self._path, self._provided, self._inside = b"", _NOTHING, {}
+
+    def _plans(self, folder: str) -> Plans:
+        """What is in a directory of the model; "" for the model's own. Raises TranslationError."""
+        if not folder:
+            return self._provided.plans
+        if folder not in self._inside:
+            known = isinstance(self._provided.folders.get(folder), Folder)
+            self._inside[folder] = self._provided.inside(folder) if known else {}
+        return self._inside[folder]
+
+    def _listing(self, folder: str) -> Listing:
         entries: list[Entry] = []
         refusals: list[RefusedEntry] = []
-        for name, plan in self._plans.items():
+        for name, plan in self._plans(folder).items():
             try:
                 if isinstance(plan, Plan):
                     entries.append(_entry(name, plan))
@@ -106,10 +138,16 @@ class Worker:
                 if isinstance(error, MemoryError):
                     raise
                 refusals.append(RefusedEntry(name, shown(_bug(error, "").reason), "please report it"))
-        return Listing(tuple(entries), tuple(refusals), self._files)
+        shown_folders: list[FolderEntry] = []
+        for name, found in ({} if folder else self._provided.folders).items():
+            if isinstance(found, Folder):
+                shown_folders.append(FolderEntry(name, shown(found.describe), found.listed))
+            else:
+                refusals.append(RefusedEntry(name, shown(found.reason), shown(found.remedy)))
+        return Listing(tuple(entries), tuple(refusals), self._provided.files, folders=tuple(shown_folders))
 
     def _layout(self, name: str) -> EncodedLayout:
-        plan = self._plans.get(name)
+        plan = self._plans("").get(name) or self._plans(name.partition("/")[0]).get(name)
         if plan is None:
             raise NoSuchEntry("the model has no such form", path=_text(self._path), place=name)
         if isinstance(plan, Refusal):

@@ -15,7 +15,7 @@ from hashlib import blake2b
 import msgspec
 
 from fsd.errors import NoSuchEntry
-from fsd.planner import Entry, Failure, FileIdentity, RefusedEntry
+from fsd.planner import Entry, Failure, FileIdentity, FolderEntry, RefusedEntry
 from fsd.planner.messages import shown
 from fsd.tree.forms import Forms
 from fsd.tree.models import ModelFolders
@@ -60,12 +60,16 @@ class FileNode:
 
 @dataclass(frozen=True, slots=True)
 class ModelContents:
-    """A model with all of its files, the forms that it lacks, or why it has no forms at all."""
+    """A model with all of its files, the forms that it lacks, or why it has no forms at all.
+
+    folders: directories whose files are told when they are asked for.
+    """
 
     model: ModelNode
     files: tuple[FileNode, ...]
     refusals: tuple[RefusedEntry, ...]
     error: Failure | None
+    folders: tuple[FolderEntry, ...] = ()
 
 
 class Catalogue:
@@ -102,15 +106,19 @@ class Catalogue:
     def file(self, found: Found) -> FileNode:
         """The model's file that was found. Raises NoSuchEntry where it is none."""
         if found.model is not None and not found.is_directory:
-            for file in self.contents(found.model).files:
+            directory = found.inside.rpartition("/")[0]
+            for file in self.contents(found.model, directory).files:
                 if file.ino == found.ino:
                     return file
         raise NoSuchEntry("this is no file of a model", path=shown(found.path))
 
-    def contents(self, model: ModelNode) -> ModelContents:
-        """A model with all of its files; it is planned if it was not."""
+    def contents(self, model: ModelNode, directory: str = "") -> ModelContents:
+        """A model with all of its files; it is planned if it was not.
+
+        Files in a directory of a format are told with that `directory` alone, and then no others of forms.
+        """
         folder = self._folder(model)
-        return self._contents(model, folder, self._folders.forms(folder.model))
+        return self._contents(model, folder, self._folders.forms(folder.model, directory))
 
     def known(self, model: ModelNode) -> ModelContents | None:
         """The same, if nothing has to be planned for it; else None."""
@@ -144,7 +152,8 @@ class Catalogue:
                     )
                 )  # fmt: skip
         refusals = tuple(refused for refused in forms.listing.refusals if refused.name not in taken)
-        return ModelContents(model, tuple(files), refusals, forms.listing.error)
+        folders = tuple(each for each in forms.listing.folders if each.name not in taken)
+        return ModelContents(model, tuple(files), refusals, forms.listing.error, folders)
 
     def _source_files(self, model: ModelNode, folder: ModelFolder) -> Iterator[FileNode]:
         for name, found in self._stored.entries(folder):

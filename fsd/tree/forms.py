@@ -5,6 +5,7 @@ A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-
 a listing shows the types that are configured, that of the source's own precision, and everything that is
 no GGUF. `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own
 where there is a matrix, elsewhere the same file.
+A directory of a format (`mlx-4bit/`) has forms of its own, by its own listing.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
@@ -25,7 +25,7 @@ NOIMAT = "-noimat"
 _EXTENSION = ".gguf"
 
 
-class Form(NamedTuple):
+class Form(msgspec.Struct, frozen=True, gc=False):
     """A virtual file under one of its names (a path in the model's directory)."""
 
     path: str
@@ -54,7 +54,9 @@ class Forms:
         self._typed = {
             entry.name.casefold(): entry for entry in listing.entries if type_of(entry.name) is not None
         }
-        self._refused = {refused.name.casefold(): refused for refused in listing.refusals}
+        # A directory that is refused is called "mlx-4bit/" there.
+        self._refused = {refused.name.casefold().rstrip("/"): refused for refused in listing.refusals}
+        self.folders = {folder.name: folder for folder in listing.folders}
         self._alias = f"{ALIASES}/{model}-".casefold()
 
     def find(self, path: str) -> Entry | None:
@@ -77,7 +79,7 @@ class Forms:
 
     def is_directory(self, path: str) -> bool:
         """Whether virtual files lie below `path`."""
-        return any(form.path.startswith(path + "/") for form in self.all)
+        return path in self.folders or any(form.path.startswith(path + "/") for form in self.all)
 
     def inside(self, directory: str) -> tuple[list[Form], list[str]]:
         """What a listing of `directory` ("" for the model's own) shows: files, and names of directories."""
@@ -89,6 +91,8 @@ class Forms:
         prefix = f"{directory}/" if directory else ""
         files: list[Form] = []
         directories: dict[str, None] = {}
+        if not directory:
+            directories = dict.fromkeys(name for name, folder in self.folders.items() if folder.listed)
         for form in self.all:
             if not form.listed or not form.path.startswith(prefix):
                 continue
@@ -96,7 +100,7 @@ class Forms:
             if slash:
                 directories[name] = None
             else:
-                files.append(form._replace(path=name))
+                files.append(Form(name, form.entry, True))
         return files, list(directories)
 
 
@@ -112,6 +116,9 @@ def _upper(kind: str) -> str:
 
 def target_of(name: str) -> str:
     """What the translation of a form is counted under: one of a few words, whatever models there are."""
+    folder, slash, _ = name.partition("/")
+    if slash:
+        return folder
     kind = type_of(name)
     if kind is not None:
         return f"gguf-{kind.removesuffix(NOIMAT)}"

@@ -42,7 +42,7 @@ class ModelFolders:
         self._stored = stored
         self._planner = planner
         self._types = frozenset(types)
-        self._forms: dict[ModelSource, Forms] = {}
+        self._forms: dict[tuple[ModelSource, str], Forms] = {}
 
     def child(self, folder: ModelFolder, name: str) -> tuple[Inside, Known | None] | None:
         """What `name` is in a model's directory. Raises PlanRefused, or why the model has no forms at all."""
@@ -52,7 +52,7 @@ class ModelFolders:
         if name.startswith("."):  # no form has such a name; whoever probes for one need not wait for a plan
             return None
         path = folder.below(name)
-        forms = self.forms(folder.model)
+        forms = self.forms(folder.model, folder.inside)
         if forms.listing.error is not None and is_form_like(path):
             raise forms.listing.error.error()
         entry = forms.find(path)
@@ -68,7 +68,7 @@ class ModelFolders:
             seen.add(name)
             yield name, self._node(folder, directory, name, found), found
         try:
-            forms = self.forms(folder.model)
+            forms = self.forms(folder.model, folder.inside)
         except OSError:  # who opens a form of it is told
             return
         files, directories = forms.inside(folder.inside)
@@ -82,33 +82,40 @@ class ModelFolders:
 
     def is_planned(self, model: ModelSource) -> bool:
         """Whether the model's virtual files have been asked for, in whatever version."""
-        return model in self._forms
+        return (model, "") in self._forms
 
     def lasts(self, model: ModelSource) -> bool | None:
         """Whether the model could be planned, the last time that it was; None where it has not been yet."""
-        forms = self._forms.get(model)
+        forms = self._forms.get((model, ""))
         return None if forms is None else forms.listing.error is None
 
-    def forms(self, model: ModelSource) -> Forms:
-        """The model's virtual files as they are now; planned if they were not."""
-        return self._as_forms(model, self._planner.listing(model.path))
+    def forms(self, model: ModelSource, path: str = "") -> Forms:
+        """The model's virtual files as they are now; planned if they were not.
+
+        With `path`, those that lie where it does: in a directory of a format, or beside the source's own.
+        """
+        forms = self._as_forms(model, self._planner.listing(model.path))
+        folder = path.partition("/")[0]
+        if folder not in forms.folders:
+            return forms
+        return self._as_forms(model, self._planner.listing(model.path, folder), folder)
 
     def known(self, model: ModelSource) -> Forms | None:
         """The same, if nothing has to be planned for it; else None."""
         listing = self._planner.known(model.path)
         return self._as_forms(model, listing) if listing is not None else None
 
-    def _as_forms(self, model: ModelSource, listing: Listing) -> Forms:
-        forms = self._forms.get(model)
+    def _as_forms(self, model: ModelSource, listing: Listing, folder: str = "") -> Forms:
+        forms = self._forms.get((model, folder))
         if forms is None or forms.listing is not listing:
             if len(self._forms) >= _FORMS_KEPT:
                 self._forms.clear()
-            forms = self._forms[model] = Forms(listing, model.name, self._types)
+            forms = self._forms[model, folder] = Forms(listing, model.name, self._types)
         return forms
 
     def entry(self, file: VirtualFile) -> Planned:
         """A virtual file's entry, if its sources are still of the same version. Raises StaleHandle."""
-        forms = self.forms(file.model)
+        forms = self.forms(file.model, file.name.rpartition("/")[0])
         entry = forms.find(file.name) if forms.version == file.version else None
         if entry is None:
             raise StaleHandle("the source has changed", path=shown(file.model.path), place=file.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsd.planner import Failure, RefusedEntry
+from fsd.planner import Failure, FolderEntry, RefusedEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class EntryReport:
 class ModelReport:
     """A model: its path under the mount, its source, its files, the forms it lacks, or why it has none.
 
-    A directory that is not shown, as it holds no model, is reported with no entries and an error.
+    folders: directories of formats, whose files are planned when somebody looks into them.
+    A directory of the source that is not shown, as it holds no model, is reported with an error alone.
     """
 
     name: str
@@ -42,3 +43,4 @@ class ModelReport:
     entries: tuple[EntryReport, ...] = ()
     refusals: tuple[RefusedEntry, ...] = ()
     error: Failure | None = None
+    folders: tuple[FolderEntry, ...] = ()

@@ -78,8 +78,9 @@ class Survey:
                 )
         refusals = tuple(refused for refused in forms.listing.refusals if refused.name not in stored)
         return ModelReport(
-            shown(path), shown(folder.model.path), tuple(entries), refusals, forms.listing.error
-        )
+            shown(path), shown(folder.model.path), tuple(entries), refusals, forms.listing.error,
+            forms.listing.folders,
+        )  # fmt: skip
 
     def _omitted(self, folder: Root | Folder, path: str) -> list[ModelReport]:
         """The directories that are not shown, each with the reason."""

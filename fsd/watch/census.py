@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from fsd.tree.hub import blobs_of
 from fsd.tree.nodes import Folder, ModelSource, Root
 from fsd.tree.places import Places
-from translators.sources.recognise import set_of
+from translators.sources.recognise import is_weights, set_of
 
 # Deeper directories of a model are looked at when somebody asks for what is in them.
 _DEEPEST = 8
 _UNFINISHED = ".incomplete"
 # A link to nowhere, a file that was removed just now.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_WEIGHTS = (".gguf", ".safetensors")
 
 # Name, device, inode number, size, time.
 _File = tuple[str, int, int, int, int]
@@ -99,10 +98,8 @@ class Census:
             return
         folder, own = os.path.split(model.path)
         names = self.places.look(folder).files
-        members = set(set_of(own, names).files) if own.lower().endswith(_WEIGHTS) else {own}
-        yield from _stats(
-            folder, [name for name in names if name in members or not name.lower().endswith(_WEIGHTS)]
-        )
+        members = set(set_of(own, names).files) if is_weights(own) else {own}
+        yield from _stats(folder, [name for name in names if name in members or not is_weights(name)])
 
     def _inside(self, path: str, below: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(path) as entries:

@@ -15,7 +15,7 @@ import msgspec
 
 from fsd.tree.nodes import ModelSource
 from fsd.tree.places import Places
-from translators.sources.recognise import INDEX, SAFETENSORS, part_of, recognise, set_of
+from translators.sources.recognise import INDEX_SUFFIX, SAFETENSORS, part_of, recognise, set_of
 
 _LONGEST_INDEX = 64 << 20
 _LONGEST_HEADER = 100_000_000  # the format's own limit
@@ -43,18 +43,17 @@ def missing(places: Places, model: ModelSource) -> str:
     else:
         names = places.look(folder).files
         files = set_of(own, names).files if own in names else ()
-    wanted = {
-        shard for name in files if name.endswith(INDEX) for shard in _shards(os.path.join(folder, name))
-    }
+    indices = [os.path.join(folder, name) for name in files if name.endswith(INDEX_SUFFIX)]
+    wanted = {shard for index in indices for shard in _shards(index)}
     absent = sorted(shard for shard in wanted - names if "/" not in shard)
     if absent:
         return f"the index names {absent[0]}, which is not there"
-    if not any(not name.endswith(INDEX) for name in files):
+    if not any(not name.endswith(INDEX_SUFFIX) for name in files):
         return "there is an index and no weights"
     for name in files:
-        if not name.endswith(INDEX) and _is_cut_short(os.path.join(folder, name)):
+        if not name.endswith(INDEX_SUFFIX) and _is_cut_short(os.path.join(folder, name)):
             return f"{name} ends before its last tensor does"
-    parts = [part_of(name) for name in files if not name.endswith(INDEX)]
+    parts = [part_of(name) for name in files if not name.endswith(INDEX_SUFFIX)]
     for part in parts:
         numbers = {other.number for other in parts if (other.stem, other.count) == (part.stem, part.count)}
         if part.count and len(numbers) < part.count:

@@ -3,8 +3,9 @@
 A model's directory that holds a file `stall`, `bomb`, `exit`, `abort`, `bug`, `unsupported`, `malformed` or
 `missing` makes planning do that. Every other model appears as `model.gguf-<type>` for a few types, whose
 bytes are a header, the weight file's own bytes and the same bytes with their rows swapped; as
-`model.safetensors`, which is the weight file's bytes; and as `mlx-4bit/config.json`. Each planning is noted
-in the file that FAKE_PLANS_LOG names.
+`model.safetensors`, which is the weight file's bytes; and as `mlx-4bit/config.json`. One that holds a
+file `folders` has the directories `pytorch` and `pytorch-zip`, which is not listed, with files of their own,
+and cannot have `onnx-int4`. Each planning is noted in the file that FAKE_PLANS_LOG names.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import os
 import time
 from pathlib import Path
 
+from fsd.planner.worker import Provided
 from translators.errors import MalformedSource, MissingSource, Unsupported
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes, Zeros
 from translators.model import Extent, FileIdentity
-from translators.plan import Plan, Refusal
+from translators.plan import Folder, Plan, Refusal
 from translators.recipes import Recipe, Stored, SwapRows
 from translators.sources.recognise import recognise
 
@@ -39,12 +41,9 @@ def whole(kind: str, weights: bytes) -> bytes:
     return header(kind) + weights[: rows * ROWS] + bytes(32) + swapped
 
 
-def provide(path: Path) -> tuple[tuple[FileIdentity, ...], dict[str, Plan | Refusal]]:
+def provide(path: Path) -> Provided:
     """The files and plans of the model at `path`."""
-    log = os.environ.get("FAKE_PLANS_LOG")
-    if log:
-        with Path(log).open("a") as file:
-            file.write(f"{os.fsencode(path)!r}\n")
+    _note(os.fsencode(path))
     root = path if path.is_dir() else path.parent
     _misbehave(root)
     names = [entry.name for entry in root.iterdir() if entry.is_file()]
@@ -58,10 +57,29 @@ def provide(path: Path) -> tuple[tuple[FileIdentity, ...], dict[str, Plan | Refu
         Plan("mlx-4bit/config.json", "side file", lambda: Layout((identity,), (LiteralBytes(b"{}"),)))
     )
     files = tuple(FileIdentity.of(path) for path in sorted([weights, *root.glob("config.json")]))
-    return files, {plan.name: plan for plan in found}
+    folders: tuple[Folder | Refusal, ...] = ()
+    if (root / "folders").exists():
+        folders = (
+            Folder("pytorch", "weights"), Folder("pytorch-zip", "the same", listed=False),
+            Refusal("onnx-int4/", "no such graph", "wait"),
+        )  # fmt: skip
+
+    def inside(folder: str) -> dict[str, Plan | Refusal]:
+        _note(folder.encode())
+        plan = Plan(f"{folder}/deep/weights.bin", "weights", lambda: _layout(identity, []))
+        return {plan.name: plan, f"{folder}/x": Refusal(f"{folder}/x", "no such tensor")}
+
+    return Provided(files, {plan.name: plan for plan in found}, {each.name: each for each in folders}, inside)
 
 
-def print_and_provide(path: Path) -> tuple[tuple[FileIdentity, ...], dict[str, Plan | Refusal]]:
+def _note(what: bytes) -> None:
+    log = os.environ.get("FAKE_PLANS_LOG")
+    if log:
+        with Path(log).open("a") as file:
+            file.write(f"{what!r}\n")
+
+
+def print_and_provide(path: Path) -> Provided:
     """As `provide`, from a library that prints."""
     print("noise " * 100, flush=True)
     os.write(1, b"noise of C code\n")

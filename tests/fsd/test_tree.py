@@ -44,7 +44,7 @@ def planner() -> Iterator[Planner]:
 def tree_of(planner: Planner) -> Iterator[TreeOf]:
     engine = Engine(MemoryStore(16 << 20), workers=2)
 
-    def make(source: Path, **changes: object) -> Tree:
+    def make(source: Path, planner: Planner = planner, **changes: object) -> Tree:
         return Tree(source, planner, engine, **({"types": LISTED} | changes))  # type: ignore[arg-type]
 
     yield make
@@ -531,3 +531,54 @@ def test_types_of_nodes(tmp_path: Path, tree_of: TreeOf) -> None:
         assert stat.S_IMODE(attributes.mode) == attributes.mode
     with pytest.raises(NotADirectory):
         tree.entries(at(tree, "m/model.gguf").ino)
+
+
+def test_a_directory_of_a_format_is_planned_when_somebody_looks_into_it(
+    tmp_path: Path, tree_of: TreeOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv("FAKE_PLANS_LOG", str(log))
+    source = tmp_path / "source"
+    model(source / "m", "folders")
+    planner = Planner(None, seconds=30, memory=2 << 30, provider=PROVIDER)
+    try:
+        tree = tree_of(source, planner=planner)
+        listed = names(tree, "m")
+        assert "pytorch" in listed and not {"pytorch-zip", "onnx-int4"} & set(listed)
+        assert at(tree, "m/pytorch").kind == "directory"
+        assert "pytorch" not in log.read_text()
+        for folder in ("pytorch", "pytorch-zip"):
+            assert names(tree, f"m/{folder}") == ["deep"]
+            assert names(tree, f"m/{folder}/deep") == ["weights.bin"]
+            assert at(tree, f"m/{folder}/deep/weights.bin").size == len(WEIGHTS)
+            assert content(tree, f"m/{folder}/deep/weights.bin") == WEIGHTS
+        assert log.read_text().split() == [f"{os.fsencode(source / 'm')!r}", "b'pytorch'", "b'pytorch-zip'"]
+    finally:
+        planner.close()
+
+
+def test_a_directory_of_a_format_that_cannot_be_says_why(tmp_path: Path, tree_of: TreeOf) -> None:
+    model(tmp_path / "m", "folders")
+    tree = tree_of(tmp_path)
+    with pytest.raises(PlanRefused, match="no such graph"):
+        at(tree, "m/onnx-int4")
+    with pytest.raises(PlanRefused, match="no such tensor"):
+        at(tree, "m/pytorch/x")
+    for absent in ("m/onnx-int8", "m/pytorch/y", "m/weights.bin"):
+        with pytest.raises(NoSuchEntry):
+            at(tree, absent)
+    (report,) = tree.explain()
+    assert [(folder.name, folder.listed) for folder in report.folders] == [
+        ("pytorch", True), ("pytorch-zip", False)
+    ]  # fmt: skip
+    assert ("onnx-int4/", "wait") in [(refused.name, refused.remedy) for refused in report.refusals]
+
+
+def test_the_catalogue_finds_a_file_in_a_directory_of_a_format(tmp_path: Path, tree_of: TreeOf) -> None:
+    model(tmp_path / "m", "folders")
+    tree = tree_of(tmp_path)
+    found = tree.catalogue.find("m/pytorch/deep/weights.bin")
+    file = tree.catalogue.file(found)
+    assert (file.names, file.size) == (("pytorch/deep/weights.bin",), len(WEIGHTS))
+    contents = tree.catalogue.contents(tree.catalogue.find("m").model)  # type: ignore[arg-type]
+    assert [folder.name for folder in contents.folders] == ["pytorch", "pytorch-zip"]

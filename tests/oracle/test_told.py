@@ -84,7 +84,8 @@ def _keys(plans: Plans, name: str, folder: Path) -> list[str]:
     """Those of a file's keys that quantising adds, in its order."""
     path = folder / "made.gguf"
     path.write_bytes(_whole(plans, name))
-    return [key for key in gguf.read([path], "made").key_values or () if key in (VERSION, TYPE, *SAID)]
+    key_values = gguf.read(folder, [path.name], "made").key_values or ()
+    return [key for key in key_values if key in (VERSION, TYPE, *SAID)]
 
 
 def _compared(plans: Plans) -> int:

@@ -38,10 +38,26 @@ def test_every_name_goes_there_and_back(family: Family) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["lm_head", "model.layers.x.mlp.up_proj.weight", "model.layers.01.mlp.up_proj.weight", "", ".weight"],
+    [
+        "lm_head",
+        "model.layers.x.mlp.up_proj.weight",
+        "model.layers.01.mlp.up_proj.weight",
+        "",
+        ".weight",
+        "model.layers.{}.mlp.up_proj.weight",
+        "model.layers.1.mlp.up_proj.2.weight",
+    ],
 )
 def test_what_no_rule_names_is_unknown(name: str) -> None:
     assert FAMILIES[0].to_gguf(name) is None
+    assert FAMILIES[0].to_gguf(name) is None  # as it is remembered
+
+
+def test_names_that_differ_in_their_numbers_alone_are_told_apart() -> None:
+    for layer in (0, 7, 7, 123456789):
+        match = FAMILIES[0].to_gguf(f"model.layers.{layer}.mlp.up_proj.weight")
+        assert match is not None
+        assert (match.names, match.layer) == ((f"blk.{layer}.ffn_up.weight",), layer)
 
 
 def test_an_unknown_architecture_is_named() -> None:

@@ -20,10 +20,15 @@ from tests.translators.handmade import gguf, info, pair, string, text, u16, u32
 from translators.dtypes import DTYPES, GGUF_DTYPES
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
 from translators.keyvalues import ValueType
+from translators.model import Model
+from translators.sources import gguf as gguf_source
 from translators.sources import gguf_header
-from translators.sources.gguf import read
 
 ARCHITECTURE = string("general.architecture", "llama")
+
+
+def read(files: Sequence[Path], name: str) -> Model:
+    return gguf_source.read(files[0].parent, [file.name for file in files], name)
 
 
 def _written(path: Path, alignment: int | None = None) -> None:

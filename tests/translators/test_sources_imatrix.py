@@ -14,7 +14,8 @@ from tests.tiny_imatrices import as_dat, as_gguf, sums, write_experts
 from tests.translators.handmade import gguf, info, string, u32
 from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.sources import imatrix
-from translators.sources.recognise import imatrices, is_imatrix, recognise
+from translators.sources.matrices import imatrices, is_imatrix
+from translators.sources.recognise import recognise
 
 GIVEN = {"blk.0.a.weight": sums("a", 8), "blk.0.b_exps.weight": sums("b", 12)}
 

@@ -248,7 +248,7 @@ def test_layout_of_recipes() -> None:
 def test_block_types_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(handmade.gguf([], [handmade.info("w", [32], 8, 0)], bytes(34)))
-    refusal = merged(gguf.read([path], "m"))
+    refusal = merged(gguf.read(path.parent, [path.name], "m"))
     assert isinstance(refusal, Refusal)
     assert "Q8_0" in refusal.reason
     assert "'w'" in refusal.reason

@@ -19,7 +19,7 @@ from translators.dtypes import DType
 from translators.errors import MalformedSource, Unsupported
 from translators.families.rope import Llama3Scaling, scaling_behind
 from translators.keyvalues import KeyValues
-from translators.model import Model
+from translators.model import Model, Tensor
 from translators.reading import SourceFiles
 
 _TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -149,6 +149,7 @@ def rope_scaling(model: Model, key_values: KeyValues, arch: str, theta: float) -
 
 def rope_factors(model: Model, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     tensor = model.tensors[name]
+    assert isinstance(tensor, Tensor)  # a GGUF has no others
     if tensor.dtype.name != "F32" or tensor.extent.length > 1 << 16:
         raise Unsupported("rope frequencies of this form", place=f"tensor {name}")
     sources = SourceFiles(model.files)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".weight", ".bias")
 # As numbers are written ("01" is none), of layers and experts that there can be.
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_NUMBER = re.compile(r"(?<![^.])(?:0|[1-9][0-9]{0,8})(?![^.])")
+# More kinds of names than any family has, and longer ones.
+_MOST_KNOWN, _LONGEST_KNOWN = 4096, 256
 _ENDINGS = (*_SUFFIXES, ".scale")
 _LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 _CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
@@ -166,14 +168,14 @@ class Family:
 
         A name may lack the prefix, as in checkpoints of embedding models that were saved without their head.
         """
-        return _match(name, self._by_huggingface) or _match(self.prefix + name, self._by_huggingface)
+        return self._by_huggingface.match(name) or self._by_huggingface.match(self.prefix + name)
 
     def to_huggingface(self, name: str) -> Match | None:
         """What a GGUF's name is in a checkpoint; None for a name that is in no rule.
 
         `names` of the answer has one name, with `{}` for the expert if it is a stack.
         """
-        return _match(name, self._by_gguf, back=True)
+        return self._by_gguf.match(name, back=True)
 
     @cached_property
     def single(self) -> tuple[tuple[Rule, Stack | None], ...]:
@@ -185,29 +187,70 @@ class Family:
         )
 
     @cached_property
-    def _by_huggingface(self) -> dict[str, tuple[Rule, Stack | None]]:
-        return {rule.huggingface: (rule, stack) for rule, stack in self.single}
+    def _by_huggingface(self) -> _Patterns:
+        return _Patterns({rule.huggingface: (rule, stack) for rule, stack in self.single})
 
     @cached_property
-    def _by_gguf(self) -> dict[str, tuple[Rule, Stack | None]]:
+    def _by_gguf(self) -> _Patterns:
         # Where two ways to store a tensor have one name in GGUF, the first is the way back.
         found: dict[str, tuple[Rule, Stack | None]] = {}
         for rule, stack in self.single:
             for name in rule.names:
                 if name.removesuffix(".weight").removesuffix(".bias") not in found:
                     found.setdefault(name, (rule, stack))
-        return found
+        return _Patterns(found)
 
 
-def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False) -> Match | None:
-    for suffix in ("", *_SUFFIXES):
-        if not name.endswith(suffix):
-            continue
-        for pattern, numbers in _patterns(name.removesuffix(suffix)):
-            rule, stack = rules.get(pattern, (None, None))
-            if rule is not None and (suffix or rule.ended):
-                return Match(rule, _names(rule, stack, numbers, suffix, back), numbers, stack)
-    return None
+class _Found(NamedTuple):
+    """The rule of a name, its numbers, and the ending that the rule lacks."""
+
+    rule: Rule
+    stack: Stack | None
+    numbers: tuple[int, ...]
+    suffix: str
+
+
+class _Patterns:
+    """Rules by the pattern of a name, in which a `{}` stands for each number."""
+
+    def __init__(self, rules: Mapping[str, tuple[Rule, Stack | None]]) -> None:
+        self._rules = rules
+        # A rule may be for one number alone: then other numbers of the name decide as well.
+        self._alike = not any(_NUMBER.search(pattern) for pattern in rules)
+        self._known: dict[str, _Found | None] = {}
+
+    def match(self, name: str, back: bool = False) -> Match | None:
+        """What a name was found to be; None for a name that is in no rule."""
+        found = self._found(name)
+        if found is None:
+            return None
+        names = _names(found.rule, found.stack, found.numbers, found.suffix, back)
+        return Match(found.rule, names, found.numbers, found.stack)
+
+    def _found(self, name: str) -> _Found | None:
+        if "{}" in name:
+            return None
+        if not self._alike or len(name) > _LONGEST_KNOWN:
+            return self._sought(name)
+        # Of a hundred thousand names all but some dozens differ in their numbers alone.
+        numbers = tuple(map(int, _NUMBER.findall(name)))
+        alike = _NUMBER.sub("{}", name)
+        if alike not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[alike] = self._sought(name)
+        found = self._known[alike]
+        return None if found is None else found._replace(numbers=numbers)
+
+    def _sought(self, name: str) -> _Found | None:
+        for suffix in ("", *_SUFFIXES):
+            if not name.endswith(suffix):
+                continue
+            for pattern, numbers in _patterns(name.removesuffix(suffix)):
+                rule, stack = self._rules.get(pattern, (None, None))
+                if rule is not None and (suffix or rule.ended):
+                    return _Found(rule, stack, numbers, suffix)
+        return None
 
 
 def _patterns(stem: str) -> Iterator[tuple[str, tuple[int, ...]]]:

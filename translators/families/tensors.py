@@ -99,8 +99,10 @@ class _Tensors:
         if match.stack is None:
             made = list(zip(match.names, recipes, strict=True))
         else:
-            pile = self._stacks.setdefault((id(match.stack), place.layer), _Pile(match.stack, place))
-            made = list(pile.with_matrix(match, recipes, name))
+            key = id(match.stack), place.layer
+            if key not in self._stacks:
+                self._stacks[key] = _Pile(match.stack, place)
+            made = list(self._stacks[key].with_matrix(match, recipes, name))
         for gguf_name, part in made:
             dtype = stored_type(gguf_name, part.shape, source.own, family.types)
             yield self._tensor(name, gguf_name, cast(part, dtype))

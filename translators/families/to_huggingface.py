@@ -37,14 +37,15 @@ def own_dtype(model: Model) -> DType:
     return first if first.is_float and all(dtype.is_float for dtype in matrices) else BF16
 
 
-def weights(model: Model) -> Iterator[tuple[str, Recipe]]:
-    """The checkpoint's tensors: Hugging Face name and recipe, in the order of the GGUF.
+def weights(model: Model, dtype: DType | None = None) -> Iterator[tuple[str, Recipe]]:
+    """The checkpoint's tensors: Hugging Face name and recipe, in the order of the GGUF, of type `dtype`.
 
-    A tensor that a GGUF has in parts comes where the last of them is; a stack of experts as one after the
-    other. Raises Unsupported (architecture, tensor, or type that cannot be decoded), MalformedSource.
+    None is its own precision. A tensor that a GGUF has in parts comes where the last of them is; a stack of
+    experts as one after the other. Raises Unsupported (architecture, tensor, or type that cannot be
+    decoded), MalformedSource.
     """
-    family, dtype = _family(_key_values(model)), own_dtype(model)
-    described = config(model)
+    family, dtype = _family(_key_values(model)), dtype or own_dtype(model)
+    described = config(model, dtype)
     waiting: dict[tuple[int, tuple[int, ...], str], dict[str, Recipe]] = {}
     for tensor in model.tensors.values():
         if tensor.name in _GENERATED:
@@ -85,15 +86,16 @@ def _experts(match: Match, recipe: Recipe, place: Place, dtype: DType) -> Iterat
         yield name.format(expert), cast(match.rule.transform.to_huggingface((matrix,), place), dtype)
 
 
-def config(model: Model) -> dict[str, Any]:
-    """config.json, such that converting the folder again gives the same hyper-parameters.
+def config(model: Model, dtype: DType | None = None) -> dict[str, Any]:
+    """config.json for tensors of `dtype` (None: the own precision), such that converting the folder again
+    gives the same hyper-parameters.
 
     Raises Unsupported for what config.json could not say truly, MalformedSource for absent keys.
     """
     key_values = _key_values(model)
     family = _family(key_values)
     assert family.described is not None
-    told = Told(model, key_values, family.arch, own_dtype(model))
+    told = Told(model, key_values, family.arch, dtype or own_dtype(model))
     return family.described(told) | told.tokens
 
 

@@ -37,10 +37,10 @@ from translators.recipes import (
     unpacking,
 )
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
-from translators.recipes.casting import Cast, cast, cast_print, recipe_print
+from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
-from translators.recipes.leaves import Fill, Literal, Stored, fill, stored
+from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
@@ -92,6 +92,7 @@ __all__ = [
     "Combine",
     "CombineName",
     "Concat",
+    "Derived",
     "Expand",
     "Fill",
     "Gather",
@@ -119,6 +120,7 @@ __all__ = [
     "concat",
     "expand",
     "fill",
+    "fill_bytes",
     "gather",
     "map_",
     "nbytes",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from translators.dtypes import DTYPES, F32, DType
-from translators.model import Extent, Tensor
+from translators.model import Extent, SourceTensor, Tensor
 from translators.quants import convert
 from translators.ranges import ElementRange
 from translators.recipes.pieces import Bytes, Source
 
+if TYPE_CHECKING:
+    from translators.recipes import Recipe
 
-class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True):
+
+class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True, gc=False):
     """The bytes of a source tensor, as they are."""
 
     extent: Extent
@@ -43,7 +48,7 @@ class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_li
         return np.frombuffer(source.read(self.extent.file, self.extent.offset + start, length), np.uint8)
 
 
-class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_like=True):
+class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_like=True, gc=False):
     """A tensor that no source holds, computed while planning (rope_freqs and the like): small."""
 
     data: bytes
@@ -71,7 +76,7 @@ class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_
         return np.frombuffer(self.data, np.uint8, self.dtype.nbytes(elements.count), start)
 
 
-class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=True):
+class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=True, gc=False):
     """The same number everywhere, rounded to the type by way of float32."""
 
     shape: tuple[int, ...]
@@ -101,8 +106,36 @@ class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=T
         return np.tile(one, elements.count)
 
 
-def stored(tensor: Tensor) -> Stored:
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A tensor that a source holds in another way than as one run of bytes: strided, compressed, in parts
+    that are joined, or merged from several. `recipe` says how it is had.
+    """
+
+    name: str
+    recipe: Recipe
+
+    @property
+    def dtype(self) -> DType:
+        """The type of its elements."""
+        return self.recipe.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outermost dimension first."""
+        return self.recipe.shape
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+def stored(tensor: SourceTensor) -> Recipe:
     """The recipe of a source tensor as it is."""
+    if isinstance(tensor, Derived):
+        return tensor.recipe
+    assert isinstance(tensor, Tensor)
     return Stored(tensor.extent, tensor.dtype.name, tensor.shape)
 
 

@@ -3,34 +3,32 @@
     model = open_model("models/SmolLM2-135M")                 # a directory
     model = open_model("models/q4/m-00001-of-00003.gguf")     # a file; any shard stands for its set
 
-Headers are read and checked here, tensor data never. Whoever adds a format adds a module, and its names
-to `recognise`.
+Headers are read and checked here, tensor data never. Whoever adds a format adds a module here, and the names
+of its files to `recognise.FORMATS`.
 Knows nothing of targets or architectures.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
 from translators.sources import gguf, safetensors
-from translators.sources.recognise import (
-    INDEX,
-    SAFETENSORS,
-    Found,
-    imatrices,
-    is_gguf,
-    is_imatrix,
-    recognise,
-    set_of,
-)
+from translators.sources.matrices import imatrices, is_imatrix
+from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
 
 __all__ = ["Found", "open_model", "recognise"]
+
+# What reads the model of each format of `recognise.FORMATS`: (its directory, its files' names, its name).
+_READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
+    "safetensors": safetensors.read,
+    "gguf": gguf.read,
+}
 
 
 def open_model(path: str | os.PathLike[str], *, imatrix: str | os.PathLike[str] | None = None) -> Model:
@@ -70,13 +68,14 @@ def _open_file(path: Path) -> Model:
     if is_imatrix(path.name):
         reason, remedy = "is an importance matrix, no model", "name the model that it lies beside"
         raise Unsupported(reason, path=shown(path), remedy=remedy)
-    if not is_gguf(path.name) and not path.name.endswith((SAFETENSORS, INDEX)):
-        reason, remedy = "is neither a safetensors nor a GGUF file", "name a model's directory or weights"
+    kind = format_of(path.name)
+    if kind is None:
+        reason, remedy = "holds no weights that are read here", "name a model's directory or weights"
         raise Unsupported(reason, path=shown(path), remedy=remedy)
     siblings = [entry.name for entry in path.parent.iterdir()]
     directory = recognise(siblings)
     alone = len(directory) == 1 and path.name in directory[0].files
-    if alone and not is_gguf(path.name):
+    if alone and not kind.alone:
         # The checkpoint of the directory, by one of its files: it has the directory's name.
         name = Path(os.path.abspath(path.parent)).name
         return _read(path.parent, directory[0], name, imatrices(siblings))
@@ -85,10 +84,7 @@ def _open_file(path: Path) -> Model:
 
 
 def _read(root: Path, found: Found, name: str, beside: Collection[str]) -> Model:
-    if found.format == "gguf":
-        model = gguf.read([root / file for file in found.files], name)
-    else:
-        model = safetensors.read(root, found.files, name)
+    model = _READERS[found.format](root, found.files, name)
     return replace(model, imatrices=tuple(_identities(root, beside)))
 
 

@@ -1,6 +1,6 @@
 """GGUF files: one, or the splits that llama-gguf-split and the converter write.
 
-    model = gguf.read([Path("m-00001-of-00002.gguf"), Path("m-00002-of-00002.gguf")], "m")
+    model = gguf.read(Path("models"), ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"], "m")
 
 The key-values are those of the first split, without `split.*`: a merged model is no split. That all
 splits are there, in their places and with all their tensors is checked by what each says of itself.
@@ -23,13 +23,13 @@ SPLIT_KEYS = SPLIT_NO, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "
 _FETCH_MODEL = "fetch the model again, with all its files"
 
 
-def read(files: Sequence[Path], name: str) -> Model:
-    """The model `name` that `files` hold: one GGUF, or all splits of one, in any order.
+def read(root: Path, files: Sequence[str], name: str) -> Model:
+    """The model `name` that `files` in `root` hold: one GGUF, or all splits of one, in any order.
 
     Raises MalformedSource, MissingSource, or Unsupported (version 1, big endian, an unknown tensor type,
     no tensors at all).
     """
-    paths = sorted(files, key=lambda path: path.name)
+    paths = [root / file for file in sorted(files)]
     identities: list[FileIdentity] = []
     headers: list[Header] = []
     _check_names(paths)

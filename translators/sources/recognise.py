@@ -1,44 +1,41 @@
 """Which models a directory holds, decided from file names alone: no file is opened.
 
-A listing of a thousand directories must not read one of them. Safetensors come before GGUF, as where both
-lie together the GGUFs were made from the safetensors. Names that start with `model` are the checkpoint,
-as upstream's converter and transformers take it; other names count where there are none of these.
-An importance matrix is no model, although it may be a GGUF: it is known by its name, `imatrix` first or last.
+A listing of a thousand directories must not read one of them. `FORMATS` are the stored formats, the
+preferred first: where several lie in one directory, the later were made from the earlier. Names that
+start with `model` are the checkpoint, as upstream's converter and transformers take it; other names count
+where there are none of these.
 Knows nothing of what is in a file: whether a set is complete and valid is told when it is read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from translators.sources.matrices import is_imatrix
+
 SAFETENSORS, GGUF = ".safetensors", ".gguf"
-INDEX = SAFETENSORS + ".index.json"
+INDEX_SUFFIX = ".index.json"
+INDEX = SAFETENSORS + INDEX_SUFFIX
+# Directories beside the weights whose files decide as well what a model appears as.
+INSIDE = ("additional_chat_templates",)
 
 # llama.cpp writes five digits; some safetensors sets count to six (model-00001-of-000163).
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
 # Weights that go beside a model: adapters, optimiser states, vision projectors.
-_BESIDE = ("adapter_model", "adapters", "optimizer", "scheduler", "random_states", "training_args")
+_BESIDE = (
+    "adapter_model", "adapters", "optimizer", "scheduler", "random_states", "training_args", "rng_state",
+)  # fmt: skip
 _PROJECTOR = "mmproj"
-# Names that people give: imatrix.gguf and imatrix.dat (llama-imatrix itself), imatrix_unsloth.dat or
-# .gguf_file, imatrix-Model.dat, Model.imatrix, Model.imatrix.dat, Model-imatrix.gguf.
-_IMATRIX = re.compile(
-    r"(?:imatrix(?:[-._](?P<last>.+))?|(?P<first>.+)[-._]imatrix)\.(?:gguf|gguf_file|dat)|(?P<all>.+)\.imatrix",
-    re.DOTALL | re.IGNORECASE,
-)
-# ... while Model-Q4_K_M-imatrix.gguf is a model that was made with one.
-_QUANTISED = re.compile(
-    r"(?:.*[-._])?(?:i?q|tq)[1-8]_\w+[-_]imatrix\.gguf|.*[-._](?:bf16|fp?16|f32)[-_]imatrix\.gguf",
-    re.DOTALL | re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
 class Found:
     """A model in a directory. `name` is "" where the directory itself is the model, else the files' stem.
 
-    `files` are names: what must be read, an index file first, then the weights sorted.
+    `format` is a name of `FORMATS`. `files` are names: what must be read, an index file first, then the
+    weights sorted.
     """
 
     format: str
@@ -55,12 +52,36 @@ class Part:
     count: int = 0
 
 
+@dataclass(frozen=True)
+class Format:
+    """A stored format, as far as names tell.
+
+    suffixes: what names of its weights end in, in any case.
+    models:   the models that files of these names, sorted, are; `checkpoint` for a usual format.
+    alone:    a file of it is a model by itself, with a name of its own, also where it is alone in its
+              directory; else a file that is named stands for its directory.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    models: Callable[[Format, list[str]], list[Found]]
+    alone: bool = False
+
+    def is_weight(self, name: str) -> bool:
+        """Whether a file of this name may hold weights of this format."""
+        return name.lower().endswith(self.suffixes)
+
+    def is_index(self, name: str) -> bool:
+        """Whether a file of this name says which shard holds which tensor."""
+        return name.endswith(tuple(suffix + INDEX_SUFFIX for suffix in self.suffixes))
+
+
 def part_of(name: str) -> Part:
-    """What the name of a .gguf, .safetensors or .safetensors.index.json file says."""
-    if name.endswith(INDEX):
-        return Part(name[: -len(INDEX)])
-    stem = name[: name.rindex(".")]
-    match = _SPLIT.fullmatch(stem)
+    """What the name of a weight file or of an index says."""
+    is_index = name.endswith(INDEX_SUFFIX)
+    stem = name.removesuffix(INDEX_SUFFIX)
+    stem = stem[: stem.rindex(".")]
+    match = None if is_index else _SPLIT.fullmatch(stem)
     return Part(match["stem"], int(match["number"]), int(match["count"])) if match else Part(stem)
 
 
@@ -68,87 +89,67 @@ def recognise(names: Iterable[str]) -> list[Found]:
     """The models in a directory that holds files of these names, sorted by name; [] for no weights."""
     # Hidden files are a system's own: macOS puts a "._model.safetensors" beside what it copies.
     ordered = sorted(name for name in names if not name.startswith("."))
-    return _safetensors(ordered) or _gguf(ordered)
+    return next(filter(None, (format.models(format, ordered) for format in FORMATS)), [])
+
+
+def format_of(name: str) -> Format | None:
+    """The format of which a file of this name is weights, or their index; None for another file."""
+    return next((each for each in FORMATS if each.is_weight(name) or each.is_index(name)), None)
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of this name may hold weights, or say which file does."""
+    return format_of(name) is not None
 
 
 def set_of(name: str, siblings: Collection[str]) -> Found:
-    """The model that one file belongs to: itself, or the split set that it is a shard or the index of."""
-    part, gguf, is_index = part_of(name), is_gguf(name), name.endswith(INDEX)
-    suffix = GGUF if gguf else SAFETENSORS
+    """The model that a weight file belongs to: itself, or the set that it is a shard or the index of."""
+    kind = format_of(name)
+    assert kind is not None, name
+    part, is_index = part_of(name), kind.is_index(name)
     if not part.count and not is_index:
-        return Found(suffix[1:], part.stem, (name,))
-    candidates = [other for other in sorted(siblings) if other.lower().endswith(suffix)]
-    parts = {other: part_of(other) for other in candidates}
+        return Found(kind.name, part.stem, (name,))
+    parts = {other: part_of(other) for other in sorted(siblings) if kind.is_weight(other)}
     same = [
         other
         for other, its in parts.items()
         if its.stem == part.stem and (is_index or its.count == part.count)
     ]
-    index = [] if gguf else [other for other in siblings if other == part.stem + INDEX]
-    return Found(suffix[1:], part.stem, (*index, *same))
+    index = [other for other in siblings if kind.is_index(other) and part_of(other).stem == part.stem]
+    return Found(kind.name, part.stem, (*index, *same))
 
 
-def is_gguf(name: str) -> bool:
-    """True for the name of a GGUF file, in any case."""
-    return name.lower().endswith(GGUF)
-
-
-def is_imatrix(name: str) -> bool:
-    """True for the name of an importance matrix, in any case."""
-    return _IMATRIX.fullmatch(name) is not None and not _QUANTISED.fullmatch(name)
-
-
-def imatrices(names: Iterable[str], model: str = "") -> tuple[str, ...]:
-    """The importance matrix for a model among files of these names; several where none can be preferred.
-
-    `model` is the model's name where others lie in the same directory: a matrix is then for those models
-    whose name begins with its own. Elsewhere every matrix counts, and imatrix.* before all others. Of the
-    same name in both formats, the GGUF is meant.
-    """
-    own = {name: _own(name) for name in sorted(names) if not name.startswith(".") and is_imatrix(name)}
-    if model:
-        own = {name: stem for name, stem in own.items() if stem and _begins(model.lower(), stem)}
-        longest = max(map(len, own.values()), default=0)
-        own = {name: stem for name, stem in own.items() if len(stem) == longest}
-    chosen = [name for name, stem in own.items() if not stem] or list(own)
-    if len({own[name] for name in chosen}) > 1:
-        return tuple(chosen)
-    return tuple(sorted(chosen, key=lambda name: not is_gguf(name))[:1])
-
-
-def _own(name: str) -> str:
-    """What a matrix calls itself, as a rule like its model, in lower case; "" for imatrix.*"""
-    match = _IMATRIX.fullmatch(name)
-    return next(filter(None, match.groups()), "").lower() if match else ""
-
-
-def _begins(model: str, stem: str) -> bool:
-    return model == stem or (model.startswith(stem) and model[len(stem)] in "-._ ")
-
-
-def _safetensors(names: list[str]) -> list[Found]:
-    weights = [name for name in names if name.endswith((SAFETENSORS, INDEX))]
+def checkpoint(kind: Format, names: list[str]) -> list[Found]:
+    """Models of a format that training frameworks write: `model*`, else each set of shards by itself."""
+    weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
     weights = [name for name in weights if not name.startswith(_BESIDE) and _PROJECTOR not in name.lower()]
-    shards = [name for name in weights if name.startswith("model") and name.endswith(SAFETENSORS)]
-    index = [name for name in weights if name == "model" + INDEX]
-    if shards or index:
-        return [Found("safetensors", "", (*index, *shards))]
+    own = [name for name in weights if name.startswith("model") and kind.is_weight(name)]
+    index = [name for name in weights if kind.is_index(name) and part_of(name).stem == "model"]
+    if own or index:
+        return [Found(kind.name, "", (*index, *own))]
     sets: dict[str, list[str]] = {}
-    for name in sorted(weights, key=lambda name: (not name.endswith(INDEX), name)):
+    for name in sorted(weights, key=lambda name: (not kind.is_index(name), name)):
         sets.setdefault(part_of(name).stem, []).append(name)
-    return _named("safetensors", [(stem, tuple(files)) for stem, files in sorted(sets.items())])
+    return _named(kind.name, [(stem, tuple(files)) for stem, files in sorted(sets.items())])
 
 
-def _gguf(names: list[str]) -> list[Found]:
+def _gguf(kind: Format, names: list[str]) -> list[Found]:
     sets: dict[tuple[str, int], list[str]] = {}
-    for name in (name for name in names if is_gguf(name) and not is_imatrix(name)):
+    for name in (name for name in names if kind.is_weight(name) and not is_imatrix(name)):
         part = part_of(name)
         sets.setdefault((part.stem, part.count), []).append(name)
     models = {key: files for key, files in sets.items() if _PROJECTOR not in key[0].lower()} or sets
-    return _named("gguf", [(stem, tuple(files)) for (stem, _), files in sorted(models.items())])
+    return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(models.items())])
 
 
 def _named(kind: str, sets: list[tuple[str, tuple[str, ...]]]) -> list[Found]:
     if len(sets) == 1:
         return [Found(kind, "", sets[0][1])]
     return [Found(kind, stem, files) for stem, files in sets]
+
+
+# The preferred first. `sources/__init__.py` has the module that reads each.
+FORMATS = (
+    Format("safetensors", (SAFETENSORS,), checkpoint),
+    Format("gguf", (GGUF,), _gguf, alone=True),
+)

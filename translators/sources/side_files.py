@@ -7,7 +7,11 @@ Knows nothing of what is in them: `families/` and `vocab/` do.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +53,38 @@ SIDE_FILES = (
 
 # Python's parser can take fifty bytes of memory for one of hostile JSON; a real config.json has some kB.
 JSON_LIMIT = 16_000_000
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def side_files(root: Path) -> tuple[FileIdentity, ...]:
     """The identities of the side files that `root` has, in the order of the list. Raises MissingSource."""
-    identities: list[FileIdentity] = []
-    for pattern in SIDE_FILES:
-        if "*" in pattern:
-            paths = sorted(root.glob(pattern))
-        else:
-            path = root / pattern
-            # A link to nowhere is told, not taken for a file that the model does without.
-            paths = [path] if path.is_symlink() or path.exists() else []
-        identities += map(identity_of, paths)
-    return tuple(identities)
+    names = os.listdir(root)  # noqa: PTH208  (as all here: pathlib's takes several times as long)
+    return tuple(
+        identity_of(root / found) for pattern in SIDE_FILES for found in _matching(root, names, pattern)
+    )
+
+
+def _matching(root: Path, names: Collection[str], pattern: str) -> Sequence[str | Path]:
+    """What a pattern means in `root`, which has these names; a link to nowhere is there."""
+    first = pattern.partition("/")[0]
+    if "*" not in first and not is_there(os.path.join(root, first)):
+        return ()
+    if "*" not in pattern:
+        return (pattern,)
+    if "*" in first and not any(fnmatchcase(name, first) for name in names):
+        return ()
+    return sorted(root.glob(pattern))
+
+
+def is_there(path: str) -> bool:
+    """Whether there is such an entry, also one that leads nowhere. Raises OSError where it is not told."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise
+    return True
 
 
 def json_object(path: Path) -> dict[str, Any]:
@@ -92,4 +114,4 @@ def json_object(path: Path) -> dict[str, Any]:
 def config_of(root: Path) -> dict[str, Any]:
     """config.json of a directory, or {} where there is none. Raises what `json_object` raises."""
     path = root / "config.json"
-    return json_object(path) if path.is_symlink() or path.exists() else {}
+    return json_object(path) if is_there(str(path)) else {}

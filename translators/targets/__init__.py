@@ -1,24 +1,46 @@
 """Targets: every form that a model can appear as, one module for each format.
 
-`plans` asks them all. Whoever adds a format adds a module that yields plans, and its name here.
+    plans(model)                  # files beside the source's own: model.safetensors, model.gguf-q4_k_m, ...
+    folders(model)                # the directories of formats that are directories: mlx-4bit, hf-bf16, ...
+    plans(model, "mlx-4bit")      # the files in one of them: mlx-4bit/model.safetensors, ...
+
+A directory is planned when somebody looks into it: a listing of a thousand models does not plan ten more
+formats of each. Whoever adds a file adds a module that yields plans; whoever adds a directory adds a
+`FolderTarget`; and its name goes here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from translators.model import Model
-from translators.plan import Plan, Refusal
-from translators.targets import gguf, huggingface, safetensors
+from translators.plan import Folder, Plan, Refusal
+from translators.targets import gguf, hf_folders, huggingface, safetensors
+
+FOLDERS = (hf_folders.TARGET,)
 
 
-def plans(model: Model) -> dict[str, Plan | Refusal]:
+def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
     """What `model` can appear as, by file name and in the order of a listing; refusals with reasons.
 
+    With `folder`, the files in the directory of that name, by their paths; {} where there is none.
     Planning reads side files and headers, never tensor data (but for the few values that decide a header).
     """
-    found: list[Plan | Refusal] = []
-    if model.key_values is None:
-        found.append(safetensors.merged(model))
+    if folder:
+        found = [plan for target in FOLDERS for plan in target.plans(model, folder)]
     else:
-        found += huggingface.plans(model)
-    found += gguf.plans(model)
+        found = list(_files(model))
     return {plan.name: plan for plan in found}
+
+
+def folders(model: Model) -> dict[str, Folder | Refusal]:
+    """The directories that `model` has, by name and in the order of a listing; refusals with reasons."""
+    return {found.name: found for target in FOLDERS for found in target.folders(model)}
+
+
+def _files(model: Model) -> Iterator[Plan | Refusal]:
+    if model.key_values is None:
+        yield safetensors.merged(model)
+    else:
+        yield from huggingface.plans(model)
+    yield from gguf.plans(model)

@@ -6,44 +6,29 @@ read. Where one of them cannot be made right none is offered: half a folder is o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from translators.errors import TranslationError
-from translators.families.to_huggingface import config, generation_config, own_dtype, weights
-from translators.layout import Layout, LiteralBytes
-from translators.model import FileIdentity, Model
+from translators.model import Model
 from translators.plan import Plan, Refusal
-from translators.targets.safetensors import WRITER, layout_of
-from translators.vocab.to_huggingface import huggingface_files
+from translators.targets.checkpoint import CONFIG, checkpoint, in_json, literal
+from translators.targets.safetensors import DEFAULT_METADATA, WRITER, layout_of
 
 WEIGHTS = "model.safetensors"
 
 
 def plans(model: Model) -> Iterator[Plan | Refusal]:
     """The folder's files, or one refusal for the folder."""
-    assert model.key_values is not None
     try:
-        tensors = tuple(weights(model))
-        described = config(model)
-        generation = generation_config(model, described)
-        files = {"config.json": _json(described), "generation_config.json": _json(generation)}
-        files |= huggingface_files(model.key_values)
+        found = checkpoint(model)
     except TranslationError as error:
         yield Refusal(WEIGHTS, error.stated, error.remedy)
         return
+    files = {CONFIG: in_json(found.config), **found.companions}
     for name, data in files.items():
-        yield Plan(name, "from the GGUF's key-values", partial(_literal, model.files, data))
-    make = partial(layout_of, model.files, tensors, {"format": "pt"})
-    equals = f"{WRITER} makes of the GGUF's tensors, decoded to {own_dtype(model).name}"
-    yield Plan(WEIGHTS, f"{own_dtype(model).name}, Hugging Face names", make, equals=equals)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:
-    return Layout(files, (LiteralBytes(data),))
+        assert isinstance(data, bytes)  # a GGUF has no files beside it
+        yield Plan(name, "from the GGUF's key-values", partial(literal, model.files, data))
+    make = partial(layout_of, model.files, list(found.tensors.items()), DEFAULT_METADATA)
+    equals = f"{WRITER} makes of the GGUF's tensors, decoded to {found.own.name}"
+    yield Plan(WEIGHTS, f"{found.own.name}, Hugging Face names", make, equals=equals)

@@ -36,21 +36,17 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
         )
     pre = _pre_tokenizer(folder, tokenizer)
     added = tokenizer.backend.get_added_tokens_decoder()
-    texts: list[bytes] = []
-    types: list[TokenType] = []
-    for number in range(count):
-        text, kind = by_id.get(number), TokenType.NORMAL
-        if text is None:
-            text, kind = f"[PAD{number}]", TokenType.UNUSED
-        elif (token := added.get(number)) is not None:
-            if not token.normalized:
-                text = tokenizer.decoded(tokenizer.encoded(text, with_special=False))
-            kind = TokenType.CONTROL if token.special or looks_special(text) else TokenType.USER_DEFINED
-            if kind is TokenType.USER_DEFINED:
-                text = text.replace(SPACE_MARK, " ")
-        texts.append(text.encode("utf-8"))
-        types.append(kind)
-    return Tokens(texts, types), pre
+    types = [TokenType.NORMAL] * count
+    for number in by_id.keys() & added:
+        text, token = by_id[number], added[number]
+        if not token.normalized:
+            text = tokenizer.decoded(tokenizer.encoded(text, with_special=False))
+        is_control = token.special or looks_special(text)
+        types[number] = TokenType.CONTROL if is_control else TokenType.USER_DEFINED
+        by_id[number] = text if is_control else text.replace(SPACE_MARK, " ")
+    for number in set(range(count)).difference(by_id):
+        by_id[number], types[number] = f"[PAD{number}]", TokenType.UNUSED
+    return Tokens([by_id[number].encode("utf-8") for number in range(count)], types), pre
 
 
 def has_byte_fallback(folder: Folder) -> bool:

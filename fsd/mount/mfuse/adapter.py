@@ -208,7 +208,7 @@ class Adapter:
     @_operation
     def readdir(
         self, path: str | None, number: int, *, offset: int = 0, plus: bool = False
-    ) -> Iterator[tuple[bytes, ctypes.Structure, int, bool]]:
+    ) -> Iterator[tuple[bytes, bytes, int, bool]]:
         """Names with type and inode number, where the next one is, and False; `plus`: with all, and True.
 
         From the start the directory is looked at anew. What the kernel knows otherwise is told by a look-up.
@@ -218,11 +218,11 @@ class Adapter:
 
     def _told(
         self, directory: str, ino: int, entries: list[tuple[str, Attributes]], offset: int, *, plus: bool
-    ) -> Iterator[tuple[bytes, ctypes.Structure, int, bool]]:
+    ) -> Iterator[tuple[bytes, bytes, int, bool]]:
         dots = {b".": ino, b"..": self._tree.ROOT}
         for at, (name, dot) in enumerate(dots.items(), 1):
             if at > offset:
-                yield name, status_of({"st_mode": stat.S_IFDIR, "st_ino": dot}), at, False
+                yield name, status_of(dot, stat.S_IFDIR), at, False
         done = max(0, offset - len(dots))
         for at, line in enumerate(self._lines.of(directory, entries)[done:], len(dots) + done + 1):
             attributes, whole = line.attributes, plus
@@ -234,7 +234,7 @@ class Adapter:
             if whole and not line.noted:
                 self._note(line.path, attributes)
                 line.noted = self._watched and attributes.lasting
-            yield line.name, line.whole(self._stat) if whole else line.few(), at, whole
+            yield line.name, line.whole(self._packed) if whole else line.few(), at, whole
 
     @_operation
     def releasedir(self, path: str | None, number: int) -> int:
@@ -377,6 +377,13 @@ class Adapter:
         if len(self._directories) >= _DIRECTORIES_KEPT:
             self._directories.clear()
         self._directories[path] = ino, time.monotonic() + TIMEOUT_SECONDS
+
+    def _packed(self, attributes: Attributes) -> bytes:
+        return status_of(
+            attributes.ino, mode_of(attributes), nlink=attributes.nlink, uid=self._uid, gid=self._gid,
+            size=attributes.size, blocks=-(-attributes.allocated // SECTOR), blksize=BLOCK_SIZE,
+            mtime_ns=attributes.mtime_ns,
+        )  # fmt: skip
 
     def _stat(self, attributes: Attributes) -> dict[str, int]:
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), attributes.mtime_ns)

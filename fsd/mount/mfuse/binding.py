@@ -6,8 +6,13 @@ Knows mfusepy's and libfuse's conventions; nothing of trees.
 from __future__ import annotations
 
 import ctypes
+import functools
+import itertools
 import os
-from collections.abc import Mapping
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any
 
 # mfusepy prefers libfuse 2 where both are installed, and decides while it is imported.
@@ -16,18 +21,48 @@ import mfusepy
 
 __all__ = ["Binding", "Kernel", "mfusepy", "status_of"]
 
-_FIELDS = ("st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blksize", "st_blocks")
 _FILL_PLUS = 2  # the attributes of an entry are whole: FUSE_FILL_DIR_PLUS
+# libfuse's way to take an entry, called with the interpreter's lock held: it copies some hundred bytes, and
+# to let go of the lock for each, and ask for it again, takes longer.
+_Fill = ctypes.PYFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+)
 
 _memory = ctypes.pythonapi.PyMemoryView_FromMemory
 _memory.argtypes, _memory.restype = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int), ctypes.py_object
 _FOR_WRITING = 0x200  # PyBUF_WRITE
 
 
+class _States(threading.local):
+    """What the interpreter knows of a thread, kept from one call of libfuse's threads to the next.
+
+    They are not the interpreter's own, so that it would make a state for each call and drop it afterwards,
+    with memory that is mapped and unmapped for all processors: half of the system's time for a listing. What
+    a thread kept is lost when libfuse ends it, some 20 KB: that is why only so many threads keep theirs.
+    """
+
+    _left = itertools.repeat(None, 256)
+    _seen = False
+
+    def keep(self) -> None:
+        """Have the state of the thread that calls last as long as the thread."""
+        if not self._seen:
+            self._seen = True
+            for _ in itertools.islice(self._left, 1):
+                ctypes.pythonapi.PyGILState_Ensure()
+
+
+_states = _States()
+
+
 class Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
     """mfusepy's, but that bytes are read straight into libfuse's memory, where it would have copied them, and
     that a listing brings all that stat tells of each entry, where the kernel asks for it.
     """
+
+    def _wrapper(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        _states.keep()
+        return super()._wrapper(func, *args, **kwargs)
 
     def read(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:
         """libfuse's memory is good until the return: the view ends with it."""
@@ -44,22 +79,53 @@ class Binding(mfusepy.FUSE):  # type: ignore[misc]  # it has no annotations
         self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any, flags: int
     ) -> int:
         """As much as fits; with offsets, as libfuse forgets the attributes of entries that have none."""
+        take = _fill(ctypes.cast(fill, ctypes.c_void_p).value)
         entries = self.operations.readdir(path, info.contents.fh, offset=offset, plus=bool(flags))
         for name, status, following, whole in entries:
-            if fill(buffer, name, status, following, _FILL_PLUS if whole else 0):
+            if take(buffer, name, status, following, _FILL_PLUS if whole else 0):
                 break
         return 0
 
 
-def status_of(attributes: Mapping[str, int]) -> ctypes.Structure:
-    """libfuse's struct stat of what a handler gives; times are all "st_mtime", in nanoseconds."""
-    status: ctypes.Structure = mfusepy.c_stat()
-    for field in _FIELDS:
-        setattr(status, field, attributes.get(field, 0))
-    seconds, nanoseconds = divmod(attributes.get("st_mtime", 0), 10**9)
-    for time in (status.st_atimespec, status.st_mtimespec, status.st_ctimespec):
-        time.tv_sec, time.tv_nsec = seconds, nanoseconds
-    return status
+@functools.cache
+def _fill(address: int | None) -> Callable[[int, bytes, bytes, int, int], int]:
+    """The function at an address; there are two, with attributes and without."""
+    return _Fill(address or 0)
+
+
+def status_of(
+    ino: int, mode: int, *, nlink: int = 0, uid: int = 0, gid: int = 0, size: int = 0, blocks: int = 0,
+    blksize: int = 0, mtime_ns: int = 0,
+) -> bytes:  # fmt: skip
+    """libfuse's struct stat. All times are the one, in nanoseconds."""
+    time = divmod(mtime_ns, 10**9)
+    return _STAT.pack(*_in_place((ino, mode, nlink, uid, gid, size, blksize, blocks, *time, *time, *time)))
+
+
+def _fields() -> Iterator[tuple[int, str]]:
+    """Where each figure of `status_of` lies in mfusepy's struct stat, and its format."""
+    whole = mfusepy.c_stat
+    for name in ("st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blksize", "st_blocks"):
+        field = getattr(whole, name)
+        yield field.offset, {4: "I", 8: "Q"}[field.size]
+    for name in ("st_atimespec", "st_mtimespec", "st_ctimespec"):
+        start, kind = getattr(whole, name).offset, dict(whole._fields_)[name]
+        for part in (kind.tv_sec, kind.tv_nsec):
+            yield start + part.offset, {4: "i", 8: "q"}[part.size]
+
+
+def _layout() -> tuple[struct.Struct, Callable[[tuple[int, ...]], tuple[int, ...]]]:
+    """A packer of struct stat, whichever machine's it is, and what brings figures into its order."""
+    fields = list(_fields())
+    order = sorted(range(len(fields)), key=fields.__getitem__)
+    form, at = "=", 0
+    for offset, kind in map(fields.__getitem__, order):
+        form += f"{offset - at}x{kind}"
+        at = offset + struct.calcsize(f"={kind}")
+    return struct.Struct(f"{form}{ctypes.sizeof(mfusepy.c_stat) - at}x"), itemgetter(*order)
+
+
+_STAT, _in_place = _layout()
 
 
 class Kernel:

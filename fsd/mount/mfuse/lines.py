@@ -6,7 +6,6 @@ that each `ls` asks for every entry. Knows how an entry is told; not whether it 
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from fsd.mount.mfuse.binding import status_of
 if TYPE_CHECKING:
     from fsd.tree import Attributes
 
-Stat = Callable[["Attributes"], dict[str, int]]
+Stat = Callable[["Attributes"], bytes]
 Entries = Sequence[tuple[str, "Attributes"]]
 
 # Lines of all listings together, somewhat less than a kilobyte each.
@@ -33,19 +32,19 @@ class Line:
     name: bytes
     attributes: Attributes
     noted: bool = False
-    _few: ctypes.Structure | None = None
-    _whole: ctypes.Structure | None = None
+    _few: bytes = b""
+    _whole: bytes = b""
 
-    def few(self) -> ctypes.Structure:
+    def few(self) -> bytes:
         """Its number and type."""
-        if self._few is None:
-            self._few = status_of({"st_ino": self.attributes.ino, "st_mode": mode_of(self.attributes)})
+        if not self._few:
+            self._few = status_of(self.attributes.ino, mode_of(self.attributes))
         return self._few
 
-    def whole(self, stat: Stat) -> ctypes.Structure:
+    def whole(self, stat: Stat) -> bytes:
         """All that `stat` tells of it."""
-        if self._whole is None:
-            self._whole = status_of(stat(self.attributes))
+        if not self._whole:
+            self._whole = stat(self.attributes)
         return self._whole
 
 

@@ -84,6 +84,9 @@ class Names:
 
         A listing is read in pieces, and perhaps never to its end: a change must not be told by it.
         """
+        known = self._names.get(path)  # asked for each entry: a look needs no lock
+        if known is not None:
+            return known.told == ino
         with self._lock:
             name = self._names.get(path)
             if name is None and not self._forgotten:

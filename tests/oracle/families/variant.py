@@ -73,7 +73,7 @@ class Variant:
         first = min(
             (self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1
         )[1]
-        return self._dtype(first, inventory[first]).lower()
+        return self.dtype_of(first, inventory[first]).lower()
 
     def build(self, directory: Path, inventory: Inventory) -> Path:
         """Write the folder into `directory` and return its path."""
@@ -87,7 +87,7 @@ class Variant:
         writer = TinyModel(self.name, self.config)
         for number in range(self.shards):
             tensors = {
-                name: (self._dtype(name, shape), shape)
+                name: (self.dtype_of(name, shape), shape)
                 for name, shape in inventory.items()
                 if self._shard(name, inventory) == number
             }
@@ -100,7 +100,7 @@ class Variant:
             (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
         return folder
 
-    def _dtype(self, name: str, shape: tuple[int, ...]) -> str:
+    def dtype_of(self, name: str, shape: tuple[int, ...]) -> str:
         found = next((dtype for end, dtype in self.dtypes.items() if name.endswith(end)), None)
         return found or ((self.vectors or self.dtype) if len(shape) < 2 else self.dtype)
 

@@ -1,0 +1,168 @@
+"""A model as a Hugging Face checkpoint: what every format in Hugging Face names starts from.
+
+    found = checkpoint(model, BF16)       # of any source
+    found.tensors                         # name -> recipe, in that precision
+    found.config, found.companions        # config.json; tokenizer, licence, ... as bytes or source files
+
+Of a GGUF by its family's way back; of any other source its tensors are what they are called there, as if
+nobody had quantised them. Where the precision is not asked for, it is the source's own.
+Knows nothing of how a format lays tensors out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from translators.dtypes import F32, DType
+from translators.errors import Unsupported
+from translators.families import to_huggingface
+from translators.layout import Layout, LiteralBytes, TensorBytes
+from translators.model import Extent, FileIdentity, Model
+from translators.plan import Plan
+from translators.quantised import is_quantised, logical
+from translators.quantised.configuration import PLACE
+from translators.recipes import Recipe, Stored, cast, stored
+from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
+from translators.sources.stored_file import identity_of
+from translators.vocab.to_huggingface import huggingface_files
+
+CONFIG = "config.json"
+# transformers' names of precisions, in config.json.
+TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# What people put beside weights and a copy of the model should have. Code is copied as what it is, a file.
+_ALONG = (".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".py", ".v3", ".vocab")
+_ALONG_NAMES = ("license", "notice", "usage_policy", "use_policy")
+_LARGEST = 256 << 20
+
+Companion = bytes | FileIdentity
+
+
+@dataclass(frozen=True)
+class HuggingFace:
+    """A model as a Hugging Face checkpoint.
+
+    own:        the precision of the tensors that are floats.
+    config:     config.json's content, {} where the source has none.
+    tensors:    by name, in the order of the source.
+    companions: every other file but weights: its content, or the source file that it is.
+    """
+
+    model: Model
+    own: DType
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Recipe]
+    companions: Mapping[str, Companion]
+
+    @property
+    def files(self) -> tuple[FileIdentity, ...]:
+        """What the tensors' extents index."""
+        return self.model.files
+
+
+def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
+    """`model` in Hugging Face names, its floats in `dtype`, or as they are.
+
+    Raises Unsupported (no way back from a GGUF, a kind of quantisation), MalformedSource, MissingSource.
+    """
+    if model.key_values is not None:
+        own = dtype or to_huggingface.own_dtype(model)
+        config = to_huggingface.config(model, own)
+        generation = to_huggingface.generation_config(model, config)
+        companions: dict[str, Companion] = {"generation_config.json": in_json(generation)}
+        companions |= huggingface_files(model.key_values)
+        return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
+    tensors, own = _tensors(model, dtype)
+    return HuggingFace(model, own, _config(model, own), tensors, dict(_companions(model.root)))
+
+
+def refused(model: Model) -> str:
+    """Why the model is no Hugging Face folder with a configuration; "" where it is. Cheap: for listings."""
+    if model.key_values is not None:
+        arch = str(model.key_values.get("general.architecture", ""))
+        try:
+            known = to_huggingface.has_way_back(arch)
+        except Unsupported as error:
+            return error.reason
+        return "" if known else f"GGUF architecture {arch!r} has no Hugging Face translation yet"
+    return "" if model.config else "there is no config.json"
+
+
+def in_json(content: Mapping[str, Any]) -> bytes:
+    """A JSON file as transformers writes them."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def companion_plans(found: HuggingFace, folder: str) -> Iterator[Plan]:
+    """config.json and the companions, as files of the directory `folder`."""
+    files: dict[str, Companion] = {CONFIG: in_json(found.config), **found.companions}
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            make = partial(literal, found.files, content)
+            yield Plan(f"{folder}/{name}", "made of the source's configuration", make)
+        else:
+            yield Plan(f"{folder}/{name}", "the source's own file", partial(whole_file, content, name))
+
+
+def whole_file(file: FileIdentity, name: str) -> Layout:
+    """The layout of a source file as it is."""
+    whole = Stored(Extent(0, 0, file.size), "U8", (file.size,))
+    return Layout((file,), (TensorBytes(name, whole),) if file.size else ())
+
+
+def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:
+    """The layout of a file whose content was made from `files` while planning."""
+    return Layout(files, (LiteralBytes(data),))
+
+
+def _tensors(model: Model, dtype: DType | None) -> tuple[dict[str, Recipe], DType]:
+    found = logical(model) if is_quantised(model) else None
+    if found is not None and found.first:
+        raise Unsupported(
+            "weights of MXFP4 and NVFP4 are read for GGUF files alone",
+            path=CONFIG, place=f"{PLACE}.quant_method", remedy="use model.gguf-bf16",
+        )  # fmt: skip
+    tensors = dict(found.tensors) if found else {name: stored(each) for name, each in model.tensors.items()}
+    floats = [recipe.dtype for recipe in tensors.values() if len(recipe.shape) > 1 and recipe.dtype.is_float]
+    own = dtype or (floats[0] if floats else F32)
+    if dtype is not None or found is not None:
+        tensors = {name: _in(recipe, own) for name, recipe in tensors.items()}
+    return tensors, own
+
+
+def _in(recipe: Recipe, dtype: DType) -> Recipe:
+    is_float = recipe.dtype.is_float or recipe.dtype.name == "F64"
+    return cast(recipe, dtype) if is_float else recipe
+
+
+def _config(model: Model, own: DType) -> dict[str, Any]:
+    """The source's config.json, for tensors of that precision that nobody quantised."""
+    config = {key: value for key, value in model.config.items() if key not in (PLACE, "compression_config")}
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for key in ("torch_dtype", "dtype"):
+            if key in part:
+                part[key] = TORCH_NAMES[own.name]
+    return config
+
+
+def _companions(root: Path) -> Iterator[tuple[str, Companion]]:
+    for directory in ("", *INSIDE):
+        if not (root / directory).is_dir():
+            continue
+        for path in sorted((root / directory).iterdir()):
+            name = f"{directory}/{path.name}" if directory else path.name
+            if name != CONFIG and _goes_along(path.name) and path.is_file():
+                file = identity_of(path)
+                if file.size <= _LARGEST:
+                    yield name, file
+
+
+def _goes_along(name: str) -> bool:
+    folded = name.lower()
+    if name.startswith(".") or is_weights(name) or folded.endswith(INDEX_SUFFIX):
+        return False
+    return folded.endswith(_ALONG) or folded.startswith(_ALONG_NAMES)
