@@ -29,6 +29,7 @@
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
+#   minilm-check  llama.cpp's embeddings with the real MiniLM from a mount against sentence-transformers'
 #   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -41,7 +42,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-run families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run minilm-check families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -97,6 +98,10 @@ families: $(VENV)/.installed
 families-run: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.heavy.llama $(ARGS)
+
+minilm-check: $(VENV)/.installed
+	./tests/heavy/llama/environment.sh
+	$(RUN) -m tests.heavy.llama.minilm
 
 families-ranges: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.ranges $(ARGS)

@@ -2,4 +2,5 @@
 
 __main__    every tiny model is loaded and evaluated: the same numbers as from upstream's file
 evaluate    what runs in llama.cpp's environment
+minilm      the real MiniLM's embeddings against sentence-transformers', which is sentences.py
 """

@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fsd.mounting import running
+from tests.heavy.llama.ending import ended_by_signals
 from tests.heavy.llama.outcome import Llama, compared
 from tests.heavy.llama.tiny import Tiny, every
 from tests.oracle.families.comparison import FAMILIES
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep the results")
     chosen = parser.parse_args()
     models = every(tuple(chosen.names))
-    with tempfile.TemporaryDirectory(prefix="prismfs-llama-") as directory:
+    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="prismfs-llama-") as directory:
         results = _results(models, chosen.types, Path(directory).resolve())
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     told = {name: _summary(kinds) for name, kinds in results.items()}

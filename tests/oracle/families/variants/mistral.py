@@ -51,7 +51,14 @@ def _layers(prefix: str, head: str) -> Inventory:
     return {**found, head: (416, 256)}
 
 
-_PHI2 = config("PhiForCausalLM", "phi", rms_norm_eps=None, layer_norm_eps=1e-5, num_key_value_heads=4)
+_PHI2 = config(
+    "PhiForCausalLM",
+    "phi",
+    rms_norm_eps=None,
+    layer_norm_eps=1e-5,
+    num_key_value_heads=4,
+    intermediate_size=1024,
+)
 
 VARIANTS = (
     Variant(
