@@ -6,7 +6,7 @@ Upstream's converter makes the file of the model's own precision out of the same
 the others; logits (an embedding model's embeddings) must be equal in every bit. What llama.cpp refuses in
 upstream's own file is counted and told with its reason. --write keeps what was found in results.json, which
 docs/MODELS.md shows. Needs what tests/oracle/environment.sh builds; PRISMFS_ORACLE says where.
-Ends with 1 where anything differs, or where llama.cpp refuses more than results.json says.
+Ends with 1 only where llama.cpp does with a file of the mount what it does not do with upstream's.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ def main() -> int:
         ordered = {name: told.get(name, known.get(name)) for name in every() if name in {**known, **told}}
         RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
     _print(models, told)
-    worse = [name for name, each in told.items() if _is_good(known.get(name, "equal")) and not _is_good(each)]
-    return bool([each for each in told.values() if each.startswith("DIFFERS")] or worse)
+    return any(each.startswith("DIFFERS") for each in told.values())
 
 
 def _is_good(result: str) -> bool:

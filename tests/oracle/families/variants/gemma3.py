@@ -83,7 +83,7 @@ _STREAMS = {
     **_TEXT,
     "hidden_size_per_layer_input": 256,
     "vocab_size_per_layer_input": VOCABULARY - 32,
-    "laurel_rank": 16,
+    "laurel_rank": 64,
     "num_kv_shared_layers": 2,
     "altup_num_inputs": 4,
 }
