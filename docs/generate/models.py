@@ -27,20 +27,23 @@ Compared with {_UPSTREAM}. Each variant is a tiny checkpoint (tied or
 untied, with biases or without, other numbers of heads, experts, layers, precisions) whose GGUF files equal
 those of upstream's converter and llama-quantize in every byte: tensors and key-values, names, order, types
 and values. `make test` compares them all, `make families` prints the table, `make oracle` makes the digests
-anew. "Way back" is a GGUF shown as a Hugging Face folder.
+anew. "Way back" is a GGUF shown as a Hugging Face folder. "mmproj" is how many files of what a model sees or
+hears by were compared, `mmproj-<type>.gguf`; a model of another architecture that sees or hears has none, and
+`prismfs ls` says so.
 """
 # No variant of these could be made by upstream; they are compared with NumPy, or only declared.
 _UNCOMPARED = {"baichuan": 29, "t5encoder": 32}
-_COLUMNS = ("", "Family", "Architectures", "GGUF", "Variants", "Files", "Way back")
+_COLUMNS = ("", "Family", "Architectures", "GGUF", "Variants", "Files", "mmproj", "Way back")
 
 
 @dataclass
 class Compared:
-    """What was compared of a family under one number: classes of its checkpoints, variants and files."""
+    """What was compared of a family under one number: classes of its checkpoints, variants, files."""
 
     architectures: set[str] = field(default_factory=set)
     variants: int = 0
     files: int = 0
+    mmproj: int = 0
 
 
 def text() -> str:
@@ -56,7 +59,7 @@ def text() -> str:
         back = "yes" if has_way_back(family.arch) else "no"
         for number, each in numbers.items():
             shown = ", ".join(markdown.code(name) for name in sorted(each.architectures))
-            counts = (str(each.variants), str(each.files))
+            counts = (str(each.variants), str(each.files), str(each.mmproj) if each.mmproj else "-")
             rows.append((number, (NAMES[number], shown, family.arch, *counts, back)))
     table = markdown.table(_COLUMNS, [(str(number), *row) for number, row in sorted(rows)])
     return markdown.page("Models", _ABOUT, table, _notes())
@@ -78,6 +81,7 @@ def _compared() -> dict[tuple[str, int], Compared]:
         each.architectures.add(config["architectures"][0])
         each.variants += 1
         each.files += len(golden["files"])
+        each.mmproj += len(golden["mmproj"]["files"]) if "mmproj" in golden else 0
     return found
 
 

@@ -25,7 +25,7 @@ from fsd.figures import human
 from fsd.memory import keep_freed
 from translators import Model, Plan, Refusal, folders, open_model, plans
 
-GGUF, NOIMAT = "model.gguf-", "-noimat"
+GGUF, NOIMAT, SIDE = "model.gguf-", "-noimat", "mmproj-"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -120,16 +120,17 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     Raises NoSuchEntry, or PlanRefused with the refusal's reason.
     """
     asked = Path(name).name.lower()
+    side = asked.startswith(SIDE)
     names = {asked, GGUF + asked}
     people = re.fullmatch(r".+?-(\w+(?:-noimat)?)\.gguf", asked)
     if people is not None:
-        names.add(GGUF + people[1])
+        names.add(f"{SIDE}{people[1]}.gguf" if side else GGUF + people[1])
     form = next((form for key, form in found.items() if key.lower() in names), None)
     if form is None:  # without a matrix there is nothing that could be made without it as well
         names = {name.removesuffix(NOIMAT) for name in names}
         form = next((form for key, form in found.items() if key.lower() in names), None)
     if form is None and (asked.startswith(GGUF) or "." not in asked or people is not None):
-        form = found.get(f"{GGUF}*")  # one refusal may stand for all types
+        form = found.get(f"{SIDE}*.gguf" if side else f"{GGUF}*")  # one refusal may stand for all types
     if isinstance(form, Plan):
         return form
     if form is not None:

@@ -1,10 +1,11 @@
 """The virtual files of one model, by every name that leads to them.
 
 A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-q4_k_m`, and
-`gguf/<Model>-Q4_K_M.gguf` for programs that want an extension. Both are found in any case, listed or not;
-a listing shows the types that are configured, that of the source's own precision, and everything that is
-no GGUF. `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own
-where there is a matrix, elsewhere the same file.
+`gguf/<Model>-Q4_K_M.gguf` for programs that want an extension; what a model sees or hears by is
+`mmproj-f16.gguf`, and `gguf/mmproj-<Model>-F16.gguf`. All are found in any case, listed or not; a listing
+shows the types that are configured, that of the source's own precision, and everything that is no GGUF.
+`-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own where
+there is a matrix, elsewhere the same file.
 A directory of a format (`mlx-4bit/`) has forms of its own, by its own listing.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
@@ -20,6 +21,7 @@ from fsd.errors import PlanRefused
 from fsd.planner import Entry, Listing
 
 TYPED = "model.gguf-"
+SIDE = "mmproj-"
 ALIASES = "gguf"
 NOIMAT = "-noimat"
 _EXTENSION = ".gguf"
@@ -47,7 +49,8 @@ class Forms:
             listed = kind is None or kind in types or entry.own
             self.all.append(Form(entry.name, entry, listed))
             if kind is not None:
-                aliases.append(Form(f"{ALIASES}/{model}-{_upper(kind)}.gguf", entry, listed))
+                side = SIDE if is_side(entry.name) else ""
+                aliases.append(Form(f"{ALIASES}/{side}{model}-{_upper(kind)}.gguf", entry, listed))
         self.all += aliases
         self._inside: dict[str, tuple[list[Form], list[str]]] = {}
         self._exact = {form.path: form.entry for form in self.all}
@@ -58,6 +61,7 @@ class Forms:
         self._refused = {refused.name.casefold().rstrip("/"): refused for refused in listing.refusals}
         self.folders = {folder.name: folder for folder in listing.folders}
         self._alias = f"{ALIASES}/{model}-".casefold()
+        self._side_alias = f"{ALIASES}/{SIDE}{model}-".casefold()
 
     def find(self, path: str) -> Entry | None:
         """The virtual file at `path` in the model's directory. Raises PlanRefused for one that cannot be."""
@@ -65,7 +69,9 @@ class Forms:
         if entry is not None:
             return entry
         name = path.casefold()
-        if name.startswith(self._alias) and name.endswith(_EXTENSION):
+        if name.startswith(self._side_alias):
+            name = SIDE + name[len(self._side_alias) :]
+        elif name.startswith(self._alias) and name.endswith(_EXTENSION):
             name = TYPED + name[len(self._alias) : -len(_EXTENSION)]
         # What is there, or refused, without a matrix is never to be had with one.
         found = self._typed_as(name)
@@ -104,8 +110,15 @@ class Forms:
         return files, list(directories)
 
 
+def is_side(name: str) -> bool:
+    """Whether a form of this name is what a model sees or hears by."""
+    return name.startswith(SIDE) and name.endswith(_EXTENSION)
+
+
 def type_of(name: str) -> str | None:
-    """The type that a GGUF's name ends in, lower case; None for other files."""
+    """The type that a GGUF's name tells, lower case; None for other files."""
+    if is_side(name):
+        return name[len(SIDE) : -len(_EXTENSION)].lower()
     return name[len(TYPED) :].lower() if name.startswith(TYPED) else None
 
 
@@ -121,11 +134,11 @@ def target_of(name: str) -> str:
         return folder
     kind = type_of(name)
     if kind is not None:
-        return f"gguf-{kind.removesuffix(NOIMAT)}"
+        return f"{SIDE if is_side(name) else 'gguf-'}{kind.removesuffix(NOIMAT)}"
     return "safetensors" if name.endswith(".safetensors") else "other"
 
 
 def is_form_like(path: str) -> bool:
     """Whether somebody who asks for `path` means a virtual file, and should hear why there are none."""
     folded = path.casefold()
-    return folded.startswith("model.") or folded == ALIASES or folded.startswith(ALIASES + "/")
+    return folded.startswith(("model.", SIDE, ALIASES + "/")) or folded == ALIASES

@@ -36,12 +36,15 @@ from translators.families import (
     llama4,
     mamba,
     minimax,
+    mistral4,
     nemotron,
     neox,
     olmo,
     phi,
     qwen,
+    qwen3_vl,
     qwen_linear,
+    qwen_vl,
     seed_oss,
     smollm3,
     stablelm,
@@ -52,8 +55,9 @@ from translators.families.table import Family
 
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
-    *(llama.LLAMA, llama.MISTRAL3),
+    *(llama.LLAMA, mistral4.MISTRAL3, mistral4.MISTRAL4),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
+    *(qwen_vl.QWEN2_VL, qwen3_vl.QWEN3_VL, qwen3_vl.QWEN3_VL_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),
     *(gemma.GEMMA, gemma.GEMMA2, gemma3.GEMMA3, gemma3.EMBEDDING_GEMMA),
     *(gemma3n.GEMMA3N, gemma4.GEMMA4),
@@ -89,8 +93,33 @@ _BY_ARCHITECTURE = {name: family for family in FAMILIES for name in family.archi
 _BY_ARCH = {family.arch: family for family in reversed(FAMILIES)}
 
 
+# What configurations of makers' own code call the language model's part; the last that is there counts.
+TEXT_PARTS = ("llm_config", "lm_config", "language_config")
+# Whose language model is converted in a way of its own, whatever its part says.
+_WHOLE = frozenset(
+    (
+        "StepVLForConditionalGeneration", "Sarashina2VisionForCausalLM", "Step3p7ForConditionalGeneration",
+        "Exaone4_5_ForConditionalGeneration", "KimiK3ForConditionalGeneration",
+        "InternS1ForConditionalGeneration", "GlmasrModel", "DeepseekOCRForCausalLM",
+        "DeepseekOCR2ForCausalLM", "UnlimitedOCRForCausalLM",
+    )
+)  # fmt: skip
+
+
 def architecture_of(config: Mapping[str, Any]) -> str:
-    """The Hugging Face class that a config.json names. Raises MalformedSource where it names none."""
+    """The Hugging Face class that a config.json names for its language model.
+
+    That is the part's own where it names one. Raises MalformedSource where there is none.
+    """
+    outer = _class_named(config)
+    for name in (*reversed(TEXT_PARTS), "text_config"):
+        part = config.get(name)
+        if isinstance(part, dict) and part.get("architectures") is not None and outer not in _WHOLE:
+            return _class_named(part)
+    return outer
+
+
+def _class_named(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
     if not isinstance(names, list) or not names or not isinstance(names[0], str):
         raise MalformedSource(

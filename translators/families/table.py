@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.families.multimodal import is_multimodal
 from translators.families.transforms import SAME, Transform
+from translators.families.types import type_in_model
 
 if TYPE_CHECKING:
+    from translators.dtypes import DType
     from translators.families.checkpoint import Checkpoint
     from translators.families.configuration import ConfigClass
     from translators.families.described import Told
@@ -147,6 +149,10 @@ class Family:
     configurations: tuple[ConfigClass, ...] = ()
     described: Callable[[Told], dict[str, Any]] | None = None
     chosen: Callable[[Mapping[str, Any]], Family] | None = None
+
+    def stored_type(self, name: str, shape: tuple[int, ...], own: DType) -> DType:
+        """The type of a tensor of its GGUF in the precision `own`."""
+        return type_in_model(name, shape, own, self.types)
 
     def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
         """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""

@@ -32,7 +32,7 @@ _BACK = [
     for name, variant in variants_by_name().items()
     if (golden := load(variant))["own"] != "f16" and not variant.changed
     for arch in [golden["headers"]["own"]["key_values"]["general.architecture"].split("'")[1]]
-    if has_way_back(arch) and "text_config" not in variant.config
+    if has_way_back(arch) and not {"text_config", "llm_config"} & variant.config.keys()
 ]
 
 

@@ -56,10 +56,34 @@ def convert(tree: Path, folder: str, target: str, kind: str, options: list[str])
             return "gpt-2"
 
     TextModel.get_vocab_base_pre = named
+    if "--mmproj" in options:
+        mend()
     script = str(tree / "convert_hf_to_gguf.py")
     sys.argv = [script, folder, "--outfile", target, "--outtype", kind, *options]
     runpy.run_path(script, run_name="__main__")
     return {}
+
+
+def mend() -> None:
+    """Have the converter do what it means to, where llama.cpp could not use its side files otherwise.
+
+    Pixtral's lack the embedding of [IMG_BREAK], as the language model is left out before it is looked for;
+    Llama 4's have each layer's second norm under a name that was given to Gemma 4 as well.
+    """
+    import gguf  # type: ignore[import-not-found]  # noqa: PLC0415
+    from conversion.llava import LlavaVisionModel  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    kept = LlavaVisionModel.filter_tensors.__func__
+
+    def kept_too(cls: Any, item: Any) -> Any:
+        return item if item[0].endswith(".embed_tokens.weight") else kept(cls, item)
+
+    LlavaVisionModel.filter_tensors = classmethod(kept_too)
+    names = gguf.TensorNameMap.block_mappings_cfg
+    second = "vision_model.model.layers.{bid}.post_attention_layernorm"
+    assert second in names[gguf.MODEL_TENSOR.V_ENC_POST_ATTN_NORM]
+    after = gguf.MODEL_TENSOR.V_ENC_ATTN_POST_NORM
+    names[after] = tuple(name for name in names[after] if name != second)
 
 
 def answer(tree: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Variant:
     close:     ends of GGUF names whose values go through exp: they may be off by the last bit.
     options:   of upstream's converter, without which it fails.
     note:      what upstream does wrong with it, if it does.
+    mmproj:    the types compared of the side file of what sees or hears.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Variant:
     close: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     note: str = ""
+    mmproj: tuple[str, ...] = ()
 
     @property
     def golden(self) -> Path:
@@ -124,3 +126,17 @@ def load(variant: Variant) -> dict[str, Any]:
     golden: dict[str, Any] = json.loads(variant.golden.read_text())
     golden["inventory"] = {name: tuple(shape) for name, shape in golden["inventory"].items()}
     return golden
+
+
+def targets(golden: Mapping[str, Any]) -> list[str]:
+    """The files that golden digests are of: of the model, and of what it sees or hears with."""
+    side = golden.get("mmproj", {"files": {}})["files"]
+    return [*golden["files"], *(name.replace("model.gguf-", "mmproj-") + ".gguf" for name in side)]
+
+
+def digests_of(golden: Mapping[str, Any], target: str) -> tuple[dict[str, Any], str]:
+    """The digests that a file is compared by, and what it is called there."""
+    if not target.startswith("mmproj-"):
+        return dict(golden), target
+    kind = target.removeprefix("mmproj-").removesuffix(".gguf")
+    return golden["mmproj"], f"model.gguf-{kind}"

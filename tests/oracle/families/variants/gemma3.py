@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces
+from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 _TEXT = {
@@ -61,7 +61,8 @@ _GEMMA3 = (
             "eoi_token_index": 6,
             "torch_dtype": "bfloat16",
         },
-        pieces(),
+        {**pieces(), **preprocessor(image_seq_length=4)},
+        mmproj=("f32", "f16", "bf16", "q8_0"),
     ),
     Variant(
         "embeddinggemma-300m",

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from tests.oracle.families.side_files import VOCABULARY, byte_level, config, pieces
+from tests.oracle.families.side_files import VOCABULARY, byte_level, config, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 _LLAMA3 = {
@@ -464,9 +464,31 @@ def _scout() -> Inventory:
     return {
         **{f"language_model.model.{name}": shape for name, shape in text.items()},
         "language_model.lm_head.weight": (VOCABULARY, 256),
-        "multi_modal_projector.linear_1.weight": (32, 32),
-        "vision_model.patch_embedding.linear.weight": (32, 48),
+        "multi_modal_projector.linear_1.weight": (256, 96),
+        **_scouting_eyes(3, 64, 80, 96),
     }  # fmt: skip
+
+
+def _scouting_eyes(layers: int, width: int, wide: int, out: int) -> Inventory:
+    """What sees: patches of 4 by 4, four of them to a side."""
+    found: Inventory = {
+        "class_embedding": (width,), "positional_embedding_vlm": (17, width),
+        "patch_embedding.linear.weight": (width, 48),
+        "vision_adapter.mlp.fc1.weight": (out, 4 * width), "vision_adapter.mlp.fc2.weight": (out, out),
+    }  # fmt: skip
+    vectors = ["layernorm_pre", "layernorm_post"]
+    for number in range(layers):
+        layer = f"model.layers.{number}."
+        vectors += [f"{layer}input_layernorm", f"{layer}post_attention_layernorm"]
+        for name, shape in {
+            "self_attn.q_proj": (width, width), "self_attn.k_proj": (width, width),
+            "self_attn.v_proj": (width, width), "self_attn.o_proj": (width, width),
+            "mlp.fc1": (wide, width), "mlp.fc2": (width, wide),
+        }.items():  # fmt: skip
+            found |= {f"{layer}{name}.weight": shape, f"{layer}{name}.bias": shape[:1]}
+    for name in vectors:
+        found |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return {f"vision_model.{name}": shape for name, shape in found.items()}
 
 
 _LLAMA4S = (
@@ -475,9 +497,16 @@ _LLAMA4S = (
         {
             "architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
             "text_config": {key: value for key, value in _SCOUT.items() if key != "architectures"},
-            "torch_dtype": "bfloat16", "vision_config": {"model_type": "llama4_vision_model"},
+            "torch_dtype": "bfloat16",
+            "vision_config": {
+                "model_type": "llama4_vision_model", "hidden_size": 64, "image_size": 16, "patch_size": 4,
+                "intermediate_size": 80, "num_attention_heads": 4, "num_hidden_layers": 3,
+                "vision_output_dim": 96,
+            },
         },
-        byte_level(), inventory=_scout(),
+        {**byte_level(), **preprocessor()}, inventory=_scout(), mmproj=("f16", "bf16", "q8_0"),
+        note="upstream's `--mmproj` writes the second norm of each layer under a name of Gemma 4's, where "
+        "llama.cpp applies it in the wrong place; here it has its own",
     ),
     # Dense layers between; no windows.
     Variant(
