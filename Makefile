@@ -42,7 +42,8 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-run minilm-check families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
+	stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -105,6 +106,9 @@ minilm-check: $(VENV)/.installed
 
 families-ranges: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.ranges $(ARGS)
+
+families-back: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.returning $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

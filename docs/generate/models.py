@@ -13,7 +13,6 @@ from tests.oracle.families.variant import load, variants_by_name
 from tests.tiny_variants import MODELS
 from translators.families import FAMILIES, family_of
 from translators.families.table import Family
-from translators.families.to_huggingface import has_way_back
 
 _UPSTREAM = "llama.cpp b11434, transformers 4.57.6, torch 2.13"
 # Families that were compared before there were variants: their digests lie in tests/oracle/golden.
@@ -67,7 +66,7 @@ def text() -> str:
         unseen = {*family.architectures}.difference(*(each.architectures for each in numbers.values()))
         # What no variant is of stands in the family's first row.
         numbers[min(numbers)].architectures |= unseen
-        back = "yes" if has_way_back(family.arch) else "no"
+        back = "no" if family.described is None else "yes"
         for number, each in numbers.items():
             shown = ", ".join(markdown.code(name) for name in sorted(each.architectures))
             counts = (str(each.variants), str(each.files), str(each.mmproj or "-"), each.ran())

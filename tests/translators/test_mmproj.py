@@ -1,4 +1,4 @@
-"""Side files of what models see by: types of tensors, and what is said of checkpoints that cannot have one."""
+"""Side files of what models see by: types of tensors, and what is said where there can be none."""
 
 from __future__ import annotations
 

@@ -152,6 +152,15 @@ GEMMA3 = Family(
     configurations=(_TEXT, ConfigClass("gemma3", {}, parts=_PARTS)),
 )
 
+
+def _described_embedding(told: Told) -> dict[str, Any]:
+    return _described(told) | {
+        "architectures": ["Gemma3TextModel"],
+        "tie_word_embeddings": True,
+        "use_bidirectional_attention": True,
+    }
+
+
 EMBEDDING_GEMMA = Family(
     architectures=("Gemma3TextModel",),
     arch="gemma-embedding",
@@ -159,4 +168,5 @@ EMBEDDING_GEMMA = Family(
     rules=_RULES,
     parameters=(*PARAMETERS, _published_window, POOLING),
     prepared=with_rows,
+    described=_described_embedding,
 )

@@ -156,6 +156,18 @@ def _ministral(write: Parameters) -> None:
     write.f32("attention.temperature_scale", rope.get("llama_4_scaling_beta"), "llama_4_scaling_beta")
 
 
+def _described3(told: Told) -> dict[str, Any]:
+    """A language model without what it sees with: Ministral 3's, or one that is a Mistral in all but name."""
+    if not told.has("attention.temperature_scale"):
+        mistral = told.draft("mistral", "MistralForCausalLM", derived_head=True)
+        return mistral | {"sliding_window": None}
+    found = told.draft("ministral3", "Ministral3ForCausalLM", derived_head=True)
+    scaling = {**(found.pop("rope_scaling") or {}), "rope_theta": found.pop("rope_theta"), "mscale": 1.0}
+    scaling["mscale_all_dim"] = told.number("rope.scaling.yarn_log_multiplier")
+    scaling["llama_4_scaling_beta"] = told.number("attention.temperature_scale")
+    return found | {"sliding_window": None, "rope_parameters": scaling}
+
+
 MISTRAL3 = Family(
     architectures=("Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"),
     arch="mistral3",
@@ -163,6 +175,7 @@ MISTRAL3 = Family(
     rules=(*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD),
     parameters=(COMMON, llama_parameters, _ministral),
     generated=rope_factors,
+    described=_described3,
     configurations=(
         ConfigClass(
             "mistral3",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from translators.families.described import Told
     from translators.families.parameters import Step
     from translators.gguf_file import GgufTensor
+    from translators.model import Model
 
 _SUFFIXES = (".weight", ".bias")
 # As numbers are written ("01" is none), of layers and experts that there can be.
@@ -116,6 +117,7 @@ class Family:
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
     renamed:       the name that the rules are asked for, where the configuration decides it: (name, config).
+    returned:      on the way back, the name that a checkpoint has for the rules': (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.
@@ -125,6 +127,7 @@ class Family:
     blocks:        how many layers are written; as many as the configuration says if None.
     configurations: transformers' classes that complete its config.json.
     described:     config.json of a GGUF; without it there is no way back.
+    claims:        whether a GGUF of this arch is this family's, where several families have one arch.
     chosen:        the family that a config.json of these architectures really is of, if they do not tell.
     """
 
@@ -139,6 +142,7 @@ class Family:
     dropped: tuple[str, ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
     renamed: Callable[[str, Mapping[str, Any]], str] | None = None
+    returned: Callable[[str, Mapping[str, Any]], str] | None = None
     left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
     multimodal: Callable[[str], bool] = is_multimodal
     generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
@@ -148,6 +152,7 @@ class Family:
     blocks: Callable[[Mapping[str, Any]], int] | None = None
     configurations: tuple[ConfigClass, ...] = ()
     described: Callable[[Told], dict[str, Any]] | None = None
+    claims: Callable[[Model], bool] | None = None
     chosen: Callable[[Mapping[str, Any]], Family] | None = None
 
     def stored_type(self, name: str, shape: tuple[int, ...], own: DType) -> DType:

@@ -20,7 +20,8 @@ from typing import Any
 
 from translators.dtypes import F32, DType
 from translators.errors import Unsupported
-from translators.families import to_huggingface
+from translators.families import family_of_gguf, to_huggingface
+from translators.families.pooling import pooling_files
 from translators.layout import Layout, LiteralBytes, TensorBytes
 from translators.model import Extent, FileIdentity, Model
 from translators.plan import Plan
@@ -75,6 +76,8 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
         generation = to_huggingface.generation_config(model, config)
         companions: dict[str, Companion] = {"generation_config.json": in_json(generation)}
         companions |= huggingface_files(model.key_values)
+        pooling = pooling_files(model.key_values)
+        companions |= {name: in_json(content) for name, content in pooling.items()}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
     return HuggingFace(model, own, _config(model, own), tensors, dict(_companions(model.root)))
@@ -83,16 +86,15 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
 def refused(model: Model) -> str:
     """Why the model is no Hugging Face folder with a configuration; "" where it is. Cheap: for listings."""
     if model.key_values is not None:
-        arch = str(model.key_values.get("general.architecture", ""))
         try:
-            known = to_huggingface.has_way_back(arch)
+            family_of_gguf(model)
         except Unsupported as error:
             return error.reason
-        return "" if known else f"GGUF architecture {arch!r} has no Hugging Face translation yet"
+        return ""
     return "" if model.config else "there is no config.json"
 
 
-def in_json(content: Mapping[str, Any]) -> bytes:
+def in_json(content: object) -> bytes:
     """A JSON file as transformers writes them."""
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 

@@ -2,6 +2,7 @@
 
     $PRISMFS_ORACLE/conv/bin/python upstream.py LLAMA_CPP
     {"inventory": FOLDER, "class": ""}                    -> {"shapes": {name: [rows, columns]}}
+    {"load": FOLDER}                                      -> {"missing": [], "unknown": [], "other": []}
     {"convert": FOLDER, "target": FILE, "type": "bf16"}   -> {}
     ... {"error": the last lines} where it fails
 
@@ -41,6 +42,24 @@ def inventory(folder: str, name: str) -> dict[str, Any]:
             header = json.loads(file.read(length))
     header.pop("__metadata__", None)
     return {"shapes": {name: entry["shape"] for name, entry in header.items()}}
+
+
+def loaded(folder: str) -> dict[str, Any]:
+    """How transformers loads a folder: names that it misses, does not know, or has other values for."""
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    kind = getattr(transformers, config.architectures[0], None) or transformers.AutoModelForCausalLM
+    model, told = kind.from_pretrained(folder, output_loading_info=True, torch_dtype="auto")
+    kept, found = load_file(f"{folder}/model.safetensors"), model.state_dict()
+    other = [name for name, tensor in kept.items() if name in found and not torch.equal(found[name], tensor)]
+    return {
+        "missing": sorted(told["missing_keys"]),
+        "unknown": sorted(told["unexpected_keys"]),
+        "other": sorted(other),
+    }
 
 
 def convert(tree: Path, folder: str, target: str, kind: str, options: list[str]) -> dict[str, Any]:
@@ -89,6 +108,8 @@ def mend() -> None:
 def answer(tree: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request, or what went wrong."""
     try:
+        if "load" in request:
+            return loaded(request["load"])
         if "inventory" in request:
             return inventory(request["inventory"], request.get("class", ""))
         options = request.get("options", [])

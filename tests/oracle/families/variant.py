@@ -103,6 +103,7 @@ class Variant:
         return folder
 
     def dtype_of(self, name: str, shape: tuple[int, ...]) -> str:
+        """The dtype of a tensor."""
         found = next((dtype for end, dtype in self.dtypes.items() if name.endswith(end)), None)
         return found or ((self.vectors or self.dtype) if len(shape) < 2 else self.dtype)
 

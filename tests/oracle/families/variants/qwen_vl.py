@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.oracle.families.side_files import byte_level, config, preprocessor
-from tests.oracle.families.variant import Variant
+from tests.oracle.families.variant import Inventory, Variant
+from tests.oracle.families.variants.qwen_linear import VARIANTS as QWEN_LINEAR
 
 _EYES = {
     "depth": 3, "embed_dim": 64, "hidden_size": 256, "mlp_ratio": 2, "num_heads": 4, "in_channels": 3,
@@ -47,6 +48,29 @@ def _nested(
         "tie_word_embeddings": bool(changes.get("tie_word_embeddings")),
         "torch_dtype": precision,
     }
+
+
+# transformers 4.57.6 has no class of Qwen3.5's: what sees is Qwen3-VL's, without mergers for several layers.
+_SEEING_LINEAR = next(each for each in QWEN_LINEAR if each.name == "Qwen3.5-9B")
+
+
+def _eyes_of(prefix: str, depth: int) -> Inventory:
+    """The tensors of Qwen3-VL's eyes, of the sizes in `_EYES3`."""
+    width, inner, patches, merged = 64, 96, 144, 256
+    ends: Inventory = {
+        "patch_embed.proj": (width, 3, 2, 8, 8), "merger.norm": (width,),
+        "merger.linear_fc1": (merged, merged), "merger.linear_fc2": (256, merged),
+    }  # fmt: skip
+    for layer in range(depth):
+        ends |= {
+            f"blocks.{layer}.attn.proj": (width, width), f"blocks.{layer}.attn.qkv": (3 * width, width),
+            f"blocks.{layer}.mlp.linear_fc1": (inner, width),
+            f"blocks.{layer}.mlp.linear_fc2": (width, inner),
+            f"blocks.{layer}.norm1": (width,), f"blocks.{layer}.norm2": (width,),
+        }  # fmt: skip
+    found = {f"{prefix}{end}.weight": shape for end, shape in ends.items()}
+    found |= {f"{prefix}{end}.bias": shape[:1] for end, shape in ends.items()}
+    return {**found, f"{prefix}pos_embed.weight": (patches, width)}
 
 
 VARIANTS = (
@@ -146,5 +170,14 @@ VARIANTS = (
         _FILES,
         dtype="F16",
         mmproj=("f16",),
+    ),
+    Variant(
+        "Qwen3.5-2B",
+        8,
+        {**_SEEING_LINEAR.config, "vision_config": {**_EYES3, "depth": 3, "deepstack_visual_indexes": []}},
+        _FILES,
+        inventory={**(_SEEING_LINEAR.inventory or {}), **_eyes_of("model.visual.", 3)},
+        close=_SEEING_LINEAR.close,
+        mmproj=("bf16", "q8_0"),
     ),
 )
