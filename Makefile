@@ -27,7 +27,11 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
+#            ARGS="--types q8_0 q4_k_m --write gemma"
+#   minilm-check  llama.cpp's embeddings with the real MiniLM from a mount against sentence-transformers'
 #   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
+#   pytorch-check  torch.load, transformers and convert_hf_to_gguf of pytorch/ folders, against their sources
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -39,7 +43,8 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-back families-ranges tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
+	stress pytorch-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -89,8 +94,20 @@ oracle: $(VENV)/.installed
 	$(RUN) -m tests.oracle.weighted
 	$(RUN) -m tests.oracle.families.regenerate
 
+pytorch-check: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.torch_folders
+
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-run: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.heavy.llama $(ARGS)
+
+minilm-check: $(VENV)/.installed
+	./tests/heavy/llama/environment.sh
+	$(RUN) -m tests.heavy.llama.minilm
 
 families-ranges: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.ranges $(ARGS)

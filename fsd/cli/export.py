@@ -125,7 +125,7 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     people = re.fullmatch(r".+?-(\w+(?:-noimat)?)\.gguf", asked)
     if people is not None:
         names.add(f"{SIDE}{people[1]}.gguf" if side else GGUF + people[1])
-    form = next((form for key, form in found.items() if key.lower() in names), None)
+    form = found.get(name) or next((form for key, form in found.items() if key.lower() in names), None)
     if form is None:  # without a matrix there is nothing that could be made without it as well
         names = {name.removesuffix(NOIMAT) for name in names}
         form = next((form for key, form in found.items() if key.lower() in names), None)

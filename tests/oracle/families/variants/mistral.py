@@ -97,7 +97,14 @@ _MISTRAL4 = {
     "topk_group": 1,
     "v_head_dim": 64,
 }
-_PHI2 = config("PhiForCausalLM", "phi", rms_norm_eps=None, layer_norm_eps=1e-5, num_key_value_heads=4)
+_PHI2 = config(
+    "PhiForCausalLM",
+    "phi",
+    rms_norm_eps=None,
+    layer_norm_eps=1e-5,
+    num_key_value_heads=4,
+    intermediate_size=1024,
+)
 
 VARIANTS = (
     Variant(

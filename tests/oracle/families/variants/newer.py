@@ -41,7 +41,7 @@ def _with_mtp(inventory: Inventory) -> Inventory:
 
 _ERNIE_MOE: dict[str, Any] = {
     "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 2, "moe_layer_start_index": 1,
-    "moe_intermediate_size": 256, "use_bias": False, "pad_token_id": 0,
+    "moe_intermediate_size": 256, "intermediate_size": 1024, "use_bias": False, "pad_token_id": 0,
 }  # fmt: skip
 _ERNIE = (
     Variant(
@@ -122,7 +122,7 @@ _EXAONE = (
     Variant(
         "exaone4-f16-tied", 31,
         config(
-            "Exaone4ForCausalLM", "exaone4", head_dim=128, tie_word_embeddings=True, sliding_window=256,
+            "Exaone4ForCausalLM", "exaone4", head_dim=64, tie_word_embeddings=True, sliding_window=256,
             sliding_window_pattern=2, num_hidden_layers=3, torch_dtype="float16",
         ),
         byte_level(), dtype="F16",
@@ -434,7 +434,7 @@ _COHERES = (
 )  # fmt: skip
 _LLAMA4_TEXT: dict[str, Any] = {
     "head_dim": 64, "intermediate_size_mlp": 512, "num_local_experts": 4, "num_experts_per_tok": 1,
-    "num_hidden_layers": 2, "pad_token_id": 0, "attention_chunk_size": 512,
+    "num_hidden_layers": 4, "pad_token_id": 0, "attention_chunk_size": 512,
 }  # fmt: skip
 _SCOUT = config(
     "Llama4ForCausalLM", "llama4_text", **_LLAMA4_TEXT, rope_theta=500000.0,
@@ -449,7 +449,7 @@ _SCOUT = config(
 def _scout() -> Inventory:
     """The text of a published checkpoint, and something of its other parts."""
     text: Inventory = {"embed_tokens.weight": (VOCABULARY, 256), "norm.weight": (256,)}
-    for number in range(2):
+    for number in range(4):
         layer = f"layers.{number}."
         for name, shape in {
             "input_layernorm": (256,), "post_attention_layernorm": (256,), "self_attn.q_proj": (256, 256),
@@ -512,7 +512,7 @@ _LLAMA4S = (
     Variant(
         "llama4-maverick-f16", 30,
         config(
-            "Llama4ForCausalLM", "llama4_text", **{**_LLAMA4_TEXT, "num_hidden_layers": 4},
+            "Llama4ForCausalLM", "llama4_text", **_LLAMA4_TEXT,
             interleave_moe_layer_step=2, layer_types=["full_attention"] * 4, attention_bias=True,
         ),
         byte_level(), dtype="F16",
