@@ -1,7 +1,7 @@
 """Images: a model in one type as Ollama's store has it, a manifest and the blobs that it names.
 
-The weights' digest is their sha256 once somebody computed it (a verification, a pin), as a manifest must be
-had without reading them; before, it is made of the plan's identity, the same after every restart:
+The weights' digest is their sha256 once a job computed it (warm, verify, export), as a manifest must be had
+without reading them; before, it is made of the plan's identity, the same after every restart:
 
     707269736d667300 <16 digits of the model's path> <32 digits of the layout's identity>
 
