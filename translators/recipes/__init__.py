@@ -17,6 +17,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     scaling.py     Scaled: codes times their scales
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
+    affine.py      Affine, Dequantised: groups of a row as MLX has them
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -26,6 +27,7 @@ Knows nothing of names, formats or files beyond extents.
 from __future__ import annotations
 
 from translators.recipes import (
+    affine,
     arithmetic,
     casting,
     codebooks,
@@ -36,6 +38,7 @@ from translators.recipes import (
     scaling,
     unpacking,
 )
+from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
@@ -79,19 +82,34 @@ Recipe = (
     | Scaled
     | Codebook
     | Repacked
+    | Affine
+    | Dequantised
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
-for _module in (arithmetic, casting, codebooks, joining, movement, permuting, repacking, scaling, unpacking):
+for _module in (
+    affine,
+    arithmetic,
+    casting,
+    codebooks,
+    joining,
+    movement,
+    permuting,
+    repacking,
+    scaling,
+    unpacking,
+):
     vars(_module)["Recipe"] = Recipe
 
 __all__ = [
+    "Affine",
     "Bytes",
     "Cast",
     "Codebook",
     "Combine",
     "CombineName",
     "Concat",
+    "Dequantised",
     "Derived",
     "Expand",
     "Fill",
