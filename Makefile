@@ -25,6 +25,7 @@
 #   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
+#   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
@@ -37,7 +38,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle mlx-check families tokenizers imatrix-check store-pressure soak kills stress clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -83,6 +84,9 @@ oracle: $(VENV)/.installed
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
 	$(RUN) -m tests.oracle.families.regenerate
+
+mlx-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.mlx.check $(ARGS)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -82,10 +82,15 @@ def test_what_has_no_code_is_refused(bad: float) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     of = weight("F16")
     codes, scales, biases = affine(of, 4, 64)
-    for wrong in ((of, 7, 64), (of, 4, 16), (scales, 4, 32), (codes, 4, 32)):
+    for weights, bits, group in ((of, 7, 64), (of, 4, 16), (scales, 4, 32), (codes, 4, 32)):
         with pytest.raises(ValueError):
-            affine(*wrong)
-    for parts, bits, group in (((codes, scales, biases), 8, 64), ((scales, scales, biases), 4, 64),
-                               ((codes, codes, biases), 4, 64), ((codes, scales, biases), 4, 32)):  # fmt: skip
+            affine(weights, bits, group)
+    three = (codes, scales, biases)
+    for wrong_three, bits, group in (
+        (three, 8, 64),
+        ((scales, scales, biases), 4, 64),
+        ((codes, codes, biases), 4, 64),
+        (three, 4, 32),
+    ):
         with pytest.raises(ValueError):
-            dequantised(*parts, bits, group)
+            dequantised(*wrong_three, bits, group)

@@ -1,18 +1,22 @@
 """What MLX and mlx-lm themselves make: runs in their own environment, with nothing of ours but `cases`.
 
-python upstream.py digests CASES.PY                       digests of every case, as JSON
-python upstream.py folder SOURCE OURS BITS GROUP          our folder against mlx_lm.convert's
+    python upstream.py digests CASES.PY                       digests of every case, as JSON
+    python upstream.py folders '[[SOURCE, OURS, BITS, GROUP], ...]'    a line of JSON for each
+
+Of a folder: mlx-lm quantises the source as its `convert` does; our folder's tensors are compared with those,
+both models are run, and ours is dequantised.
 """
 
 import hashlib
 import json
 import runpy
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_flatten, tree_map_with_path
+from mlx_lm.utils import dequantize_model, load_model, quantize_model
 
 
 def digests(path: str) -> None:
@@ -30,40 +34,52 @@ def digests(path: str) -> None:
     print(json.dumps(made, indent=1))
 
 
-def _digest(array: mx.array) -> str:
-    return hashlib.sha256(bytes(memoryview(array.view(mx.uint8)))).hexdigest()[:16]
+def folders(pairs: list[tuple[str, str, int, int]]) -> None:
+    """Compare each folder."""
+    for source, ours, bits, group in pairs:
+        try:
+            told = _folder(Path(source), Path(ours), bits, group)
+        except Exception as error:
+            told = {"error": f"{type(error).__name__}: {error}"[:300]}
+        print("ANSWER " + json.dumps({"ours": ours, **told}), flush=True)
 
 
-def folder(source: str, ours: str, bits: int, group: int) -> None:
-    """Convert `source`, compare every tensor and the logits; both folders are loaded by mlx-lm."""
-    from mlx_lm import convert
-    from mlx_lm.utils import load_model
+def _folder(source: Path, ours: Path, bits: int, group: int) -> dict[str, Any]:
+    model, config = load_model(source, lazy=True)
+    dtype = config.get("torch_dtype")
+    if dtype is not None:
+        wanted = getattr(model, "cast_predicate", lambda _: True)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        theirs = Path(scratch) / "theirs"
-        convert(source, str(theirs), quantize=True, q_group_size=group, q_bits=bits)
-        expected, found = _tensors(theirs), _tensors(Path(ours))
-        wrong = sorted(expected.keys() ^ found.keys())
-        wrong += [name for name in expected.keys() & found.keys() if not _equal(expected[name], found[name])]
-        logits = []
-        for path in (theirs, Path(ours)):
-            model, config = load_model(path)
-            logits.append(model(mx.array([[1, 5, 9, 2, 7]])).astype(mx.float32))
-        same = bool(mx.array_equal(*logits, equal_nan=True))
-    told = {
+        def typed(name: str, array: mx.array) -> mx.array:
+            is_float = wanted(name) and mx.issubdtype(array.dtype, mx.floating)
+            return array.astype(getattr(mx, dtype)) if is_float else array
+
+        model.update(tree_map_with_path(typed, model.parameters()))
+    model, config = quantize_model(model, config, group, bits)
+    expected = dict(tree_flatten(model.parameters()))
+    found: dict[str, mx.array] = {}
+    for file in sorted(ours.glob("model*.safetensors")):
+        found |= mx.load(str(file))
+    wrong = sorted(expected.keys() ^ found.keys())
+    wrong += [name for name in expected.keys() & found.keys() if not _equal(expected[name], found[name])]
+    mine, mine_config = load_model(ours)
+    tokens = mx.array([[1, 5, 9, 2, 7]])
+    logits = [each(tokens).astype(mx.float32) for each in (model, mine)]
+    plain = dict(tree_flatten(dequantize_model(mine).parameters()))
+    back = {}
+    for name, array in plain.items():
+        if ".switch_mlp." in name:
+            back |= {f"{name}[{number}]": _digest(array[number]) for number in range(array.shape[0])}
+        else:
+            back[name] = _digest(array)
+    return {
         "tensors": len(expected),
         "wrong": wrong[:8],
-        "logits": same,
-        "quantization": config["quantization"],
+        "logits": bool(mx.array_equal(*logits, equal_nan=True)),
+        "finite": bool(mx.all(mx.isfinite(logits[0]))),
+        "form": mine_config["quantization"] == config["quantization"],
+        "back": back,
     }
-    print("ANSWER " + json.dumps(told))
-
-
-def _tensors(path: Path) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for file in sorted(path.glob("model*.safetensors")):
-        made |= mx.load(str(file))
-    return made
 
 
 def _equal(left: mx.array, right: mx.array) -> bool:
@@ -72,9 +88,13 @@ def _equal(left: mx.array, right: mx.array) -> bool:
     return bool(mx.array_equal(left.view(mx.uint8), right.view(mx.uint8)))
 
 
+def _digest(array: mx.array) -> str:
+    return hashlib.sha256(bytes(memoryview(array.view(mx.uint8)))).hexdigest()[:16]
+
+
 if __name__ == "__main__":
     mx.set_default_device(mx.cpu)
     if sys.argv[1] == "digests":
         digests(sys.argv[2])
     else:
-        folder(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+        folders(json.loads(sys.argv[2]))
