@@ -26,6 +26,7 @@
 #   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
+#   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
@@ -44,7 +45,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check clean
+	stress pytorch-check mlx-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -97,6 +98,9 @@ oracle: $(VENV)/.installed
 pytorch-check: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.torch_folders
+
+mlx-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.mlx.check $(ARGS)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -18,6 +18,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     scaling.py     Scaled: codes times their scales
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
+    affine.py      Affine, Dequantised: groups of a row as MLX has them
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -27,6 +28,7 @@ Knows nothing of names, formats or files beyond extents.
 from __future__ import annotations
 
 from translators.recipes import (
+    affine,
     arithmetic,
     casting,
     codebooks,
@@ -38,6 +40,7 @@ from translators.recipes import (
     strides,
     unpacking,
 )
+from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
@@ -83,10 +86,13 @@ Recipe = (
     | Codebook
     | Repacked
     | Strided
+    | Affine
+    | Dequantised
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
 for _module in (
+    affine,
     arithmetic,
     casting,
     codebooks,
@@ -101,12 +107,14 @@ for _module in (
     vars(_module)["Recipe"] = Recipe
 
 __all__ = [
+    "Affine",
     "Bytes",
     "Cast",
     "Codebook",
     "Combine",
     "CombineName",
     "Concat",
+    "Dequantised",
     "Derived",
     "Expand",
     "Fill",

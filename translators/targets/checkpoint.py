@@ -26,7 +26,7 @@ from translators.layout import Layout, LiteralBytes, TensorBytes
 from translators.model import Extent, FileIdentity, Model
 from translators.plan import Plan
 from translators.quantised import is_quantised, logical
-from translators.quantised.configuration import PLACE
+from translators.quantised.configuration import MLX_PLACE, PLACE
 from translators.recipes import Recipe, Stored, cast, stored
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
 from translators.sources.stored_file import identity_of
@@ -39,6 +39,7 @@ TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _ALONG = (".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".py", ".v3", ".vocab")
 _ALONG_NAMES = ("license", "notice", "usage_policy", "use_policy")
 _LARGEST = 256 << 20
+_OF_QUANTISATION = (PLACE, MLX_PLACE, "compression_config")
 
 Companion = bytes | FileIdentity
 
@@ -143,7 +144,7 @@ def _in(recipe: Recipe, dtype: DType) -> Recipe:
 
 def _config(model: Model, own: DType) -> dict[str, Any]:
     """The source's config.json, for tensors of that precision that nobody quantised."""
-    config = {key: value for key, value in model.config.items() if key not in (PLACE, "compression_config")}
+    config = {key: value for key, value in model.config.items() if key not in _OF_QUANTISATION}
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         for key in ("torch_dtype", "dtype"):
             if key in part:
