@@ -12,8 +12,9 @@ from tests.oracle.families.variant import load, variants_by_name
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
 from tests.translators.test_target_folders import floats, tensors, written
-from translators import Folder, Plan, Refusal, folders, open_model, plans
+from translators import Plan, Refusal, folders, open_model, plans
 from translators.errors import MalformedSource, Unsupported
+from translators.plan import Folder
 from translators.quants.affine import BITS, dequantised, unpacked
 
 
