@@ -1,8 +1,8 @@
-"""A folder of PyTorch files gives, byte for byte, what upstream makes of it: the model's golden digest.
+"""A folder of PyTorch files gives, byte for byte, the GGUF that upstream makes of the model's safetensors.
 
-Upstream visits the tensors of a .bin in the order of its state dict. These files have the order of the
-safetensors that the digests were made from; convert_hf_to_gguf was seen to make the same file of either
-(torch_folders.py asks it).
+By its source (conversion/base.py, `index_tensors`) upstream visits the tensors of a .bin in the order of its
+state dict, shards by name. These files have the order of the safetensors that the golden digests were made
+from; torch_folders.py (make pytorch-check) asks upstream's converter itself for the folder of PyTorch files.
 """
 
 from __future__ import annotations
