@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
-from translators.targets import gguf, hf_folders, huggingface, mmproj, safetensors
+from translators.targets import gguf, hf_folders, huggingface, mmproj, pytorch, safetensors
 
-FOLDERS = (hf_folders.TARGET,)
+FOLDERS = (hf_folders.TARGET, pytorch.TARGET)
 
 
 def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
