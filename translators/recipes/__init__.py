@@ -18,6 +18,8 @@ from the tensor's first element: a byte does not depend on the range it was aske
     scaling.py     Scaled: codes times their scales
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
+    inflating.py   Inflated: out of a deflated stream
+    checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -29,6 +31,7 @@ from __future__ import annotations
 from translators.recipes import (
     arithmetic,
     casting,
+    checksums,
     codebooks,
     joining,
     movement,
@@ -40,7 +43,9 @@ from translators.recipes import (
 )
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
+from translators.recipes.checksums import Sealed, sealed
 from translators.recipes.codebooks import Codebook, codebook
+from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.permuting import Permute, permute, transpose2d
@@ -83,12 +88,15 @@ Recipe = (
     | Codebook
     | Repacked
     | Strided
+    | Inflated
+    | Sealed
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
 for _module in (
     arithmetic,
     casting,
+    checksums,
     codebooks,
     joining,
     movement,
@@ -111,6 +119,7 @@ __all__ = [
     "Expand",
     "Fill",
     "Gather",
+    "Inflated",
     "Literal",
     "Map",
     "MapName",
@@ -120,6 +129,7 @@ __all__ = [
     "Repacked",
     "Reshape",
     "Scaled",
+    "Sealed",
     "Slice",
     "Source",
     "Stack",
@@ -138,6 +148,7 @@ __all__ = [
     "fill",
     "fill_bytes",
     "gather",
+    "inflated",
     "map_",
     "nbytes",
     "pad",
@@ -148,6 +159,7 @@ __all__ = [
     "repacked",
     "reshape",
     "scaled",
+    "sealed",
     "slice_",
     "split",
     "stack",
