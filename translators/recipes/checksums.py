@@ -59,9 +59,8 @@ class Sealed(msgspec.Struct, frozen=True, tag="sealed", tag_field="op", array_li
         """The four bytes."""
         size, crc = self.of.dtype.nbytes(prod(self.of.shape)), self.before
         for at in range(0, size, _AT_ONCE):
-            crc = zlib.crc32(
-                np.ascontiguousarray(read_bytes(self.of, at, min(_AT_ONCE, size - at), source)), crc
-            )
+            part = read_bytes(self.of, at, min(_AT_ONCE, size - at), source)
+            crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
         return np.frombuffer((crc ^ SEAL).to_bytes(TAIL, "little"), np.uint8)
 
 
