@@ -3,8 +3,8 @@
     model = flax.read(Path("bert"), ["flax_model.msgpack"], "bert")
 
 The tree's arrays are the tensors, their bytes read where they lie. Names are the keys on the way to an array,
-joined by "/" as flax.traverse_util and transformers' index have them; arrays in chunks are joined. Tensors are
-in the order of the file. What the tree holds besides arrays (a step, an epoch) is left out.
+joined by "/" as flax.traverse_util and transformers' index have them; arrays in chunks are joined. They
+are in the order of the file. What the tree holds besides arrays (a step, an epoch) is left out.
 Knows nothing of architectures, nor what PyTorch calls these tensors: so config.json, which describes
 PyTorch's, is none of this model's.
 """

@@ -58,6 +58,7 @@ def main() -> None:
     serialization.MAX_CHUNK_SIZE = 64
     (HERE / "chunked.msgpack").write_bytes(serialization.msgpack_serialize(tree()))
     nested = traverse_util.unflatten_dict(written(), sep="/")
+    serialization.MAX_CHUNK_SIZE = 4096
     chunked = serialization.msgpack_serialize(nested)
     serialization.MAX_CHUNK_SIZE = limit
     whole = serialization.msgpack_serialize(nested)
