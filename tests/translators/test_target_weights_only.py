@@ -79,6 +79,21 @@ def test_there_and_back(folder: Path, made: Path) -> None:
     assert content(npz) == {name: as_numpy_has_it(kind, data) for name, (kind, _, data) in before.items()}
 
 
+def test_an_archive_beside_a_configuration_is_the_same_model(
+    folder: Path, made: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / folder.name
+    again.mkdir()
+    for path in folder.iterdir():
+        if "safetensors" not in path.name:
+            (again / path.name).write_bytes(path.read_bytes())
+    (again / "model.npz").write_bytes((made / "model.npz").read_bytes())
+    before, after = (plans(open_model(each))["model.gguf-q8_0"] for each in (folder, again))
+    assert isinstance(before, Plan)
+    assert isinstance(after, Plan)
+    assert before.layout().read(0, before.size) == after.layout().read(0, after.size)
+
+
 def every() -> dict[str, Recipe]:
     """What golden_flax/regenerate.py has as well."""
     found: dict[str, Recipe] = {
