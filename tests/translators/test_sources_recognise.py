@@ -56,6 +56,13 @@ INDEX = "model.safetensors.index.json"
             ],
         ),
         (["m.gguf", "mmproj-m-f16.gguf"], [Found(GG, "", ("m.gguf",))]),
+        (["net.npz", "config.json"], [Found("npz", "", ("net.npz",))]),
+        (["a.npz", "b.npz"], []),
+        (
+            ["a.npz", "model.npz", "model-b.npz"],
+            [Found("npz", "model", ("model.npz",)), Found("npz", "model-b", ("model-b.npz",))],
+        ),
+        (["model.npz", "m.gguf"], [Found(GG, "", ("m.gguf",))]),
         (["mmproj-m-f16.gguf"], [Found(GG, "", ("mmproj-m-f16.gguf",))]),
         (["bad\udcff.gguf"], [Found(GG, "", ("bad\udcff.gguf",))]),
     ],

@@ -19,6 +19,8 @@ from the tensor's first element: a byte does not depend on the range it was aske
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
     affine.py      Affine, Dequantised: groups of a row as MLX has them
+    inflating.py   Inflated: out of a deflated stream
+    checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -31,6 +33,7 @@ from translators.recipes import (
     affine,
     arithmetic,
     casting,
+    checksums,
     codebooks,
     joining,
     movement,
@@ -43,7 +46,9 @@ from translators.recipes import (
 from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
+from translators.recipes.checksums import Sealed, sealed
 from translators.recipes.codebooks import Codebook, codebook
+from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.permuting import Permute, permute, transpose2d
@@ -88,6 +93,8 @@ Recipe = (
     | Strided
     | Affine
     | Dequantised
+    | Inflated
+    | Sealed
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
@@ -95,6 +102,7 @@ for _module in (
     affine,
     arithmetic,
     casting,
+    checksums,
     codebooks,
     joining,
     movement,
@@ -119,6 +127,7 @@ __all__ = [
     "Expand",
     "Fill",
     "Gather",
+    "Inflated",
     "Literal",
     "Map",
     "MapName",
@@ -128,6 +137,7 @@ __all__ = [
     "Repacked",
     "Reshape",
     "Scaled",
+    "Sealed",
     "Slice",
     "Source",
     "Stack",
@@ -146,6 +156,7 @@ __all__ = [
     "fill",
     "fill_bytes",
     "gather",
+    "inflated",
     "map_",
     "nbytes",
     "pad",
@@ -156,6 +167,7 @@ __all__ = [
     "repacked",
     "reshape",
     "scaled",
+    "sealed",
     "slice_",
     "split",
     "stack",
