@@ -170,7 +170,7 @@ class Tree:
         return grown
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
-        """Extended attributes: what a file is, what it is made from, by what."""
+        """Extended attributes: what a file or a format's directory is, what it is made from, by what."""
         node = self._node(ino)
         if isinstance(node, SourceFile):
             told = {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
@@ -185,6 +185,8 @@ class Tree:
                 "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
                 "user.prismfs.engine": f"prismfs {_VERSION}, bytes {BYTES_VERSION}".encode(),
             }
+        if isinstance(node, ModelFolder) and (format_ := self._folders.format_of(node)):
+            return {"user.prismfs.target": format_.encode()}
         return {}
 
     def statfs(self) -> os.statvfs_result:

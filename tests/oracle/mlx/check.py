@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.oracle.families.variant import load, variants_by_name
 from tests.oracle.mlx import cases
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
-from translators import open_model, plans
+from translators import folders, open_model, plans
 from translators.mlx_names import TYPES, expert_of
 from translators.model import Model
 from translators.plan import Plan
@@ -65,7 +66,7 @@ def written(source: Path, form: str, directory: Path) -> Path:
 def digests(model: Model) -> dict[str, str]:
     """sha256 of each tensor of a quantised folder, dequantised, experts by mlx-lm's name of their stack."""
     kind = TYPES[model.config["model_type"]]
-    with SourceFiles(model.files) as files:
+    with closing(SourceFiles(model.files)) as files:
         made = {
             name: hashlib.sha256(read_bytes(recipe, 0, nbytes(recipe), files)).hexdigest()[:16]
             for name, recipe in logical(model).tensors.items()
@@ -94,6 +95,9 @@ def main(arguments: list[str]) -> int:
         for number, source in enumerate(sources(scratch, names)):
             form = FORMS[number % len(FORMS)]
             ours = written(source, form, scratch / "ours" / source.name)
+            if not ours.exists():
+                print(f"refused  {source.name}: {folders(open_model(source))['mlx-4bit/']}")
+                continue
             found = json.loads((ours / "config.json").read_text())["quantization"]
             pairs.append((str(source), str(ours), found["bits"], found["group_size"]))
         run = subprocess.Popen([*upstream, "folders", json.dumps(pairs)], stdout=subprocess.PIPE, text=True)
