@@ -28,22 +28,21 @@ class Type:
     settled: layers that are quantised in a way of their own, whatever is asked for, by the end of their
              path: (bits, group).
     absent:  what transformers takes a key for that config.json lacks, and mlx-lm insists on.
+    untied:  mlx-lm wants a head of its own.
     """
 
     block: str = ""
     experts: Mapping[str, str] = field(default_factory=dict)
     settled: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     absent: Mapping[str, Any] = field(default_factory=dict)
+    untied: bool = False
 
 
-_DENSE = (
-    "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "starcoder2", "cohere",
-    "olmo2", "granite", "seed_oss", "smollm3",
-)  # fmt: skip
+_DENSE = ("llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "starcoder2", "olmo2")
 TYPES = {
     **dict.fromkeys(_DENSE, Type()),
     "mixtral": Type("block_sparse_moe", _NUMBERED),
-    "qwen2_moe": Type("mlp", _PLAIN),
+    "qwen2_moe": Type("mlp", _PLAIN, untied=True),
     "qwen3_moe": Type(
         "mlp", _PLAIN, {"mlp.gate": (8, 64)},
         {"decoder_sparse_step": 1, "mlp_only_layers": [], "norm_topk_prob": False},

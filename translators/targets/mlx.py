@@ -97,6 +97,8 @@ def _refused(model: Model) -> str:
     kind, architectures = config.get("model_type"), config.get("architectures")
     if not isinstance(kind, str) or kind not in TYPES:
         return f"no MLX form of model_type {kind!r:.60} was checked against mlx-lm"
+    if TYPES[kind].untied and config.get("tie_word_embeddings"):
+        return f"mlx-lm's {kind} has a head of its own, this model has none"
     names = architectures if isinstance(architectures, list) else []
     if not all(isinstance(name, str) and name.endswith("ForCausalLM") for name in names):
         return f"mlx-lm runs language models only, not {names!r:.80}"

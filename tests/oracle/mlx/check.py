@@ -46,6 +46,10 @@ def sources(scratch: Path, names: list[str]) -> list[Path]:
     for name, variant in variants_by_name().items():
         if variant.config.get("model_type") in TYPES and (name in names or not names):
             found.append(variant.build(scratch, load(variant)["inventory"]))
+            # Keys that every published checkpoint has, and mlx-lm reads the source by.
+            config = found[-1] / "config.json"
+            kind = TYPES[variant.config["model_type"]]
+            config.write_text(json.dumps({**kind.absent, **json.loads(config.read_text())}))
     return found
 
 
