@@ -6,7 +6,8 @@ A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-
 shows the types that are configured, that of the source's own precision, and everything that is no GGUF.
 `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own where
 there is a matrix, elsewhere the same file.
-A directory of a format (`mlx-4bit/`) has forms of its own, by its own listing.
+A directory of a format (`mlx-4bit/`) has forms of its own, by its own listing; it is shown where `types`
+names it, as whoever lists everything below a model would have each planned.
 Knows nothing of source files (which go first), of inodes, or of planning.
 """
 
@@ -36,7 +37,7 @@ class Form(msgspec.Struct, frozen=True, gc=False):
 
 
 class Forms:
-    """The virtual files of the model called `model`, of which the GGUF types in `types` are listed."""
+    """The virtual files of the model called `model`, of which those in `types` are listed."""
 
     def __init__(self, listing: Listing, model: str, types: Collection[str]) -> None:
         self.listing = listing
@@ -60,6 +61,7 @@ class Forms:
         # A directory that is refused is called "mlx-4bit/" there.
         self._refused = {refused.name.casefold().rstrip("/"): refused for refused in listing.refusals}
         self.folders = {folder.name: folder for folder in listing.folders}
+        self._shown = [name for name in self.folders if name in types]
         self._alias = f"{ALIASES}/{model}-".casefold()
         self._side_alias = f"{ALIASES}/{SIDE}{model}-".casefold()
 
@@ -98,7 +100,7 @@ class Forms:
         files: list[Form] = []
         directories: dict[str, None] = {}
         if not directory:
-            directories = dict.fromkeys(name for name, folder in self.folders.items() if folder.listed)
+            directories = dict.fromkeys(self._shown)
         for form in self.all:
             if not form.listed or not form.path.startswith(prefix):
                 continue

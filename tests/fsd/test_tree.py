@@ -542,7 +542,8 @@ def test_a_directory_of_a_format_is_planned_when_somebody_looks_into_it(
     model(source / "m", "folders")
     planner = Planner(None, seconds=30, memory=2 << 30, provider=PROVIDER)
     try:
-        tree = tree_of(source, planner=planner)
+        assert not {"pytorch", "pytorch-zip", "onnx-int4"} & set(names(tree_of(source, planner=planner), "m"))
+        tree = tree_of(source, planner=planner, types=(*LISTED, "pytorch"))
         listed = names(tree, "m")
         assert "pytorch" in listed and not {"pytorch-zip", "onnx-int4"} & set(listed)
         assert at(tree, "m/pytorch").kind == "directory"
