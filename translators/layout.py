@@ -19,7 +19,7 @@ import msgspec
 
 from translators.copying import copy
 from translators.errors import BadValues
-from translators.model import FileIdentity
+from translators.model import Extent, FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
 from translators.recipes import Recipe, Stored, fill_bytes, nbytes, recipe_print, stored_bytes
@@ -101,6 +101,12 @@ class Layout:
         self._starts = list(accumulate(filter(None, lengths), initial=0))
         self.size = self._starts.pop()
         self.sources = SourceFiles(files)
+
+    @staticmethod
+    def whole(file: FileIdentity, name: str) -> Layout:
+        """That of a source file as it is; `name` is for errors."""
+        content = Stored(Extent(0, 0, file.size), "U8", (file.size,))
+        return Layout((file,), (TensorBytes(name, content),))
 
     @cached_property
     def identity(self) -> str:

@@ -23,8 +23,8 @@ from translators.families.rope import Llama3Scaling, scaling_behind
 from translators.keyvalues import KeyValues
 from translators.model import Model, Tensor
 from translators.reading import SourceFiles
+from translators.torch_types import TORCH_NAMES
 
-_TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _AGAIN = "fetch the file again"
 _ROPE_FREQS = "rope_freqs.weight"
 
@@ -179,7 +179,7 @@ class Told:
             "initializer_range": 0.02,
             "tie_word_embeddings": "output.weight" not in self.model.tensors,
             "use_cache": True,
-            "torch_dtype": _TORCH_NAMES[self.dtype.name],
+            "torch_dtype": TORCH_NAMES[self.dtype.name],
         }
 
     def draft(

@@ -22,19 +22,18 @@ from translators.dtypes import F32, DType
 from translators.errors import Unsupported
 from translators.families import family_of_gguf, to_huggingface
 from translators.families.pooling import pooling_files
-from translators.layout import Layout, LiteralBytes, TensorBytes
-from translators.model import Extent, FileIdentity, Model
+from translators.layout import Layout, LiteralBytes
+from translators.model import FileIdentity, Model
 from translators.plan import Plan
 from translators.quantised import is_quantised, logical
 from translators.quantised.configuration import MLX_PLACE, PLACE
-from translators.recipes import Recipe, Stored, cast, stored
+from translators.recipes import Recipe, cast, stored
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
 from translators.sources.stored_file import identity_of
+from translators.torch_types import TORCH_NAMES
 from translators.vocab.to_huggingface import huggingface_files
 
 CONFIG = "config.json"
-# transformers' names of precisions, in config.json.
-TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # What people put beside weights and a copy of the model should have. Code is copied as what it is, a file.
 _ALONG = (".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".py", ".v3", ".vocab")
 _ALONG_NAMES = ("license", "notice", "usage_policy", "use_policy")
@@ -108,13 +107,7 @@ def companion_plans(found: HuggingFace, folder: str) -> Iterator[Plan]:
             make = partial(literal, found.files, content)
             yield Plan(f"{folder}/{name}", "made of the source's configuration", make)
         else:
-            yield Plan(f"{folder}/{name}", "the source's own file", partial(whole_file, content, name))
-
-
-def whole_file(file: FileIdentity, name: str) -> Layout:
-    """The layout of a source file as it is."""
-    whole = Stored(Extent(0, 0, file.size), "U8", (file.size,))
-    return Layout((file,), (TensorBytes(name, whole),) if file.size else ())
+            yield Plan(f"{folder}/{name}", "the source's own file", partial(Layout.whole, content, name))
 
 
 def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:

@@ -28,6 +28,7 @@ from translators.targets import checkpoint
 from translators.targets.folder import FolderTarget
 from translators.targets.hf_folders import index_of, sharded
 from translators.targets.safetensors import WRITER, layout_of
+from translators.torch_types import TORCH_NAMES
 
 METADATA = {"format": "mlx"}
 _USUAL = 64
@@ -37,7 +38,7 @@ _FORMS = {
     for bits in (4, 8, *(bits for bits in BITS if bits not in (4, 8)))
     for group in (0, *GROUPS)
 }
-_DTYPES = {name: DTYPES[dtype] for dtype, name in checkpoint.TORCH_NAMES.items()}
+_DTYPES = {TORCH_NAMES[name]: DTYPES[name] for name in ("F32", "F16", "BF16")}
 # What mlx-lm insists on, or takes for something else than transformers, where config.json does not say it.
 _FILLED = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from translators.errors import Unsupported
 from translators.layout import Layout, LiteralBytes, TensorBytes
-from translators.model import Extent, FileIdentity, Model
+from translators.model import FileIdentity, Model
 from translators.plan import Plan, Refusal
-from translators.recipes import Recipe, Stored, nbytes, stored
+from translators.recipes import Recipe, nbytes, stored
 
 NAME = "model.safetensors"
 # What transformers and others expect where a checkpoint says nothing of its own.
@@ -42,7 +42,7 @@ def merged(model: Model) -> Plan | Refusal:
     """The model's tensors in one file, in their own dtypes; a source that is such a file is that file."""
     weights = model.files[: model.weights]
     if len(weights) == 1 and Path(os.fsdecode(weights[0].path)).name == NAME:
-        make = partial(_whole_file, weights[0])
+        make = partial(Layout.whole, weights[0], NAME)
         return Plan(NAME, "the source's own file", make, equals="the source file")
     for tensor in model.tensors.values():
         if not tensor.dtype.safetensors:
@@ -101,8 +101,3 @@ def _header_bound(tensors: Sequence[tuple[str, Recipe]], metadata: Mapping[str, 
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def _whole_file(file: FileIdentity) -> Layout:
-    whole = Stored(Extent(0, 0, file.size), "U8", (file.size,))
-    return Layout((file,), (TensorBytes(NAME, whole),))

@@ -25,23 +25,11 @@ from translators.errors import Unsupported
 from translators.layout import Layout, LiteralBytes, Segment, TensorBytes
 from translators.model import FileIdentity
 from translators.recipes import Recipe, nbytes
+from translators.targets.zip_archive import HEADER, Member, directory
+from translators.torch_types import STORAGES, TORCH_NAMES
 
 _ALIGNMENT = 64
-# Types with a class of storage of their own, and those whose tensors tell the type.
-_STORAGES = {
-    "F64": "DoubleStorage", "F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage",
-    "I64": "LongStorage", "I32": "IntStorage", "I16": "ShortStorage", "I8": "CharStorage",
-    "U8": "ByteStorage", "BOOL": "BoolStorage", "C64": "ComplexFloatStorage",
-}  # fmt: skip
-_TYPES = {
-    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu", "U16": "uint16", "U32": "uint32",
-    "U64": "uint64",
-}  # fmt: skip
-# Sizes and offsets from here on are in the zip64 fields. Times are of 1 January 1980, names are UTF-8.
-_WIDE, _WIDE_COUNT = 0xFFFFFFFF, 0xFFFF
-_UTF8, _DATE = 0x0800, 0x21
-_PLAIN, _VERSION_ZIP64, _MADE_BY = 0, 45, 45
+_VERSION = 0
 
 
 def layout_of(files: Sequence[FileIdentity], tensors: Sequence[tuple[str, Recipe]], root: str) -> Layout:
@@ -76,10 +64,11 @@ class _Record:
 def _archive(records: Iterable[_Record]) -> Iterator[Segment]:
     """Headers and data, then the directory. Literal bytes that follow each other are one segment."""
     position = 0
-    pending, entries = bytearray(), []
+    pending, members = bytearray(), []
     for record in records:
-        entries.append(_entry(record, position))
-        header = _header(record, position)
+        member = Member(record.name.encode(), record.size, record.checksum, position, _VERSION)
+        members.append(member)
+        header = member.header(_padding(member))
         position += len(header) + record.size
         pending += header
         if isinstance(record.content, bytes):
@@ -88,46 +77,14 @@ def _archive(records: Iterable[_Record]) -> Iterator[Segment]:
             yield LiteralBytes(bytes(pending))
             yield record.content
             pending.clear()
-    yield LiteralBytes(bytes(pending) + _directory(entries, position))
+    # torch itself always writes both ends.
+    yield LiteralBytes(bytes(pending) + directory(members, position, always_wide=True))
 
 
-def _header(record: _Record, position: int) -> bytes:
-    """The local header, padded so that the data begin at a multiple of 64."""
-    name, size = record.name.encode(), record.size
-    wide = struct.pack("<HHQQ", 1, 16, size, size) if size >= _WIDE else b""
-    padding = -(position + 30 + len(name) + len(wide) + 4) % _ALIGNMENT
-    extra = wide + struct.pack("<2sH", b"FB", padding) + b"Z" * padding
-    told = min(size, _WIDE)
-    fields = (
-        _VERSION_ZIP64 if wide else 0, _UTF8, _PLAIN, 0, _DATE, record.checksum, told, told, len(name),
-        len(extra),
-    )  # fmt: skip
-    return struct.pack("<4s5H3I2H", b"PK\x03\x04", *fields) + name + extra
-
-
-def _entry(record: _Record, position: int) -> bytes:
-    """The member's entry in the directory."""
-    name, size = record.name.encode(), record.size
-    wide = struct.pack("<QQ", size, size) if size >= _WIDE else b""
-    wide += struct.pack("<Q", position) if position >= _WIDE else b""
-    extra = struct.pack("<HH", 1, len(wide)) + wide if wide else b""
-    told = min(size, _WIDE)
-    fields = (
-        _MADE_BY if wide else 0, _VERSION_ZIP64 if wide else 0, _UTF8, _PLAIN, 0, _DATE, record.checksum,
-        told, told, len(name), len(extra), 0, 0, 0, 0, min(position, _WIDE),
-    )  # fmt: skip
-    return struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *fields) + name + extra
-
-
-def _directory(entries: Sequence[bytes], position: int) -> bytes:
-    """The directory and its end, as zip64 and as zip: torch always writes both."""
-    data, count = b"".join(entries), len(entries)
-    versions = (44, _MADE_BY, _VERSION_ZIP64)
-    end = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", *versions, 0, 0, count, count, len(data), position)
-    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, position + len(data), 1)
-    few = min(count, _WIDE_COUNT)
-    size, start = min(len(data), _WIDE), min(position, _WIDE)
-    return data + end + locator + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, few, few, size, start, 0)
+def _padding(member: Member) -> bytes:
+    """What fills the local header, so that the data begin at a multiple of 64."""
+    length = -(member.position + HEADER + len(member.name) + len(member.sizes) + 4) % _ALIGNMENT
+    return struct.pack("<2sH", b"FB", length) + b"Z" * length
 
 
 def _pickle(tensors: Iterable[tuple[str, Recipe]]) -> bytes:
@@ -142,11 +99,11 @@ def _tensor(name: str, key: str, recipe: Recipe) -> bytes:
     """A call of the function that torch rebuilds tensors with."""
     kind, shape, elements = recipe.dtype.name, recipe.shape, prod(recipe.shape)
     hooks = b"ccollections\nOrderedDict\n)R"
-    if kind in _STORAGES:
-        function, held, more = "_rebuild_tensor_v2", f"ctorch\n{_STORAGES[kind]}\n", b""
-    elif kind in _TYPES:
+    if kind in STORAGES:
+        function, held, more = "_rebuild_tensor_v2", f"ctorch\n{STORAGES[kind]}\n", b""
+    elif kind in TORCH_NAMES:
         function, held, elements = "_rebuild_tensor_v3", "ctorch.storage\nUntypedStorage\n", nbytes(recipe)
-        more = f"ctorch\n{_TYPES[kind]}\n".encode()
+        more = f"ctorch\n{TORCH_NAMES[kind]}\n".encode()
     else:
         raise Unsupported(f"PyTorch has no type for {kind}", place=f"tensor {name!r}")
     storage = _text("storage") + held.encode() + _text(key) + _text("cpu") + _whole(elements)

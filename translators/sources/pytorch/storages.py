@@ -15,19 +15,12 @@ from translators.dtypes import DTYPES, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.sources.pytorch.pickled import Made, Named
 from translators.sources.stored_file import clipped
+from translators.torch_types import STORAGES, TORCH_NAMES
 
 # Legacy classes of storages, which say the type; others say "UntypedStorage", and the call says it.
-_STORAGES = {
-    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
-    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
-    "ByteStorage": "U8", "BoolStorage": "BOOL", "ComplexFloatStorage": "C64",
-}  # fmt: skip
-_TYPES = {
-    "float64": "F64", "double": "F64", "float32": "F32", "float": "F32", "float16": "F16", "half": "F16",
-    "bfloat16": "BF16", "int64": "I64", "long": "I64", "int32": "I32", "int": "I32", "int16": "I16",
-    "short": "I16", "int8": "I8", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
-    "bool": "BOOL", "complex64": "C64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
-    "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
+_STORAGES = {storage: name for name, storage in STORAGES.items()}
+_TYPES = {named: name for name, named in TORCH_NAMES.items()} | {
+    "double": "F64", "float": "F32", "half": "F16", "long": "I64", "int": "I32", "short": "I16",
 }  # fmt: skip
 _UNTYPED = "UntypedStorage"
 # PyTorch's own bound.
