@@ -29,20 +29,9 @@ Knows nothing of names, formats or files beyond extents.
 
 from __future__ import annotations
 
-from translators.recipes import (
-    affine,
-    arithmetic,
-    casting,
-    checksums,
-    codebooks,
-    joining,
-    movement,
-    permuting,
-    repacking,
-    scaling,
-    strides,
-    unpacking,
-)
+import sys
+from typing import get_args
+
 from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
@@ -98,21 +87,10 @@ Recipe = (
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
-for _module in (
-    affine,
-    arithmetic,
-    casting,
-    checksums,
-    codebooks,
-    joining,
-    movement,
-    permuting,
-    repacking,
-    scaling,
-    strides,
-    unpacking,
-):
-    vars(_module)["Recipe"] = Recipe
+for _operation in get_args(Recipe):
+    for _struct in _operation.__mro__:
+        if _struct.__module__.startswith(__name__):
+            vars(sys.modules[_struct.__module__])["Recipe"] = Recipe
 
 __all__ = [
     "Affine",
