@@ -44,6 +44,7 @@ FORMATS = {
 }  # fmt: skip
 _LENGTH, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _ARRAY = struct.Struct("<IQ")
+_ROOM = "\0".ljust(_LENGTH.size, "-")
 _AT_ONCE = 8192  # strings packed together: what they are made of stays in the processor's cache
 
 
@@ -114,27 +115,22 @@ def _encoded(text: str | bytes) -> bytes:
 
 def _packed_strings(texts: Sequence[Any]) -> tuple[bytes, bool]:
     """Strings as an array has them, each behind its length; and whether none holds a NUL."""
-    # Hundreds of thousands: each behind eight NULs, all of them encoded at once, then the lengths put there.
-    data = np.frombuffer(bytearray(_behind_room(texts)), np.uint8)
-    size = _LENGTH.size
-    nuls = np.flatnonzero(data == 0)
-    if nuls.size > size * len(texts):
+    # Hundreds of thousands: each behind a NUL and room, all of them encoded at once, then the lengths put there.
+    data = bytearray(_behind_room(texts))
+    starts = np.flatnonzero(np.frombuffer(data, np.uint8) == 0)
+    if starts.size != len(texts):
         return b"".join(map(_packed_string, texts)), False
-    starts = nuls[::size]
-    lengths = np.diff(starts, append=data.size) - size
-    for place in range(size):
-        if not (rest := lengths >> (8 * place)).any():
-            break
-        data[starts + place] = rest & 0xFF
-    return data.tobytes(), True
+    numbers = np.ndarray(len(data) - _LENGTH.size + 1, "<u8", data, strides=(1,))  # at every byte
+    numbers[starts] = np.diff(starts, append=len(data)) - _LENGTH.size
+    return bytes(data), True
 
 
 def _behind_room(texts: Sequence[Any]) -> bytes:
-    """All strings, each behind as many NULs as a length has bytes."""
+    """All strings, each behind a NUL and as many other bytes as make room for its length."""
     kinds = set(map(type, texts))
     if kinds == {str}:
-        return _encoded("\0" * _LENGTH.size + ("\0" * _LENGTH.size).join(texts))
-    room = bytes(_LENGTH.size)
+        return _encoded(_ROOM + _ROOM.join(texts))
+    room = _ROOM.encode()
     return room + room.join(texts if kinds == {bytes} else map(_encoded, texts))
 
 
