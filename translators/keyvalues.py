@@ -16,7 +16,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any
 
-import numpy as np
+from translators.joined import Joined
 
 
 class ValueType(IntEnum):
@@ -44,8 +44,6 @@ FORMATS = {
 }  # fmt: skip
 _LENGTH, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _ARRAY = struct.Struct("<IQ")
-_ROOM = "\0".ljust(_LENGTH.size, "-")
-_AT_ONCE = 8192  # strings packed together: what they are made of stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,39 +97,22 @@ def string(text: str | bytes) -> Value:
     return Value(ValueType.STRING, _packed_string(text))
 
 
-def array(kind: ValueType, values: Sequence[Any]) -> Value:
+def array(kind: ValueType, values: Sequence[Any] | Joined) -> Value:
     """An array of numbers, truth values or strings of type `kind`."""
     head = _ARRAY.pack(kind, len(values))
-    if kind is ValueType.STRING:
-        packed = [_packed_strings(values[at : at + _AT_ONCE]) for at in range(0, len(values), _AT_ONCE)]
-        no_nul = all(without for _, without in packed)
-        return Value(ValueType.ARRAY, b"".join((head, *(data for data, _ in packed))), no_nul)
-    return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
+    if isinstance(values, Joined):
+        return Value(ValueType.ARRAY, head + values.packed(), no_nul=True)
+    if kind is not ValueType.STRING:
+        return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
+    if len(set(map(type, values))) > 1:
+        values = list(map(_encoded, values))
+    joined = Joined.of(values, "surrogateescape")
+    packed = b"".join(map(_packed_string, values)) if joined is None else joined.packed()
+    return Value(ValueType.ARRAY, head + packed, no_nul=joined is not None)
 
 
 def _encoded(text: str | bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def _packed_strings(texts: Sequence[Any]) -> tuple[bytes, bool]:
-    """Strings as an array has them, each behind its length; and whether none holds a NUL."""
-    # Hundreds of thousands: each behind a NUL and room, all of them encoded at once, then the lengths put there.
-    data = bytearray(_behind_room(texts))
-    starts = np.flatnonzero(np.frombuffer(data, np.uint8) == 0)
-    if starts.size != len(texts):
-        return b"".join(map(_packed_string, texts)), False
-    numbers = np.ndarray(len(data) - _LENGTH.size + 1, "<u8", data, strides=(1,))  # at every byte
-    numbers[starts] = np.diff(starts, append=len(data)) - _LENGTH.size
-    return bytes(data), True
-
-
-def _behind_room(texts: Sequence[Any]) -> bytes:
-    """All strings, each behind a NUL and as many other bytes as make room for its length."""
-    kinds = set(map(type, texts))
-    if kinds == {str}:
-        return _encoded(_ROOM + _ROOM.join(texts))
-    room = _ROOM.encode()
-    return room + room.join(texts if kinds == {bytes} else map(_encoded, texts))
 
 
 def _packed_string(text: str | bytes) -> bytes:
@@ -208,7 +189,7 @@ class KeyValues:
         """Set a string."""
         self.set(key, string(text))
 
-    def array(self, key: str, kind: ValueType, values: Sequence[Any]) -> None:
+    def array(self, key: str, kind: ValueType, values: Sequence[Any] | Joined) -> None:
         """Set an array of members of type `kind`."""
         self.set(key, array(kind, values))
 

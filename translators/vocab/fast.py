@@ -26,6 +26,7 @@ from translators.vocab.classes import TokenizerClass, tokenizer_class
 from translators.vocab.excerpt import Excerpt, excerpt_of
 from translators.vocab.folder import Folder
 from translators.vocab.plain import plain_tokenizer
+from translators.vocab.special import joined_merges
 
 _SETTINGS = "tokenizer_config.json"
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -158,7 +159,10 @@ def _excerpt(
     # Where special tokens are split as other text is, the model sees their texts as well.
     if "tokenizer_file" in arguments or arguments.get("split_special_tokens"):
         return None
-    return excerpt_of(folder.json("tokenizer.json"), sample, [token.content for token in tokens])
+    merges = folder.once(joined_merges)
+    if merges is None:
+        return None
+    return excerpt_of(folder.json("tokenizer.json"), merges, sample, [token.content for token in tokens])
 
 
 def _backend(

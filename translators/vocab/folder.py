@@ -9,12 +9,15 @@ Knows nothing of what the files mean.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from translators.errors import MalformedSource, MissingSource
+
+T = TypeVar("T")
 
 _MAX_BYTES = 256 << 20  # the largest tokenizer.json in use has 33 MB
 
@@ -26,6 +29,7 @@ class Folder:
         self.root = root
         self._objects: dict[str, dict[str, Any]] = {}
         self._data: dict[str, bytes] = {}
+        self._made: dict[Callable[[Folder], Any], Any] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a file `name`."""
@@ -81,6 +85,13 @@ class Folder:
             raise self.malformed(name, "is nested too deeply") from error
         except ValueError as error:
             raise self.malformed(name, f"is not JSON: {error}") from error
+
+    def once(self, make: Callable[[Folder], T]) -> T:
+        """What `make` makes of the directory, made once."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        found: T = self._made[make]
+        return found
 
     def malformed(self, name: str, reason: str, place: str = "") -> MalformedSource:
         """The error that says that `name` is not what it should be."""
