@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -34,17 +35,29 @@ class Joined:
 
         Raises TypeError for what is neither all text nor all bytes, UnicodeEncodeError by `errors`.
         """
-        are_bytes = set(map(type, texts)) == {bytes}
-        data = b"\0".join(texts) if are_bytes else "\0".join(texts).encode("utf-8", errors)
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 0)
-        if texts:
-            ends = np.append(ends, len(data))
-        return Joined(data, ends) if ends.size == len(texts) else None
+        try:
+            data = "\0".join(texts).encode("utf-8", errors)
+        except TypeError:
+            data = b"\0".join(texts)
+        joined = Joined.as_it_is(data) if texts else Joined(b"", np.zeros(0, np.int64))
+        return joined if len(joined) == len(texts) else None
+
+    @staticmethod
+    def as_it_is(data: bytes) -> Joined:
+        """One text or more, with a NUL between each two."""
+        return Joined(data, np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == 0), len(data)))
 
     def __len__(self) -> int:
         return self.ends.size
 
-    @property
+    def __getitem__(self, number: int) -> bytes:
+        return self.data[self.starts[number] : self.ends[number]]
+
+    def split(self) -> list[bytes]:
+        """Each by itself."""
+        return self.data.split(b"\0") if self.ends.size else []
+
+    @cached_property
     def starts(self) -> Places:
         """Where each begins."""
         return np.append(0, self.ends[:-1] + 1) if self.ends.size else self.ends

@@ -104,9 +104,10 @@ def array(kind: ValueType, values: Sequence[Any] | Joined) -> Value:
         return Value(ValueType.ARRAY, head + values.packed(), no_nul=True)
     if kind is not ValueType.STRING:
         return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
-    if len(set(map(type, values))) > 1:
-        values = list(map(_encoded, values))
-    joined = Joined.of(values, "surrogateescape")
+    try:
+        joined = Joined.of(values, "surrogateescape")
+    except TypeError:  # some text, some bytes
+        joined = None
     packed = b"".join(map(_packed_string, values)) if joined is None else joined.packed()
     return Value(ValueType.ARRAY, head + packed, no_nul=joined is not None)
 

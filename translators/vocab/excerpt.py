@@ -13,11 +13,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from translators.joined import Joined
+from translators.vocab.document import Document
 from translators.vocab.members import Pairs, TextSet
 from translators.vocab.ranks import shown
 
@@ -28,27 +30,26 @@ _SHORT = 12  # characters of nearly all tokens
 
 
 class Excerpt(NamedTuple):
-    """The document with less in it, and the whole vocabulary that it is an excerpt of: text to id."""
+    """The document with less in it, and the whole vocabulary that it is an excerpt of: text to id, by id."""
 
     document: dict[str, Any]
     vocabulary: dict[str, int]
+    texts: Joined
 
 
-def excerpt_of(
-    document: Mapping[str, Any], merges: Joined, text: str, tokens: Iterable[str]
-) -> Excerpt | None:
+def excerpt_of(tokenizer: Document, text: str, tokens: Iterable[str]) -> Excerpt | None:
     """The excerpt of tokenizer.json by which `text` can be encoded, or None where there is none.
 
-    merges: all of the document's, "left right" each.
     tokens: texts that will be added to the tokenizer or looked up in it.
     """
+    document, merges = tokenizer
     model, entries = document.get("model"), document.get("added_tokens") or []
     if not isinstance(model, dict) or not isinstance(entries, list) or document.get("padding") is not None:
         return None
-    if not _is_plain(model) or not _leaves_bytes(document, text):
+    if merges is None or not _is_plain(model) or not _leaves_bytes(document, text):
         return None
-    vocabulary = model.get("vocab")
-    if not isinstance(vocabulary, dict) or (texts := _texts(vocabulary)) is None:
+    vocabulary = _by_id(model["vocab"]) if isinstance(model.get("vocab"), dict) else None
+    if vocabulary is None or (texts := _joined(vocabulary)) is None:
         return None
     seen = shown(text.encode())
     kept = _parts_of(seen, vocabulary, texts)
@@ -60,11 +61,13 @@ def excerpt_of(
     known = {name: vocabulary.get(name, added.get(name)) for name in (*kept, *added, *tokens)}
     if (unknown := model.get("unk_token")) is not None:
         known[unknown] = vocabulary.get(unknown)
-    making = _making(kept, texts, merges)
+    wanted = _joined(kept)
+    making = None if wanted is None else _making(wanted, texts, merges)
     if making is None or None in known.values():
         return None
-    some = [model["merges"][number] for number in making]
-    return Excerpt({**document, "model": {**model, "vocab": known, "merges": some}}, vocabulary)
+    some = [merges[number].decode() for number in making]
+    model = {**model, "vocab": known, "merges": some}
+    return Excerpt({**document, "model": model}, vocabulary, texts)
 
 
 def _parts_of(seen: str, vocabulary: Mapping[str, int], texts: Joined) -> set[str]:
@@ -103,29 +106,32 @@ def _leaves_bytes(document: Mapping[str, Any], text: str) -> bool:
     return steps == [first] or steps[-1].get("add_prefix_space") is False
 
 
-def _texts(vocabulary: Mapping[str, Any]) -> Joined | None:
-    """The vocabulary's texts, where all is well with them and the ids count from 0 on without gaps, so that
-    the next one is known.
+def _by_id(vocabulary: Mapping[str, Any]) -> dict[str, int] | None:
+    """The vocabulary in the order of its ids, where these count from 0 on without gaps, so that the next one
+    is known.
     """
     numbers = list(vocabulary.values())
     if not numbers or set(map(type, numbers)) != {int}:
         return None
     expected = list(range(len(numbers)))
-    if numbers != expected and sorted(numbers) != expected:
+    if numbers == expected:
+        return dict(vocabulary)
+    if sorted(numbers) != expected:
         return None
+    return dict(sorted(vocabulary.items(), key=itemgetter(1)))
+
+
+def _joined(texts: Collection[str]) -> Joined | None:
     try:
-        return Joined.of(vocabulary)
+        return Joined.of(texts)
     except UnicodeEncodeError:  # a lone half of a surrogate pair
         return None
 
 
-def _making(kept: Collection[str], texts: Joined, merges: Joined) -> list[int] | None:
-    """The numbers of the merges that make a token of `kept`; None unless all merges are two tokens that make
+def _making(wanted: Joined, texts: Joined, merges: Joined) -> list[int] | None:
+    """The numbers of the merges that make a wanted token; None unless all merges are two tokens that make
     a third.
     """
-    wanted = Joined.of(kept)
-    if wanted is None:
-        return None
     tokens, results = TextSet(texts), TextSet(wanted)
     found: list[int] = []
     first = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from translators.errors import MalformedSource
-from translators.joined import Joined
+from translators.vocab.document import document_of
 from translators.vocab.folder import Folder
 
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -59,22 +59,6 @@ def read_merges(folder: Folder) -> list[str]:
     return merges
 
 
-def joined_merges(folder: Folder) -> Joined | None:
-    """The merges of tokenizer.json, "left right" each; None where that takes more care than joining them."""
-    model = folder.json("tokenizer.json").get("model")
-    merges = model.get("merges") if isinstance(model, dict) else None
-    if not isinstance(merges, list):
-        return None
-    try:
-        if set(map(type, merges)) != {list}:
-            return Joined.of(merges)
-        joined = Joined.of(list(map(" ".join, merges))) if set(map(len, merges)) == {2} else None
-    except (TypeError, UnicodeEncodeError):
-        return None
-    # A space of a token's own would have to be another character.
-    return joined if joined is not None and joined.data.count(b" ") == len(merges) else None
-
-
 def _closed(part: str) -> str:
     return part.replace(" ", "\u0120")
 
@@ -101,7 +85,7 @@ class _Reader:
         )
 
     def read(self) -> None:
-        tokenizer = self.folder.json("tokenizer.json")
+        tokenizer = document_of(self.folder).json
         if tokenizer:
             self._normalizer(tokenizer.get("normalizer") or {})
             self._fill_from_each_other()

@@ -16,10 +16,11 @@ from translators.errors import Unsupported
 from translators.joined import Joined
 from translators.keyvalues import KeyValues, ValueType
 from translators.vocab.bpe import byte_fallback, byte_level
+from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer, load
 from translators.vocab.folder import Folder
 from translators.vocab.pretokenizers import CHECK_TEXT
-from translators.vocab.special import KINDS, Specials, joined_merges, read_merges, read_specials
+from translators.vocab.special import KINDS, Specials, read_merges, read_specials
 from translators.vocab.spm import sentencepiece_tokens
 from translators.vocab.stored import ADD_KEYS, ID_KEYS, PREFIX
 from translators.vocab.templates import write_templates
@@ -81,7 +82,7 @@ class Writing:
 
     def found_specials(self, found: Specials, *, merges: bool = False, template: bool = True) -> None:
         """The same for specials that were read before."""
-        if merges and (pairs := self.folder.once(joined_merges) or read_merges(self.folder)):
+        if merges and (pairs := document_of(self.folder).merges or read_merges(self.folder)):
             self.merges(pairs)
         for kind, number in found.ids.items():
             self.id(kind, number)
