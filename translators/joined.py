@@ -22,7 +22,7 @@ Places = npt.NDArray[np.int64]
 _LENGTH = 8  # bytes of a length in front of a packed text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Joined:
     """The texts and where in `data` each ends."""
 
