@@ -4,8 +4,8 @@
 
 Names are the checkpoint's keys, as tf.train.load_checkpoint has them: `bert/embeddings/word_embeddings` of
 TensorFlow 1, `encoder/kernel/.ATTRIBUTES/VARIABLE_VALUE` of 2; sorted, as they lie in the index. All tensors
-of numbers are there, an optimiser's too; what is no number (the graph of objects) is left out. A variable that
-was partitioned is joined out of its slices.
+of numbers are there, an optimiser's too; what is no number (the graph of objects) is left out. A variable
+that was partitioned is joined out of its slices.
 Knows nothing of architectures, nor what PyTorch calls these tensors: so config.json, which describes
 PyTorch's, is none of this model's.
 """
@@ -16,14 +16,20 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
-from translators.dtypes import DTYPES
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
 from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, concat
 from translators.sources.side_files import side_files
 from translators.sources.stored_file import StoredFile, clipped, identity_of, shown
 from translators.sources.tensorflow.entries import (
-    ALL, Bundle, Entry, Slice, bundle_of, is_slice, key_of_slice, shown as shown_key,
+    ALL,
+    Bundle,
+    Entry,
+    Slice,
+    bundle_of,
+    is_slice,
+    key_of_slice,
+    name_of,
 )  # fmt: skip
 from translators.sources.tensorflow.types import dtype_of
 
@@ -106,7 +112,7 @@ class _Data:
     def wrong(self, error: TranslationError, key: bytes) -> TranslationError:
         """The error, with its place."""
         error.path = error.path or shown(self._index)
-        error.place = f"tensor {clipped(shown_key(key))!r}"
+        error.place = f"tensor {clipped(name_of(key))!r}"
         return error
 
 
@@ -119,9 +125,9 @@ def _tensors(bundle: Bundle, data: _Data) -> Iterator[SourceTensor]:
         except TranslationError as error:
             raise data.wrong(error, key) from error
         if isinstance(recipe, Stored):
-            yield Tensor(shown_key(key), recipe.dtype, recipe.shape, recipe.extent)
+            yield Tensor(name_of(key), recipe.dtype, recipe.shape, recipe.extent)
         elif recipe is not None:
-            yield Derived(shown_key(key), recipe)
+            yield Derived(name_of(key), recipe)
 
 
 def _joined(bundle: Bundle, data: _Data, key: bytes, entry: Entry) -> Recipe | None:

@@ -4,8 +4,8 @@
     bundle.shards                     # how many files of data there are
     bundle.entries[b"dense/kernel"]   # Entry(type, shape, shard, offset, size, slices)
 
-A variable that was partitioned has an entry of its whole shape and its slices, and each slice's entry has a key
-that is made of its place (`key_of_slice`).
+A variable that was partitioned has an entry of its whole shape and its slices, and each slice's entry has a
+key that is made of its place (`key_of_slice`).
 Knows nothing of files of data. Layout: tensorflow/core/protobuf/tensor_bundle.proto; the keys of slices:
 core/util/saved_tensor_slice_util.cc, core/lib/strings/ordered_code.cc.
 """
@@ -64,7 +64,7 @@ def bundle_of(file: StoredFile) -> Bundle:
         found[key] = _entry(file, key, value)
         slices += len(found[key].slices)
         if slices > _MOST_SLICES:
-            raise file.malformed(f"more than {_MOST_SLICES:,} slices", f"entry {clipped(shown(key))!r}")
+            raise file.malformed(f"more than {_MOST_SLICES:,} slices", f"entry {clipped(name_of(key))!r}")
     return Bundle(shards, found)
 
 
@@ -103,7 +103,7 @@ def _shards(file: StoredFile, value: bytes) -> int:
 
 
 def _entry(file: StoredFile, key: bytes, value: bytes) -> Entry:
-    message = Message(Held(value, file, f"entry {clipped(shown(key))!r}"))
+    message = Message(Held(value, file, f"entry {clipped(name_of(key))!r}"))
     numbers = {1: 0, 3: 0, 4: 0, 5: 0}
     shape: tuple[int, ...] = ()
     slices: list[Slice] = []
@@ -139,7 +139,7 @@ def _slice(message: Message, field: Field) -> Slice:
     return tuple(place)
 
 
-def shown(key: bytes) -> str:
+def name_of(key: bytes) -> str:
     """A key as a person can read it."""
     return key.decode("utf-8", "backslashreplace")
 

@@ -11,13 +11,16 @@ from translators.sources.protobuf import Field, Message
 
 # The quantised types are the integers that they are stored as.
 _TYPES = {
-    1: "F32", 2: "F64", 3: "I32", 4: "U8", 5: "I16", 6: "I8", 8: "C64", 9: "I64", 10: "BOOL", 11: "I8", 12: "U8",
-    13: "I32", 14: "BF16", 15: "I16", 16: "U16", 17: "U16", 19: "F16", 22: "U32", 23: "U64", 24: "F8_E5M2",
-    25: "F8_E4M3", 26: "F8_E4M3FNUZ", 28: "F8_E5M2FNUZ", 29: "I8", 30: "U8", 31: "I8", 32: "U8",
+    1: "F32", 2: "F64", 3: "I32", 4: "U8", 5: "I16", 6: "I8", 8: "C64", 9: "I64", 10: "BOOL", 11: "I8",
+    12: "U8", 13: "I32", 14: "BF16", 15: "I16", 16: "U16", 17: "U16", 19: "F16", 22: "U32", 23: "U64",
+    24: "F8_E5M2", 25: "F8_E4M3", 26: "F8_E4M3FNUZ", 28: "F8_E5M2FNUZ",
 }  # fmt: skip
 # Strings, handles of resources, variants: what is no number is no weight.
 _NO_NUMBERS = frozenset({7, 20, 21})
-_OTHERS = {18: "complex128", 27: "float8_e4m3b11fnuz", 33: "float4_e2m1fn"}
+_OTHERS = {
+    18: "complex128", 27: "float8_e4m3b11fnuz", 29: "int4", 30: "uint4", 31: "int2", 32: "uint2",
+    33: "float4_e2m1fn",
+}  # fmt: skip
 _MOST_DIMENSIONS = 254  # TensorFlow's own limit
 
 
