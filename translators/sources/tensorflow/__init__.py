@@ -32,7 +32,9 @@ VARIABLES = "variables/variables.index"
 def read_saved_model(root: Path, files: Sequence[str], name: str) -> Model:
     """The SavedModel that the directory `root` is. Raises MalformedSource, MissingSource, Unsupported."""
     if is_there(str(root / VARIABLES)):
-        return checkpoint.model_of(root, root / VARIABLES, name, "savedmodel")
+        model = checkpoint.model_of(root, root / VARIABLES, name, "savedmodel")
+        if model.tensors:
+            return model
     return _constants(root, files[0], name, "savedmodel", in_saved_model)
 
 

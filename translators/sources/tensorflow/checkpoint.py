@@ -20,7 +20,7 @@ from translators.errors import MalformedSource, MissingSource, TranslationError,
 from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, concat
 from translators.sources.side_files import side_files
-from translators.sources.stored_file import StoredFile, clipped, identity_of, shown
+from translators.sources.stored_file import StoredFile, clipped, identity_of, malformed, shown
 from translators.sources.tensorflow.entries import (
     ALL,
     Bundle,
@@ -46,11 +46,19 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
     if index is None:
         reason = "is a checkpoint's data without its index"
         raise MissingSource(reason, path=shown(root / files[0]), remedy=_FETCH_MODEL)
-    return model_of(root, root / index, name, "tensorflow")
+    model = model_of(root, root / index, name, "tensorflow")
+    if not model.tensors:
+        raise malformed(
+            root / index, "there is no tensor of numbers in it", remedy="name a file with weights"
+        )
+    return model
 
 
 def model_of(root: Path, index: Path, name: str, kind: str) -> Model:
-    """The model of format `kind` in `root` whose weights are the checkpoint with this index."""
+    """The model of format `kind` in `root` whose weights are the checkpoint with this index.
+
+    It may have none: TensorFlow 2 writes the variables of a model that has no variables too.
+    """
     with StoredFile(index) as file:
         bundle = bundle_of(file)
         data = _Data(index, bundle)
@@ -59,8 +67,6 @@ def model_of(root: Path, index: Path, name: str, kind: str) -> Model:
             if tensor.name in tensors:
                 raise file.malformed("two tensors of one name", f"tensor {clipped(tensor.name)!r}")
             tensors[tensor.name] = tensor
-        if not tensors:
-            raise file.malformed("there is no tensor of numbers in it", remedy="name a file with weights")
         identities = (*data.files, file.identity)
     return Model(
         root=root,
