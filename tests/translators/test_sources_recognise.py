@@ -88,6 +88,16 @@ CHECKPOINT = ("c-2.index", "c-2.data-00000-of-00001")
             ["model.pb", "a_frozen.pb"],
             [Found("graphdef", "a_frozen", ("a_frozen.pb",)), Found("graphdef", "model", ("model.pb",))],
         ),
+        (["llama.ggmlv3.q4_0.bin", "README.md"], [Found("ggml", "", ("llama.ggmlv3.q4_0.bin",))]),
+        (
+            ["ggml-model-f16.bin", "x.ggml.bin", "ggml-base.en.bin"],
+            [
+                Found("ggml", "ggml-model-f16", ("ggml-model-f16.bin",)),
+                Found("ggml", "x.ggml", ("x.ggml.bin",)),
+            ],
+        ),
+        (["pytorch_model.bin", "ggml-model-f16.bin"], [Found(PT, "", ("pytorch_model.bin",))]),
+        (["ggml-base.en.bin"], []),
         (["net.tflite"], [Found("tflite", "", ("net.tflite",))]),
         (
             ["a.tflite", "b.tflite"],

@@ -33,6 +33,8 @@ _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
 _META = "consolidated."
 # The data of TensorFlow's checkpoints lie in files that are numbered behind their dot, from 0.
 _BUNDLE = re.compile(r"(?P<stem>.+)\.data-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
+# llama-2-7b.ggmlv3.q4_0.bin, ggml-model-f16.bin, but not whisper.cpp's ggml-base.en.bin.
+_GGML = re.compile(r"^ggml-(?!tiny|base|small|medium|large|distil|silero)|\.ggml(v\d)?\.", re.IGNORECASE)
 BUNDLE_INDEX, SAVED_MODEL, GRAPH, TFLITE = ".index", "saved_model.pb", ".pb", ".tflite"
 # What people call the graphs that they froze; protocol buffers hold much else.
 _FROZEN = re.compile(r"frozen|graph|^model\b|_model\b", re.IGNORECASE)
@@ -95,6 +97,24 @@ class _Bundles(Format):
     def is_index(self, name: str) -> bool:
         """Whether it may be an index: other programs call theirs so too."""
         return name.endswith(BUNDLE_INDEX)
+
+
+@dataclass(frozen=True)
+class _Legacy(Format):
+    """llama.cpp's files of before GGUF; those of whisper.cpp are called much the same."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether it is called as those were."""
+        return super().is_weight(name) and _GGML.search(name) is not None
+
+
+@dataclass(frozen=True)
+class _PyTorch(Format):
+    """What torch.save wrote, which has the extension of those files too."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether it may be one, by a name that is none of theirs."""
+        return super().is_weight(name) and not (name.lower().endswith(BIN) and _GGML.search(name))
 
 
 @dataclass(frozen=True)
@@ -245,8 +265,9 @@ def _each(kind: Format, names: list[str]) -> list[Found]:
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
-    Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
+    _PyTorch("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
     Format("gguf", (GGUF,), _gguf, alone=True),
+    _Legacy("ggml", (BIN,), _each, alone=True),
     _Named("savedmodel", (SAVED_MODEL,), _saved_model),
     _Bundles("tensorflow", (), _bundles),
     Format("flax", (MSGPACK,), _flax),
