@@ -201,7 +201,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "slice beyond": (of_rows(row(b"a", entry([4], slices=[[(2, 4)]]))), "beyond shape"),
     "slice of axes": (of_rows(row(b"a", entry([4], slices=[[(0, 4), (0, 1)]]))), "along 2 of 1 axes"),
     "slice of nothing": (of_rows(row(b"a", entry([4], slices=[[(-1, 4)]]))), "a slice of nothing"),
-    "entry": (of_rows(row(b"a", b"\x0a\x7f")), "127 bytes, where 0 are left"),
+    "entry": (of_rows(row(b"a", b"\x0a\x7f")), "127 bytes announced, 0 are left"),
 }  # fmt: skip
 
 
@@ -329,8 +329,8 @@ def test_numbers_that_are_packed_or_not(tmp_path: Path) -> None:
 
 
 WRONG_GRAPHS: dict[str, tuple[bytes, str]] = {
-    "no message": (b"\xff" * 30, "without end"),
-    "onnx": (number(1, 8) + message(7, b""), "wire type"),
+    "no message": (b"\xff" * 30, "does not end"),
+    "onnx": (number(1, 8) + message(7, b""), "of kind 0, not 2"),
     "no constants": (message(1, message(1, b"x") + message(2, b"Add")), "no constant in it"),
     "content": (constant("a", tensor(1, 3) + message(4, bytes(8))), r"2 numbers are no F32 of shape \[3\]"),
     "odd content": (constant("a", tensor(1, 2) + message(4, bytes(7))), "7 bytes are no F32"),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import chain
 from math import prod
 
-from translators.dtypes import DType
+from translators.dtypes import DTYPES, DType
 from translators.errors import TranslationError, Unsupported
 from translators.model import Extent, SourceTensor, Tensor
 from translators.recipes import Derived, Literal, Recipe, Stored, concat, expand, fill, reshape, slice_
@@ -140,7 +140,7 @@ class _Walk:
                 shape = shape_of(tensor, field)
             elif field.number == _CONTENT and field.length:
                 content = [field]
-            elif field.length:
+            else:
                 typed.append(field)
         dtype = dtype_of(kind)
         if dtype is None:
@@ -168,14 +168,15 @@ class _Walk:
         plain = _FIELDS.get(dtype.name) in _PLAIN
         if len(fields) == 1 and plain:
             return self._stored(tensor, fields[0], dtype)
-        self._left -= sum(field.length for field in fields)
+        self._left -= sum(max(field.length, 1) for field in fields)
         if self._left < 0:
             raise Unsupported(
                 f"more than {MOST_UNPACKED:,} bytes of numbers that are packed one by one",
                 remedy="save the graph with tensor_content",
             )  # fmt: skip
         if plain:
-            data = b"".join(self._file.read(field.at, field.length) for field in fields)
+            runs = [self._stored(tensor, field, DTYPES["U8"]).extent for field in fields]
+            data = b"".join(self._file.read(run.offset, run.length) for run in runs)
         else:
             size, mask = dtype.size, (1 << 8 * dtype.size) - 1
             numbers = chain.from_iterable(map(tensor.numbers, fields))
@@ -188,4 +189,6 @@ class _Walk:
         """The numbers that a field is, in a row."""
         if field.wire == VARINT or field.length % dtype.size:
             raise tensor.wrong(field, f"{field.length:,} bytes are no {dtype.name}")
-        return Stored(Extent(self._number, field.at, field.length), dtype.name, (field.length // dtype.size,))
+        return Stored(
+            Extent(self._number, field.start, field.length), dtype.name, (field.length // dtype.size,)
+        )
