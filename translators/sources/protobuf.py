@@ -25,7 +25,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 # No model has as many: a graph of a hundred thousand nodes has a million.
 MOST_FIELDS = 4_000_000
 MOST_DEPTH = 64
-MOST_TEXT, MOST_TEXTS = 64 << 10, 64 << 20
+MOST_TEXT, MOST_TEXTS = 4096, 64 << 20
 # So much is read at once: what is short is read with its neighbours, what is long is passed over.
 _WINDOW = 64 << 10
 _LONGEST = 10
