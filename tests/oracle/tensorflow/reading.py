@@ -1,8 +1,7 @@
 """How TensorFlow itself reads files; runs in its own environment: python reading.py PATH...
 
 A line of JSON for each path: {name: [type, shape, sha256]} of all tensors of numbers, by the names that the
-sources here give them. A path is an index of a checkpoint, a saved_model.pb, another .pb or a .tflite. With
-`--snappy` it reads hex from its input and writes what cramjam packs it to.
+sources here give them. A path is an index of a checkpoint, a saved_model.pb, another .pb or a .tflite.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cramjam
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
@@ -112,9 +110,6 @@ def reading(path: Path) -> Named:
 
 def main() -> None:
     """Read each."""
-    if sys.argv[1:] == ["--snappy"]:
-        print(bytes(cramjam.snappy.compress_raw(bytes.fromhex(sys.stdin.read()))).hex())
-        return
     for path in map(Path, sys.argv[1:]):
         told = {
             name: [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()[:32]]
