@@ -175,7 +175,13 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--count", type=int, default=100)
     chosen = options.parse_args()
-    variants = [v for v in variants_by_name().values() if v.name.startswith(tuple(chosen.names or [""]))]
+    # Tensors that are told, not asked for, fit one configuration; a note tells what upstream does wrong.
+    variants = [
+        variant
+        for variant in variants_by_name().values()
+        if variant.name.startswith(tuple(chosen.names or [""]))
+        and not (variant.inventory or variant.changed or variant.note)
+    ]
     chance, counts = random.Random(chosen.seed), Counter[str]()
     with Upstream() as upstream:
         for number in range(chosen.count):
