@@ -192,7 +192,7 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
 
 
 def _hdf5(kind: Format, names: list[str]) -> list[Found]:
-    """Keras' own names, each a model; else `tf_model.h5`, `model*.h5`, the only one, or members of an ensemble.
+    """`tf_model.h5`; Keras' own names; `model*.h5`; the only one; or members of an ensemble, by numbers.
 
     Others are data of any kind, of which HDF5 files are full.
     """

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,14 @@ def main(arguments: list[str]) -> int:
 
 
 def regenerate() -> None:
-    """The golden files and digests anew."""
-    for old in GOLDEN.glob("*.h5"):
-        old.unlink()
-    upstream("make", GOLDEN, "--small")
-    files = sorted(GOLDEN.glob("*.h5"))
-    answers = upstream("read", *files).splitlines()
+    """The golden files, in an archive, and their digests anew."""
+    with tempfile.TemporaryDirectory() as directory:
+        upstream("make", directory, "--small")
+        files = sorted(each for each in Path(directory).iterdir() if each.is_file())
+        with zipfile.ZipFile(GOLDEN / "files.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+        answers = upstream("read", *files).splitlines()
     told = {path.name: json.loads(line) for path, line in zip(files, answers, strict=True)}
     lines = ",\n".join(
         f" {json.dumps(name)}: {json.dumps(its, sort_keys=True)}" for name, its in told.items()

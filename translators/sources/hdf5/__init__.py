@@ -1,4 +1,4 @@
-"""HDF5 files, as Keras writes them and as h5py does: .h5, .hdf5, .weights.h5, and .keras, an archive with one.
+"""HDF5 files, as Keras and h5py write them: .h5, .hdf5, .weights.h5, and .keras, an archive with one.
 
     model = hdf5.read(Path("net"), ["model.weights.h5"], "net")
 

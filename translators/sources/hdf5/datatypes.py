@@ -18,7 +18,7 @@ from translators.sources.hdf5.region import Cursor
 _MOST_DIMENSIONS = 32
 _DEEPEST = 8
 # Where HDF5 has the sign, the exponent (place, bits), the mantissa (place, bits) and the exponent's bias.
-_FLOATS = {
+_FLOATS: dict[tuple[int, ...], str] = {
     (2, 15, 10, 5, 0, 10, 15): "F16",
     (4, 31, 23, 8, 0, 23, 127): "F32",
     (8, 63, 52, 11, 0, 52, 1023): "F64",

@@ -7,7 +7,7 @@ Blocks that were never written are left out. Knows nothing of what entries are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from translators.sources.hdf5.region import Cursor, Hdf5File
@@ -79,7 +79,7 @@ def _blocks(array: _Array, address: int) -> Iterator[Run]:
             return
         if number < here:
             for _ in range(count):
-                yield from _data(array, block.address(), first, entries, None)
+                yield from _data(array, block.address(), first, entries, ())
                 first += entries
         else:
             above = block.address()
@@ -92,19 +92,21 @@ def _super(array: _Array, address: int, first: int, count: int, entries: int) ->
     """A super block: which pages of its blocks are written, and where the blocks are."""
     file, width = array.file, array.file.address_width
     pages = entries // array.page if entries > array.page else 0
-    bitmap = -(-pages // 8)
+    bitmap = count * -(-pages // 8)
     fixed = _PREFIX + width + array.offset
-    block = file.block(address, fixed + count * (bitmap + width), b"EASB")
+    block = file.block(address, fixed + bitmap + count * width, b"EASB")
     block.take(fixed - 4)
-    written = [block.take(bitmap) for _ in range(count)]
+    # The bits of all blocks follow on each other, although there is room for whole bytes of each.
+    bits = [bool(byte & 0x80 >> bit) for byte in block.take(bitmap) for bit in range(8)]
     for number in range(count):
         if first + number * entries >= array.used:
             return
-        yield from _data(array, block.address(), first + number * entries, entries, written[number])
+        written = bits[number * pages : (number + 1) * pages]
+        yield from _data(array, block.address(), first + number * entries, entries, written)
 
 
 def _data(
-    array: _Array, address: int | None, first: int, entries: int, written: bytes | None
+    array: _Array, address: int | None, first: int, entries: int, written: Sequence[bool]
 ) -> Iterator[Run]:
     """A block of entries, in pages where there are many."""
     if address is None or first >= array.used:
@@ -118,6 +120,6 @@ def _data(
     for page in range(entries // array.page):
         if first + page * array.page >= array.used:
             return
-        if written is None or written[page // 8] & 0x80 >> page % 8:
+        if not written or written[page]:
             yield first + page * array.page, array.page, file.block(at, array.page * array.entry)
         at += array.page * array.entry + _CHECKSUM

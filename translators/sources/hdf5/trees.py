@@ -17,26 +17,24 @@ _PREFIX = 10  # signature, version, type and checksum of a node of version 2
 
 
 def old_tree(file: Hdf5File, address: int, kind: int, key: int) -> Iterator[tuple[Cursor, int]]:
-    """Of a tree of version 1, whose keys have `key` bytes: each leaf's key, and the address that it is for."""
-    yield from _old_node(file, address, kind, key, None, set())
+    """Of a tree of version 1, whose keys have `key` bytes: each leaf's key, and the address it is for."""
+    width, seen = file.address_width, set[int]()
 
+    def below(address: int, level: int | None) -> Iterator[tuple[Cursor, int]]:
+        node = file.block(address, 8 + 2 * width, b"TREE")
+        found, its, entries = node.uint(1), node.uint(1), node.uint(2)
+        if address in seen or found != kind or its > _DEEPEST or level not in (None, its):
+            raise node.malformed("a tree whose nodes are not in order")
+        seen.add(address)
+        body = file.block(address + 8 + 2 * width, entries * (key + width))
+        for _ in range(entries):
+            own, child = body.part(key), body.there()
+            if its:
+                yield from below(child, its - 1)
+            else:
+                yield own, child
 
-def _old_node(
-    file: Hdf5File, address: int, kind: int, key: int, level: int | None, seen: set[int]
-) -> Iterator[tuple[Cursor, int]]:
-    width = file.address_width
-    node = file.block(address, 8 + 2 * width, b"TREE")
-    found, its, entries = node.uint(1), node.uint(1), node.uint(2)
-    if address in seen or found != kind or its > _DEEPEST or level not in (None, its):
-        raise node.malformed("a tree whose nodes are not in order")
-    seen.add(address)
-    body = file.block(address + 8 + 2 * width, entries * (key + width))
-    for _ in range(entries):
-        own, child = body.part(key), body.there()
-        if its:
-            yield from _old_node(file, child, kind, key, its - 1, seen)
-        else:
-            yield own, child
+    yield from below(address, None)
 
 
 @dataclass(frozen=True)
