@@ -2,7 +2,7 @@
 
     python upstream.py make DIRECTORY [--small]     # files of every kind, made by them
     python upstream.py read FILE...                 # a line each: digests of arrays, as h5py reads them
-    python upstream.py same FILE NPZ                # whether two files hold the same arrays, exactly
+    python upstream.py same FILE NPZ [FILE NPZ...]  # a line each: how two files' arrays differ, "" for not
 
 Digests are of little-endian bytes; a dataset of texts or records has none.
 """
@@ -128,13 +128,17 @@ def growing(file: h5py.File) -> None:
         file.create_dataset(f"growing {count}", data=data, maxshape=(None, 6), chunks=(1, 4))
         options = {"compression": "gzip", "shuffle": True}
         file.create_dataset(f"growing gzip {count}", data=data, maxshape=(None, 6), chunks=(1, 4), **options)
-    paged = file.create_dataset("paged", (200_000,), "<i2", maxshape=(None,), chunks=(1,))
-    for first in (0, 1000, 70_000, 150_000, 199_990):
-        paged[first : first + 5] = first % 1000 + 1
     wide = values((6, 40), "<f4", 8)
     file.create_dataset("second axis", data=wide, maxshape=(6, None), chunks=(4, 3))
     file.create_dataset("second axis gzip", data=wide, maxshape=(9, None), chunks=(4, 3), compression="gzip")
     file.create_dataset("never written", (30, 6), "<f4", maxshape=(None, 6), chunks=(1, 4), fillvalue=3)
+
+
+def paged(file: h5py.File) -> None:
+    """One that has grown so long that what tells where its chunks are is in pages."""
+    long = file.create_dataset("long", (200_000,), "<i2", maxshape=(None,), chunks=(1,))
+    for first in (0, 1000, 70_000, 150_000, 199_990):
+        long[first : first + 5] = first % 1000 + 1
 
 
 def groups(file: h5py.File) -> None:
@@ -209,7 +213,7 @@ def make(directory: Path, *, small: bool) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     kinds = {"types": types, "layouts": layouts, "groups": groups, "growing": growing}
     if not small:
-        kinds |= {"many": many}
+        kinds |= {"many": many, "paged": paged}
     for version, libver in VERSIONS.items():
         for kind, fill in kinds.items():
             if small and (version == "v110" or (version == "old" and kind == "growing")):
@@ -278,7 +282,8 @@ def main(arguments: list[str]) -> None:
         for name in rest:
             print(json.dumps({each: digest(array) for each, array in arrays(Path(name)).items()}))
     elif command == "same":
-        print(json.dumps(same(Path(rest[0]), Path(rest[1]))))
+        for file, reference in zip(rest[::2], rest[1::2], strict=True):
+            print(json.dumps(same(Path(file), Path(reference))))
 
 
 if __name__ == "__main__":

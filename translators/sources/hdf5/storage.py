@@ -32,6 +32,9 @@ from translators.sources.hdf5.headers import (
 )
 from translators.sources.hdf5.region import Cursor, Hdf5File
 
+# Of each filter its number, and for SHUFFLE an element's bytes.
+Filters = tuple[tuple[int, int], ...]
+
 _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
 _FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32000: "LZF"}
 _MOST_FILTERS = 8
@@ -104,15 +107,16 @@ def _laid_out(dataset: Dataset) -> Recipe:
         raise file.unsupported(reason, _REPACK)
     flags = layout.uint(1) if version > 3 else 0
     rank = layout.uint(1)
+    filters = _pipeline(dataset)
     if version == 3:
         address = layout.address()
         grid = _grid(dataset, [layout.uint(4) for _ in range(rank)])
-        return _in_chunks(dataset, grid, old_index(file, address, grid), 0)
+        return _in_chunks(dataset, grid, filters, old_index(file, address, grid))
     width = layout.uint(1)
     grid = _grid(dataset, [layout.uint(width) for _ in range(rank)])
     wide = file.length_width if version > 4 else 0
-    filters = bool(_pipeline(dataset))
-    return _in_chunks(dataset, grid, new_index(layout, grid, flags, filtered=filters, width=wide), flags)
+    places = new_index(layout, grid, flags, filtered=bool(filters), width=wide)
+    return _in_chunks(dataset, grid, filters, places, unfiltered_edges=bool(flags & 1))
 
 
 def _old_layout(dataset: Dataset, layout: Cursor) -> Recipe:
@@ -128,8 +132,8 @@ def _old_layout(dataset: Dataset, layout: Cursor) -> Recipe:
         return _run(dataset, address, dataset.size)
     if kind != _CHUNKED:
         raise layout.malformed("data that are laid out in no way there is")
-    grid = _grid(dataset, steps)
-    return _in_chunks(dataset, grid, old_index(dataset.file, address, grid), 0)
+    filters, grid = _pipeline(dataset), _grid(dataset, steps)
+    return _in_chunks(dataset, grid, filters, old_index(dataset.file, address, grid))
 
 
 def _inline(dataset: Dataset, layout: Cursor, length: int) -> Recipe:
@@ -170,18 +174,19 @@ def _never_written(dataset: Dataset) -> Recipe:
     return expand(reshape(one, (1,) * len(dataset.shape)), dataset.shape)
 
 
-def _in_chunks(dataset: Dataset, grid: Grid, found: list[ChunkPlace], flags: int) -> Recipe:
-    """The tensor that chunks make up. `flags`, bit 0: those at the edges went through no filter."""
-    filters = _pipeline(dataset)
+def _in_chunks(
+    dataset: Dataset, grid: Grid, filters: Filters, found: list[ChunkPlace], *, unfiltered_edges: bool = False
+) -> Recipe:
+    """The tensor that chunks make up. `unfiltered_edges`: those that reach beyond it went through nothing."""
     file, inner = dataset.file, dataset.kind.inner
     if not prod(dataset.shape):
         return _never_written(dataset)
     places = bytearray(NOWHERE) * grid.count
     for chunk in found:
         length = chunk.length if filters else grid.bytes
-        if length > 2 * grid.bytes + (1 << 20):
+        if not 0 < length <= 2 * grid.bytes + (1 << 20):
             raise file.malformed(f"a chunk of {length:,} bytes", file.base + chunk.address)
-        mask = 0xFFFFFFFF if flags & 1 and grid.is_partial(chunk.number) else chunk.mask
+        mask = 0xFFFFFFFF if unfiltered_edges and grid.is_partial(chunk.number) else chunk.mask
         at = chunk.number * PLACE.size
         if places[at : at + PLACE.size] != NOWHERE:
             raise file.malformed("a chunk that is there twice", file.base + chunk.address)
@@ -218,7 +223,7 @@ def _check_width(dataset: Dataset, grid: Grid, filtered: bool) -> None:
         raise dataset.file.unsupported(reason, _REPACK)
 
 
-def _pipeline(dataset: Dataset) -> tuple[tuple[int, int], ...]:
+def _pipeline(dataset: Dataset) -> Filters:
     """What chunks went through. Raises Unsupported for what cannot be undone here."""
     body = dataset.header.first(FILTERS)
     if body is None:
