@@ -94,6 +94,8 @@ def old_index(file: Hdf5File, address: int | None, grid: Grid) -> list[ChunkPlac
             number = grid.number([start // step for start, step in zip(at, grid.chunk, strict=True)])
             if number is not None:
                 found.append(ChunkPlace(number, chunk, length, mask))
+            if len(found) > grid.count:
+                raise key.malformed("a chunk that is there twice")
     return found
 
 
@@ -185,6 +187,7 @@ def _runs(file: Hdf5File, address: int, count: int, width: int, bits: int) -> It
 def _tree(file: Hdf5File, address: int, grid: Grid, filtered: bool, width: int) -> Iterator[ChunkPlace]:
     """A B-tree of version 2, for datasets that were made to grow along several axes."""
     for record in new_tree(file, address, _FILTERED if filtered else _PLAIN):
+        file.charge(0)
         chunk = record.there()
         length, mask = (record.uint(width), record.uint(4)) if filtered else (grid.bytes, 0)
         number = grid.number([record.uint(8) for _ in grid.shape])

@@ -21,6 +21,7 @@ from translators.sources.hdf5.region import Cursor, Hdf5File
 _SHARED = 2
 # Most headers are no longer: one read.
 _AT_ONCE = 512
+_MOST_MESSAGES = 1 << 16
 
 
 class Message(NamedTuple):
@@ -65,7 +66,10 @@ def header_of(file: Hdf5File, address: int) -> Header:
     messages: list[Message] = []
     for block in blocks:  # grows meanwhile
         for message in _messages(block, newer, flags):
+            file.charge(0)
             messages.append(message)
+            if len(messages) > _MOST_MESSAGES:
+                raise block.malformed(f"an object of more than {_MOST_MESSAGES:,} messages")
             if message.type == CONTINUATION:
                 body = _again(message.body)
                 at, length = body.there(), body.length()

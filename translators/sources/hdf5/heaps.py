@@ -14,6 +14,8 @@ from translators.sources.hdf5.trees import wide
 
 # Longer names are no names; their bytes count as read, since many may share them.
 LONGEST_NAME = 4096
+# What a link that is kept takes of memory.
+COST = 256
 _MANAGED, _TINY = 0, 2
 
 
@@ -31,7 +33,7 @@ class LocalHeap:
         end = self._names.data.find(b"\0", offset, offset + LONGEST_NAME + 1)
         if end < 0:
             raise self._names.malformed("a name that does not end")
-        self._names.file.charge(end - offset)
+        self._names.file.charge(max(end - offset, COST))
         return self._names.data[offset:end]
 
 
@@ -77,7 +79,7 @@ class FractalHeap:
             size = begin[1]
             data = self._kept[block] = self._file.block(block, size, b"FHDB")
         at = offset - begin[0]
-        self._file.charge(length)
+        self._file.charge(max(length, COST))
         if at < self._header or at + length > len(data.data):
             raise data.malformed("an object that does not lie in its block")
         return Cursor(self._file, data.data[at : at + length], data.place + at)

@@ -14,8 +14,8 @@ from translators.errors import MalformedSource, Unsupported
 from translators.sources.stored_file import StoredFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# What describes 150,000 tensors has 100 MB; each read counts as a few bytes at least.
-_MOST_READ = 128 << 20
+# What describes 150,000 tensors counts as 200 MB; each read, and each part, as a few bytes at least.
+_MOST_READ = 256 << 20
 _LEAST_READ = 64
 _WIDTHS = (2, 4, 8)
 # Behind a block of the user's, the superblock is at one of these places.
