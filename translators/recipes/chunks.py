@@ -80,11 +80,12 @@ class Chunks(msgspec.Struct, frozen=True, tag="chunks", tag_field="op", array_li
         """The bytes of `elements`, which are whole units. Raises MalformedSource."""
         out = np.empty(self.dtype.nbytes(elements.count), np.uint8)
         filled, at = 0, elements.first
+        keeping = source if self.filters and isinstance(source, KeepingSource) else None
         while at < elements.end:
             number, skip = divmod(at, self.elements)
             count = min(self.elements - skip, elements.end - at)
             part = out[filled : filled + self.dtype.nbytes(count)]
-            self._fill(number, self.dtype.nbytes(skip), part, source)
+            self._fill(number, self.dtype.nbytes(skip), part, source, keeping)
             filled += part.size
             at += count
         if self.swap:
@@ -92,15 +93,17 @@ class Chunks(msgspec.Struct, frozen=True, tag="chunks", tag_field="op", array_li
             return np.ascontiguousarray(words[:, ::-1]).reshape(-1)
         return out
 
-    def _fill(self, number: int, skip: int, part: Bytes, source: Source) -> None:
+    def _fill(
+        self, number: int, skip: int, part: Bytes, source: Source, keeping: KeepingSource | None
+    ) -> None:
         offset, length, mask = PLACE.unpack_from(self.places, number * PLACE.size)
         if offset == (1 << 64) - 1:
             part.reshape(-1, len(self.fill))[:] = np.frombuffer(self.fill, np.uint8)
         elif not self.filters:
             part[:] = np.frombuffer(source.read(self.file, offset + skip, part.size), np.uint8)
-        elif isinstance(source, KeepingSource):
+        elif keeping is not None:
             make = partial(self._decoded, offset, length, mask, source)
-            part[:] = source.kept(self.file, ("chunk", offset, length), make)
+            part[:] = keeping.kept(self.file, ("chunk", offset, length), make)
         else:
             part[:] = self._decoded(offset, length, mask, source)
 
