@@ -283,8 +283,12 @@ HOSTILE = {
     "at the end of all": ((SPACE, FLOATS, contiguous((1 << 64) - 8, 16)), "outside the file"),
     "shorter than its shape": ((SPACE, FLOATS, contiguous(5000, 8)), "more than there are"),
     "huge": ((space(1 << 40, 1 << 40), FLOATS, contiguous(5000, 16)), "no|none|more"),
-    "huge but small": ((space(1 << 50), FLOATS, contiguous(5000, 16)), "outside|more than there are"),
+    "huge but small": ((space(1 << 40), FLOATS, contiguous(5000, 16)), "more than there are"),
+    "a dataset of two petabytes that was never written": (
+        (space(1 << 49), FLOATS, contiguous(UNWRITTEN, 0)), "a dataset of 2,251,799,813,685,248 bytes",
+    ),
     "33 dimensions": ((space(*[1] * 33), FLOATS, contiguous(5000, 16)), "33 dimensions"),
+    "chunks in many datasets": ((space(1 << 20), FLOATS, in_chunks(1)), "no TREE"),
     "a billion chunks": ((space(1 << 30), FLOATS, in_chunks(1)), "in 1,073,741,824 chunks"),
     "a chunk of 4 GB": ((space(1 << 30), FLOATS, in_chunks(1 << 30), DEFLATED), "chunks of 4,294"),
     "chunks of no size": ((space(4), FLOATS, in_chunks(0)), "shape is not the dataset's"),

@@ -7,7 +7,7 @@ Blocks that were never written are left out. Knows nothing of what entries are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from translators.sources.hdf5.region import Cursor, Hdf5File
@@ -79,7 +79,7 @@ def _blocks(array: _Array, address: int) -> Iterator[Run]:
             return
         if number < here:
             for _ in range(count):
-                yield from _data(array, block.address(), first, entries, ())
+                yield from _data(array, block.address(), first, entries)
                 first += entries
         else:
             above = block.address()
@@ -97,18 +97,18 @@ def _super(array: _Array, address: int, first: int, count: int, entries: int) ->
     block = file.block(address, fixed + bitmap + count * width, b"EASB")
     block.take(fixed - 4)
     # The bits of all blocks follow on each other, although there is room for whole bytes of each.
-    bits = [bool(byte & 0x80 >> bit) for byte in block.take(bitmap) for bit in range(8)]
+    written = block.take(bitmap)
     for number in range(count):
         if first + number * entries >= array.used:
             return
-        written = bits[number * pages : (number + 1) * pages]
-        yield from _data(array, block.address(), first + number * entries, entries, written)
+        at = first + number * entries
+        yield from _data(array, block.address(), at, entries, written=written, before=number * pages)
 
 
 def _data(
-    array: _Array, address: int | None, first: int, entries: int, written: Sequence[bool]
+    array: _Array, address: int | None, first: int, entries: int, *, written: bytes = b"", before: int = 0
 ) -> Iterator[Run]:
-    """A block of entries, in pages where there are many."""
+    """A block of entries, in pages where there are many: those whose bit is set, `before` bits further on."""
     if address is None or first >= array.used:
         return
     file, fixed = array.file, _PREFIX + array.file.address_width + array.offset
@@ -120,6 +120,7 @@ def _data(
     for page in range(entries // array.page):
         if first + page * array.page >= array.used:
             return
-        if not written or written[page]:
+        bit = before + page
+        if not written or written[bit // 8] & 0x80 >> bit % 8:
             yield first + page * array.page, array.page, file.block(at, array.page * array.entry)
         at += array.page * array.entry + _CHECKSUM

@@ -9,6 +9,8 @@ Knows nothing of what is kept there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from translators.sources.hdf5.region import Cursor, Hdf5File
 from translators.sources.hdf5.trees import wide
 
@@ -127,17 +129,23 @@ class FractalHeap:
 
 def global_object(file: Hdf5File, address: int, number: int) -> bytes:
     """An object of a collection of the global heap. Raises MalformedSource."""
+    if address not in file.texts:
+        file.texts[address] = dict(_collection(file, address))
+    if number not in file.texts[address]:
+        raise file.malformed("there is no such text", file.base + address)
+    return file.texts[address][number]
+
+
+def _collection(file: Hdf5File, address: int) -> Iterator[tuple[int, bytes]]:
     head = file.block(address, 8 + file.length_width, b"GCOL")
     head.take(4)
-    size = head.length()
-    collection = file.block(address, size)
+    collection = file.block(address, head.length())
     collection.take(8 + file.length_width)
     while collection.left >= 8 + file.length_width:
         index, _ = collection.uint(2), collection.take(6)
         length = collection.length()
-        if index == number:
-            return collection.take(length)
         if not index:
-            break
-        collection.take(length + -length % 8)
-    raise collection.malformed("there is no such text")
+            return
+        file.charge(COST)
+        yield index, collection.take(length)
+        collection.take(min(-length % 8, collection.left))

@@ -86,6 +86,8 @@ class Hdf5File:
         self.end = end
         self.address_width = self.length_width = 8
         self.root = 0
+        # Texts by their number, of collections of the global heap that were read, by their address.
+        self.texts: dict[int, dict[int, bytes]] = {}
         self._read = 0
 
     def block(self, address: int, length: int, signature: bytes = b"", *, most: bool = False) -> Cursor:

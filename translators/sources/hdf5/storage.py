@@ -38,7 +38,11 @@ Filters = tuple[tuple[int, int], ...]
 _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
 _FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32000: "LZF"}
 _MOST_FILTERS = 8
+# A dataset that was never written may claim any size.
+_LARGEST = 1 << 50
 _MOST_CHUNKS = 1 << 20
+# What a chunk takes of memory, and its place of time.
+_COST = 64
 # Chunks side by side that a row of the tensor touches, decoded: each reader of it has to have them all.
 _MOST_BESIDE = 64 << 20
 _REPACK = "write the file anew: h5repack -l CONTI"
@@ -84,7 +88,11 @@ def recipe_of(header: Header, number: int) -> Recipe | None:
     its, shape = datatype(kind), dataspace(space)
     if its.dtype is None or shape.null:
         return None
-    return _laid_out(Dataset(header, number, shape, its, its.dtype))
+    dataset = Dataset(header, number, shape, its, its.dtype)
+    if dataset.size > _LARGEST:
+        reason = f"a dataset of {dataset.size:,} bytes"
+        raise header.file.malformed(reason, header.file.base + header.address)
+    return _laid_out(dataset)
 
 
 def _laid_out(dataset: Dataset) -> Recipe:
@@ -211,7 +219,7 @@ def _grid(dataset: Dataset, steps: list[int]) -> Grid:
     if grid.bytes > MOST_INFLATED:
         reason = f"chunks of {grid.bytes:,} bytes, more than {MOST_INFLATED:,}"
         raise file.unsupported(reason, _REPACK)
-    file.charge(grid.count * PLACE.size)
+    file.charge(grid.count * _COST)
     return grid
 
 
