@@ -94,6 +94,7 @@ oracle: $(VENV)/.installed
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
 	$(RUN) -m tests.oracle.families.regenerate
+	$(RUN) -m tests.oracle.splits
 
 pytorch-check: $(VENV)/.installed
 	./tests/oracle/environment.sh
