@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 def continued(folder: str, text: str, tokens: int = 16) -> str:
     """The text and what follows, greedily."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     asked = tokenizer(text, return_tensors="pt")
     answer = model.generate(**asked, max_new_tokens=tokens, do_sample=False)
     return str(tokenizer.decode(answer[0], skip_special_tokens=True))
