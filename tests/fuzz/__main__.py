@@ -3,7 +3,7 @@
 For each parser a process of its own (`target.py`, in the environment of environment.sh) runs that long, from
 its seeds, from tests/fuzz/corpus and from what earlier runs kept. What shows a bug is made smaller and put
 into tests/fuzz/corpus, where `make test` gives it to the parser from then on; the exit code is 1 then.
-`--keep` also puts some of the inputs there that reach the most, as far as there is room.
+`--keep` also puts inputs there that reached something new, as far as there is room.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ def _noted(parser: Parser, path: Path) -> list[str]:
 
 
 def keep(parser: Parser) -> None:
-    """Put the inputs of earlier runs that reach the most into tests/fuzz/corpus, small ones first."""
-    with tempfile.TemporaryDirectory(prefix="prismfs-fuzz-") as merged:
-        _target(parser, WORK / "corpus" / parser.name, merged, "-merge=1", merged)
-        inputs = sorted((path.read_bytes() for path in Path(merged).iterdir() if path.is_file()), key=len)
+    """Put inputs that reached something new into tests/fuzz/corpus, small ones first; no seeds."""
+    seeds = {packed(files, parser.names) for files in parser.seeds()}
     (CORPUS / parser.name).mkdir(parents=True, exist_ok=True)
-    room = ROOM - sum(path.stat().st_size for path in _regressions(parser))
-    for data in inputs:
+    kept = {path.read_bytes() for path in _regressions(parser)}
+    room = ROOM - sum(map(len, kept))
+    inputs = {path.read_bytes() for path in (WORK / "corpus" / parser.name).iterdir()} - seeds - kept
+    for data in sorted(inputs, key=len):
         room -= len(data)
         if room < 0:
             break
@@ -123,7 +123,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the parsers.")
     parser.add_argument("--seconds", type=int, default=600, help="for each parser (default: 600)")
     parser.add_argument("--parser", action="append", choices=[each.name for each in PARSERS])
-    parser.add_argument("--keep", action="store_true", help="put what reaches most into tests/fuzz/corpus")
+    parser.add_argument(
+        "--keep", action="store_true", help="put what reached something new into tests/fuzz/corpus"
+    )
     asked = parser.parse_args(arguments)
     bounded()
     bugs = 0
