@@ -79,6 +79,23 @@ SOURCES = (
         ),
     ),
     Source(
+        "llama.cpp before GGUF",
+        "ggml",
+        "`.bin` files called as those were: `ggml-model-q4_0.bin`, `*.ggmlv3.q4_0.bin`, ...",
+        "exact, every type whose layout is still what it was",
+        "none in the format",
+        "`ggml`, `ggmf` and `ggjt` files of LLaMA, 2023. The model is the GGUF that upstream's script "
+        "makes of "
+        "such a file, so that every target of a GGUF follows. A `config.json` beside it tells what the "
+        "file does "
+        "not: the epsilon and the context length.",
+        (
+            Checked("convert_llama_ggml_to_gguf", "its GGUF, byte for byte (digests)", "make test"),
+            Checked("the same", "run anew", "make legacy-check"),
+        ),
+        ("Blocks whose layout changed before ggjt 3, which upstream refuses as well; what is no LLaMA.",),
+    ),
+    Source(
         "Flax",
         "flax",
         "`flax_model.msgpack`, sharded with an index; `model.msgpack`",
@@ -104,6 +121,66 @@ SOURCES = (
             "Arrays of objects, which are pickles; dates, records, big-endian numbers.",
             "Compressed arrays of more than 256 MiB: a range of them needs all of what comes before.",
         ),
+    ),
+    Source(
+        "TensorFlow checkpoint",
+        "tensorflow",
+        "`NAME.index` with `NAME.data-0000i-of-0000N`",
+        "exact; partitioned variables joined",
+        "CRC-32C of the index's blocks is compared; that of the tensors, which need a whole pass, is not",
+        "Of TensorFlow 1 and 2, packed by Snappy or not; an optimiser's tensors too. Gives merged "
+        "`model.safetensors` and weights alone, in TensorFlow's names: no GGUF.",
+        (
+            Checked("TensorFlow", "its own files as it reads them (digests)", "make test"),
+            Checked("TensorFlow", "made anew, and published models", "make tensorflow-check"),
+        ),
+        (
+            "Slices that overlap, lie beyond the variable or are no grid; data that are missing.",
+            "Blocks that overlap or say more than they hold.",
+        ),
+    ),
+    Source(
+        "TensorFlow SavedModel",
+        "savedmodel",
+        "`saved_model.pb`, with `variables/`",
+        "exact",
+        "those of its checkpoint",
+        "Its variables; where it has none the constants of its graph. Nothing of the graph is run. Gives "
+        "merged "
+        "`model.safetensors` and weights alone.",
+        (
+            Checked("TensorFlow", "its own files as it reads them (digests)", "make test"),
+            Checked("TensorFlow", "made anew, and published models", "make tensorflow-check"),
+        ),
+        ("What a checkpoint or a graph is refused for.",),
+    ),
+    Source(
+        "TensorFlow frozen graph",
+        "graphdef",
+        "`.pb` files with `frozen` or `graph` in their names, `model.pb`, `*_model.pb`",
+        "exact",
+        "none in the format",
+        "Every constant of numbers by its node's name. Gives merged `model.safetensors` and weights alone.",
+        (
+            Checked("TensorFlow", "tf.make_ndarray of each constant (digests)", "make test"),
+            Checked("TensorFlow", "made anew, and published models", "make tensorflow-check"),
+        ),
+        ("Messages that are longer than what holds them; numbers without end.",),
+    ),
+    Source(
+        "TensorFlow Lite",
+        "tflite",
+        "`*.tflite`",
+        "exact: of quantised tensors what is stored, with `.scale` and `.zero_point` beside",
+        "none in the format",
+        "The constants, also behind the model as files of more than 2 GB have them; integers of two and "
+        "four bits "
+        "are unpacked to bytes. Gives merged `model.safetensors` and weights alone.",
+        (
+            Checked("its interpreter", "what it gives of each tensor (digests)", "make test"),
+            Checked("its interpreter", "made anew, and published models", "make tensorflow-check"),
+        ),
+        ("Sparse tensors, data in another file, tables that lie within themselves.",),
     ),
     Source(
         "Importance matrix",

@@ -113,6 +113,9 @@ _TOKENIZER = (
     "spiece.model", "sentencepiece.bpe.model", "tekken.json", "params.json", "qwen.tiktoken", "hy.tiktoken",
     "tiktoken.model",
 )  # fmt: skip
+_BUNDLE = (
+    "model.index", "model.data-00000-of-00001", "model.data-00000-of-00002", "model.data-00001-of-00002",
+)  # fmt: skip
 _SHARDED = (
     "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
 )  # fmt: skip
@@ -124,6 +127,11 @@ PARSERS = (
     Parser("pytorch", model, ("pytorch_model.bin",), seeds.pytorch, "pytorch"),
     Parser("npz", model, ("model.npz",), seeds.npz, "npz"),
     Parser("flax", model, ("flax_model.msgpack",), seeds.flax, "flax"),
+    Parser("ggml", model, ("ggml-model-q4_0.bin",), seeds.ggml, "ggml"),
+    Parser("tensorflow", model, _BUNDLE, seeds.bundles, "tensorflow"),
+    Parser("savedmodel", model, ("saved_model.pb",), partial(seeds.graphs, "saved_model.pb"), "savedmodel"),
+    Parser("graphdef", model, ("frozen_graph.pb",), partial(seeds.graphs, "frozen_graph.pb"), "graphdef"),
+    Parser("tflite", model, ("model.tflite",), seeds.tflite, "tflite"),
     Parser("imatrix", partial(matrix, "imatrix.gguf"), ("imatrix.gguf",), seeds.imatrix),
     Parser("imatrix-dat", partial(matrix, "imatrix.dat"), ("imatrix.dat",), seeds.imatrix_dat),
     Parser("tokenizer-json", vocabulary, _TOKENIZER, partial(seeds.vocabularies, "tokenizer.json")),

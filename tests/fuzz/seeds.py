@@ -7,14 +7,17 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from tests import tiny_ggml
 from tests.fuzz.folders import Files
 from tests.oracle.families.variant import Variant, load, variants_by_name
+from tests.oracle.tensorflow.check import SEEDS as TENSORFLOW
 from tests.translators import handmade, torch_files
 from tests.translators.golden_vocab.variants import VARIANTS as VOCABULARIES
 
@@ -119,6 +122,35 @@ def flax() -> Iterator[Files]:
     for path in sorted((_GOLDEN / "golden_flax").glob("*.msgpack")):
         if path.stat().st_size < _SMALL:
             yield {"flax_model.msgpack": path.read_bytes()}
+
+
+def ggml() -> Iterator[Files]:
+    """llama.cpp's files of before GGUF, small ones."""
+    for name in ("ggjt2-q5_1.bin", "ggjt3-q4_0.bin"):
+        yield {"ggml-model-q4_0.bin": tiny_ggml.written(replace(tiny_ggml.FILES[name], wide=32))}
+
+
+def bundles() -> Iterator[Files]:
+    """TensorFlow's checkpoints: of objects, and in shards."""
+    for folder in ("objects", "shards"):
+        files = {}
+        for path in (TENSORFLOW / folder).iterdir():
+            if path.suffix == ".index" or ".data-" in path.name:
+                files["model." + path.name.partition(".")[2]] = path.read_bytes()
+        yield files
+
+
+def graphs(name: str) -> Iterator[Files]:
+    """TensorFlow's graphs with constants, each as a file called `name`."""
+    for path in sorted(TENSORFLOW.rglob("*.pb")):
+        if (path.name == "saved_model.pb") == (name == "saved_model.pb"):
+            yield {name: path.read_bytes()}
+
+
+def tflite() -> Iterator[Files]:
+    """What TensorFlow Lite's converter wrote."""
+    for path in sorted(TENSORFLOW.rglob("*.tflite")):
+        yield {"model.tflite": path.read_bytes()}
 
 
 def imatrix() -> Iterator[Files]:
