@@ -17,6 +17,9 @@
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
+#   examples-check  the examples of other programs, each run on a mount of SmolLM2; ARGS="mlx_lm.sh"
+#   fuzz     coverage-guided fuzzing of every parser in turn, ten minutes each, in an environment of its own;
+#            ARGS="--seconds 60 --parser gguf --keep"
 #   kernels  compile the quantisers in place, again where a source changed (install does it once)
 #   kernels-check  every build of every kernel against libggml, ten million weights each; ARGS="--types Q4_K"
 #   kernels-asan   the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -46,7 +49,7 @@ RUN    := $(VENV)/bin/python
 # Tests wait more than they compute.
 JOBS   ?= 3
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
+.PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
 	stress pytorch-check mlx-check hdf5-check tensorflow-check legacy-check clean
@@ -93,11 +96,21 @@ arrivals: $(VENV)/.installed
 screenshots: $(VENV)/.installed
 	$(RUN) -m tests.heavy.screenshots $(ARGS)
 
+examples-check: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	./tests/oracle/mlx/environment.sh
+	$(RUN) -m tests.heavy.examples $(ARGS)
+
+fuzz: $(VENV)/.installed
+	./tests/fuzz/environment.sh $(RUN)
+	nice $(RUN) -m tests.fuzz $(ARGS)
+
 oracle: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	$(RUN) -m tests.oracle.regenerate
 	$(RUN) -m tests.oracle.weighted
 	$(RUN) -m tests.oracle.families.regenerate
+	$(RUN) -m tests.oracle.splits
 
 pytorch-check: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.generate import command_line, configuration, manual, models
+from docs.generate import command_line, configuration, formats, manual, models
 from fsd.api import reference
 from fsd.metrics import document
 
@@ -17,6 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/openapi.json": reference.schema,
     "docs/CLI.md": command_line.text,
     "docs/CONFIGURATION.md": configuration.text,
+    "docs/FORMATS.md": formats.text,
     "docs/METRICS.md": document.text,
     "docs/MODELS.md": models.text,
     "docs/prismfs.1": manual.text,

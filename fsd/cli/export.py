@@ -13,17 +13,19 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fsd.cli.sources import model_path
 from fsd.cli.terminal import print_json, printable, progress, say
-from fsd.config import count, resolve
+from fsd.config import Options, count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
 from fsd.export import export, stream
 from fsd.figures import human
 from fsd.memory import keep_freed
+from fsd.splits import SplitName, by_count, by_size
 from translators import Model, Plan, Refusal, folders, open_model, plans
+from translators.errors import TranslationError
 
 GGUF, NOIMAT, SIDE = "model.gguf-", "-noimat", "mmproj-"
 
@@ -59,9 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     inside, within = _inside(model, arguments.name, source)
     if inside is not None and not within:
         return _export_folder(inside, arguments, workers)
-    plan = (
-        chosen(plans(model), arguments.name, source) if inside is None else _file_of(inside, within, source)
-    )
+    if inside is not None:
+        plan = _file_of(inside, within, source)
+    else:
+        plan = _split(model, arguments.name, source, options) or chosen(plans(model), arguments.name, source)
     if arguments.output == "-":
         with _interruptible(), closing(plan.layout()) as layout, progress(plan.name, layout.size) as advance:
             stream(layout, sys.stdout.buffer, workers=workers, progress=advance)
@@ -89,7 +92,27 @@ def _inside(model: Model, name: str, source: Path) -> tuple[Mapping[str, Plan | 
     refused = found.get(f"{folder}/")
     if isinstance(refused, Refusal):
         raise PlanRefused(refused.reason, path=str(source), place=refused.name, remedy=refused.remedy)
-    return (plans(model, folder), rest) if folder in found else (None, rest)
+    inside = plans(model, folder)  # also of one that is in no listing
+    return (inside, rest) if inside or folder in found else (None, rest)
+
+
+def _split(model: Model, name: str, source: Path, options: Options) -> Plan | None:
+    """The split of a GGUF that `name` means, the same as in a mount; None where it means none.
+
+    Raises TranslationError where the GGUF cannot be split so, and what `chosen` raises.
+    """
+    split = SplitName.of(name)
+    if split is None:
+        return None
+    kind = chosen(plans(model), split.whole, source).name.removeprefix(GGUF)
+    found: Mapping[str, Plan | Refusal] = {}
+    if options.split_size is not None:
+        with suppress(TranslationError):
+            found = plans(model, by_size(kind, options.split_size))
+    if len(found) != split.total:
+        found = plans(model, by_count(kind, split.total))
+    plan = list(found.values())[split.number - 1]
+    return plan if isinstance(plan, Plan) else None
 
 
 def _file_of(inside: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan:

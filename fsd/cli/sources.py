@@ -30,7 +30,7 @@ def opened_tree(source: str, options: Options) -> Iterator[Tree]:
     from fsd.tree import Tree  # noqa: PLC0415
 
     with parts.opened(options, on_disk=False) as shared:
-        yield Tree(source, shared.planner, shared.engine, types=options.types)
+        yield Tree(source, shared.planner, shared.engine, types=options.types, split_size=options.split_size)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from fsd.config.values import (
     seconds,
     size,
     size_or_auto,
+    split_size,
     switch,
     type_names,
 )
@@ -168,6 +169,12 @@ class Options:
     types: Annotated[
         tuple[str, ...],
         Option(_LISTED, type_names, "TYPES", "GGUF types and directories to list; all can be opened"),
+    ]
+    split_size: Annotated[
+        int | None,
+        Option(
+            "none", split_size, "SIZE", "list larger GGUFs in splits of at most this as well (2G is 2000 MB)"
+        ),
     ]
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
     fuse: Annotated[

@@ -20,7 +20,7 @@ CONFIG_HELP = f"a TOML file with options, and mounts [{CONFIG_VARIABLE}]"
 # build upstream's tools.
 _OTHER_VARIABLES = {
     CONFIG_VARIABLE, "PRISMFS_KERNELS", "PRISMFS_KERNEL_FLAGS", "PRISMFS_TEST_CACHE", "PRISMFS_ORACLE",
-    "PRISMFS_TORCH_INDEX",
+    "PRISMFS_TORCH_INDEX", "PRISMFS_FUZZ",
 }  # fmt: skip
 
 

@@ -27,6 +27,17 @@ def size_or_auto(text: str) -> int | None:
     return None if text.strip().lower() == "auto" else size(text)
 
 
+def split_size(text: str) -> int | None:
+    """Bytes of "2G" or "500M", in powers of 1000 as llama-gguf-split counts; None of "none"."""
+    word = text.strip().upper()
+    factor = {"M": 1_000_000, "G": 1_000_000_000}.get(word[-1:])
+    if word == "NONE":
+        return None
+    if factor is None or not word[:-1].isdecimal() or not 0 < int(word[:-1]) < 1_000_000:
+        raise ValueError("it must be a whole number with M or G, as llama-gguf-split takes it, or none")
+    return int(word[:-1]) * factor
+
+
 def seconds(text: str) -> float:
     """Seconds of "90", "90s", "2m" or "1h". Raises ValueError."""
     number = text.strip().lower()

@@ -129,7 +129,10 @@ def _mounted(
     log.info("%s is served at %s", place.source, place.mountpoint)
     # No mount of ours is looked into: who asks itself waits for itself.
     excluded = tuple(str(other.mountpoint) for other in places)
-    tree = Tree(str(place.source), shared.planner, shared.engine, types=options.types, excluded=excluded)
+    tree = Tree(
+        str(place.source), shared.planner, shared.engine, types=options.types,
+        split_size=options.split_size, excluded=excluded,
+    )  # fmt: skip
     adapter = adapters.made(adapter_name, tree)
     tree.tell("adapter", lambda: {"name": adapter_name} | adapter.counters())
     return Mounted(place, tree, adapter)

@@ -116,8 +116,7 @@ class Worker:
         if not folder:
             return self._provided.plans
         if folder not in self._inside:
-            known = isinstance(self._provided.folders.get(folder), Folder)
-            self._inside[folder] = self._provided.inside(folder) if known else {}
+            self._inside[folder] = self._provided.inside(folder)
         return self._inside[folder]
 
     def _listing(self, folder: str) -> Listing:

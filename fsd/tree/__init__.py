@@ -9,6 +9,7 @@
     MNT/<model>/<source file>          every source file under its own name, which goes before all others
     MNT/<model>/model.gguf-<type>      and whatever else the planner says; found in any case; see forms.py
     MNT/<model>/gguf/<Model>-<TYPE>.gguf   the same inode
+    MNT/<model>/gguf/<Model>-<TYPE>-00001-of-00003.gguf   the same model in splits; see ../splits.py
     MNT/.prismfs/status.json           see status.py
     MNT/.prismfs/SHA256SUMS            see sums.py
     MNT/.prismfs/ollama/ hub/ lmstudio/    the models as these programs' own stores; see views/

@@ -106,7 +106,9 @@ class Catalogue:
     def file(self, found: Found) -> FileNode:
         """The model's file that was found. Raises NoSuchEntry where it is none."""
         if found.model is not None and not found.is_directory:
-            directory = found.inside.rpartition("/")[0]
+            node = self._inodes.node(found.ino)
+            place = node.name if isinstance(node, VirtualFile) else found.inside
+            directory = place.rpartition("/")[0]
             for file in self.contents(found.model, directory).files:
                 if file.ino == found.ino:
                     return file

@@ -6,6 +6,7 @@ A plan's name is its path in the model's directory. A GGUF has two: `model.gguf-
 shows the types that are configured, that of the source's own precision, and everything that is no GGUF.
 `-noimat` after the type asks for the form that no importance matrix had a part in: a file of its own where
 there is a matrix, elsewhere the same file.
+A GGUF is there in splits as well, beside its name in `gguf/` (`splits.py`).
 A directory of a format (`mlx-4bit/`) has forms of its own, by its own listing; it is shown where `types`
 names it, as whoever lists everything below a model would have each planned.
 Knows nothing of source files (which go first), of inodes, or of planning.
@@ -20,6 +21,7 @@ import msgspec
 
 from fsd.errors import PlanRefused
 from fsd.planner import Entry, Listing
+from fsd.splits import kind_of, split_path
 
 TYPED = "model.gguf-"
 SIDE = "mmproj-"
@@ -48,13 +50,17 @@ class Forms:
         for entry in listing.entries:
             kind = type_of(entry.name)
             listed = kind is None or kind in types or entry.own
+            split = kind_of(entry.name.partition("/")[0])
+            if split is not None:
+                self.all.append(Form(split_path(_alias(model, split), entry.name), entry, True))
+                continue
             self.all.append(Form(entry.name, entry, listed))
             if kind is not None:
-                side = SIDE if is_side(entry.name) else ""
-                aliases.append(Form(f"{ALIASES}/{side}{model}-{_upper(kind)}.gguf", entry, listed))
+                aliases.append(Form(_alias(model, kind, SIDE if is_side(entry.name) else ""), entry, listed))
         self.all += aliases
         self._inside: dict[str, tuple[list[Form], list[str]]] = {}
-        self._exact = {form.path: form.entry for form in self.all}
+        self._exact = {form.entry.name: form.entry for form in self.all}
+        self._exact |= {form.path: form.entry for form in self.all}
         self._typed = {
             entry.name.casefold(): entry for entry in listing.entries if type_of(entry.name) is not None
         }
@@ -124,6 +130,11 @@ def type_of(name: str) -> str | None:
     return name[len(TYPED) :].lower() if name.startswith(TYPED) else None
 
 
+def _alias(model: str, kind: str, side: str = "") -> str:
+    """The path of a GGUF under the name that people use."""
+    return f"{ALIASES}/{side}{model}-{_upper(kind)}{_EXTENSION}"
+
+
 def _upper(kind: str) -> str:
     """A type as people write it: Q4_K_M, and Q4_K_M-noimat."""
     return kind.upper().replace(NOIMAT.upper(), NOIMAT)
@@ -132,9 +143,9 @@ def _upper(kind: str) -> str:
 def target_of(name: str) -> str:
     """What the translation of a form is counted under: one of a few words, whatever models there are."""
     folder, slash, _ = name.partition("/")
-    if slash:
+    kind = kind_of(folder) if slash else type_of(name)
+    if slash and kind is None:
         return folder
-    kind = type_of(name)
     if kind is not None:
         return f"{SIDE if is_side(name) else 'gguf-'}{kind.removesuffix(NOIMAT)}"
     return "safetensors" if name.endswith(".safetensors") else "other"

@@ -1,23 +1,27 @@
 """A model's directory: its source files, and the virtual files that it has as well.
 
 A source file goes before a virtual one of the same name, and is found without planning. For every other
-name the model's listing is asked for, which plans it if need be.
+name the model's listing is asked for, which plans it if need be. Splits of a GGUF are asked for by a listing
+of their own, by the name of one, or where it is larger than the configured size.
 Knows nothing of inodes, of handles, or of where models lie.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from fsd.errors import StaleHandle
+from fsd.errors import PrismError, StaleHandle
 from fsd.planner import Entry, Listing, Planner
 from fsd.planner.messages import shown
-from fsd.tree.forms import Forms, is_form_like
+from fsd.splits import SplitName, by_count, by_size, kind_of
+from fsd.tree.forms import ALIASES, Form, Forms, is_form_like, is_side, type_of
 from fsd.tree.nodes import ModelFolder, ModelSource, SourceFile, VirtualFile
 from fsd.tree.stored import Stored
+from translators.errors import TranslationError
 
 _FORMS_KEPT = 4096
 
@@ -36,12 +40,18 @@ Known = os.stat_result | Planned
 
 
 class ModelFolders:
-    """Names inside models, by `stored` and `planner`; GGUF types in `types` are listed."""
+    """Names inside models, by `stored` and `planner`; GGUF types in `types` are listed.
 
-    def __init__(self, stored: Stored, planner: Planner, types: Collection[str]) -> None:
+    split_size: bytes; of a GGUF that is larger, splits of at most so much are listed as well.
+    """
+
+    def __init__(
+        self, stored: Stored, planner: Planner, types: Collection[str], split_size: int | None = None
+    ) -> None:
         self._stored = stored
         self._planner = planner
         self._types = frozenset(types)
+        self._split_size = split_size
         self._forms: dict[tuple[ModelSource, str], Forms] = {}
 
     def child(self, folder: ModelFolder, name: str) -> tuple[Inside, Known | None] | None:
@@ -55,7 +65,7 @@ class ModelFolders:
         forms = self.forms(folder.model, folder.inside)
         if forms.listing.error is not None and is_form_like(path):
             raise forms.listing.error.error()
-        entry = forms.find(path)
+        entry = forms.find(path) or self._split(folder.model, forms, path)
         if entry is not None:
             return VirtualFile(folder.model, entry.name, forms.version), Planned(entry, forms)
         return (ModelFolder(folder.model, path), None) if forms.is_directory(path) else None
@@ -75,10 +85,47 @@ class ModelFolders:
         for name in directories:
             if name not in seen:
                 yield name, ModelFolder(folder.model, folder.below(name)), None
-        for form in files:
+        splits = self.splits(folder.model) if folder.inside == ALIASES else ()
+        names = (Form(split.path.removeprefix(f"{ALIASES}/"), split.entry, True) for split in splits)
+        for form in (*files, *names):
             if form.path not in seen:
                 file = VirtualFile(folder.model, form.entry.name, forms.version)
                 yield form.path, file, Planned(form.entry, forms)
+
+    def splits(self, model: ModelSource) -> Iterator[Form]:
+        """The splits that are listed; of what cannot be split so, nothing."""
+        size = self._split_size
+        if size is None:
+            return
+        for form in self.forms(model).all:
+            kind = _whole(form.entry)
+            # Each is there a second time, in `gguf/`.
+            if kind and form.listed and form.path == form.entry.name and form.entry.size > size:
+                with contextlib.suppress(PrismError, TranslationError):
+                    splits = self._splits(model, by_size(kind, size)).all
+                    yield from splits if len(splits) > 1 else ()
+
+    def _split(self, model: ModelSource, forms: Forms, path: str) -> Entry | None:
+        """The split of this name. Raises why the GGUF cannot be split like that, or is not there itself."""
+        name = SplitName.of(path)
+        whole = forms.find(name.whole) if name and path.startswith(f"{ALIASES}/") else None
+        kind = _whole(whole) if whole else None
+        if name is None or kind is None:
+            return None
+        found: list[Form] = []
+        if self._split_size:
+            with contextlib.suppress(PrismError, TranslationError):
+                found = self._splits(model, by_size(kind, self._split_size)).all
+        if len(found) != name.total:
+            found = self._splits(model, by_count(kind, name.total)).all
+        return found[name.number - 1].entry
+
+    def _splits(self, model: ModelSource, folder: str) -> Forms:
+        """Those of one type. Raises why there are none."""
+        forms = self.forms(model, folder)
+        if forms.listing.error is not None:
+            raise forms.listing.error.error()
+        return forms
 
     def format_of(self, folder: ModelFolder) -> str:
         """What the directory of a format is, in a few words; "" for any other directory."""
@@ -103,7 +150,7 @@ class ModelFolders:
         """
         forms = self._as_forms(model, self._planner.listing(model.path))
         folder = path.partition("/")[0]
-        if folder not in forms.folders:
+        if folder not in forms.folders and kind_of(folder) is None:
             return forms
         return self._as_forms(model, self._planner.listing(model.path, folder), folder)
 
@@ -134,3 +181,8 @@ class ModelFolders:
         if stat.S_ISDIR(found.st_mode):
             return ModelFolder(folder.model, folder.below(name))
         return SourceFile(os.path.join(directory, name), found.st_dev, found.st_ino)
+
+
+def _whole(entry: Entry) -> str | None:
+    """The type of a GGUF that can be there in splits; None for anything else."""
+    return None if is_side(entry.name) else type_of(entry.name)

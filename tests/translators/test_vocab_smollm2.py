@@ -71,6 +71,8 @@ def test_settings_name_the_special_tokens(folder: Path) -> None:
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert (settings["bos_token"], settings["eos_token"]) == ("<|im_start|>", "<|im_end|>")
     assert settings["model_max_length"] == 8192
+    # What generates refuses token types, which this class returns unless it is told.
+    assert settings["model_input_names"] == ["input_ids", "attention_mask"]
     assert settings["add_bos_token"] is False
     assert settings["added_tokens_decoder"]["2"]["special"] is True
     assert "<|im_start|>" in settings["chat_template"]

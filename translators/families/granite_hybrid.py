@@ -65,7 +65,9 @@ def attending(config: Mapping[str, Any], count: int) -> list[int]:
 
 def hybrid_parameters(write: Parameters, layers: list[int], inner: int) -> None:
     """What layers of Mamba-2 add to a Granite. layers: those of attention. inner: Mamba's width inside."""
-    if write.value("hidden_act") not in (None, "silu") or inner % (write.value(*prefixed("d_head")) or 64):
+    heads_of = prefixed("d_head")
+    width = write.integer(*heads_of) if write.value(*heads_of) else 64
+    if write.value("hidden_act") not in (None, "silu") or inner % width:
         raise Unsupported("layers that llama.cpp does not know", path="config.json", place="hidden_act")
     write.u32("ssm.conv_kernel", write.required(*prefixed("conv_kernel", "d_conv")), "mamba_d_conv")
     keys = prefixed("state_size", "d_state", "state_dim", "ssm_state_size")

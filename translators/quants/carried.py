@@ -73,20 +73,27 @@ def carried_key_values(key_values: KeyValues) -> KeyValues:
     """What of a model's key-values is the same in the output of every type: to be made once.
 
     Upstream's version of quantisation at the end, none of a split or of the type, strings cut at a NUL.
-
-    One thing is not upstream's: it writes the output with an alignment of 32 always, and copies a
-    `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
-    32, in its place, which is what the file has.
     """
-    edited = KeyValues()
-    for key, value in key_values.items():
-        edited.moved_to_end(key.partition("\0")[0], _cut(value))
-    if edited.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
-        edited.u32("general.alignment", _ALIGNMENT)
+    edited = copied_key_values(key_values)
     edited.moved_to_end("general.quantization_version", scalar(ValueType.U32, _QUANTIZATION_VERSION))
     for key in (*_SPLIT_KEYS, _FILE_TYPE):
         edited.remove(key)
     return edited
+
+
+def copied_key_values(key_values: KeyValues) -> KeyValues:
+    """A model's key-values as upstream's tools copy them from one file to another: strings cut at a NUL.
+
+    One thing is not upstream's: they write the output with an alignment of 32 always, and copy a
+    `general.alignment` that says otherwise, which makes a file that nothing can read. Here the key says
+    32, in its place, which is what the file has.
+    """
+    copied = KeyValues()
+    for key, value in key_values.items():
+        copied.moved_to_end(key.partition("\0")[0], _cut(value))
+    if copied.get("general.alignment", _ALIGNMENT) != _ALIGNMENT:
+        copied.u32("general.alignment", _ALIGNMENT)
+    return copied
 
 
 def _cut(value: Value) -> Value:
@@ -95,7 +102,7 @@ def _cut(value: Value) -> Value:
         text = value.raw[8:]
         return string(text.partition(b"\0")[0]) if b"\0" in text else value
     if value.element is ValueType.ARRAY:
-        raise Unsupported("llama-quantize cannot read arrays of arrays")
+        raise Unsupported("llama.cpp's tools cannot read arrays of arrays")
     if value.element is ValueType.STRING and not value.no_nul:
         texts = value.strings
         if any(b"\0" in text for text in texts):

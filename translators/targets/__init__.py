@@ -15,9 +15,19 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Plans, Refusal, Undecided
-from translators.targets import gguf, hf_folders, huggingface, mlx, mmproj, pytorch, safetensors, weights_only
+from translators.targets import (
+    gguf,
+    gguf_splits,
+    hf_folders,
+    huggingface,
+    mlx,
+    mmproj,
+    pytorch,
+    safetensors,
+    weights_only,
+)
 
-FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET)
+FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET, gguf_splits.TARGET)
 
 
 def plans(model: Model, folder: str = "") -> Plans:

@@ -67,6 +67,25 @@ def plans(model: Model) -> Iterator[Plan | Refusal | Undecided]:
     yield from without
 
 
+def file_of(model: Model, kind: str) -> tuple[GgufFile, tuple[FileIdentity, ...]]:
+    """What `model.gguf-<kind>` holds, before it is bytes, and the source files that it is made from.
+
+    Raises TranslationError for a type that is none, or that the model does not have.
+    """
+    base, own = _base(model)
+    name = kind.removesuffix(NOIMAT)
+    if own is not None and name == own.name:
+        return base, model.files
+    if name not in FILE_TYPES:
+        raise Unsupported(f"llama-quantize knows no type {name.upper()}")
+    quantised = _Quantised.of(base, model.files)
+    matrix = None if kind.endswith(NOIMAT) else _matrix_of(model)
+    if isinstance(matrix, TranslationError):
+        raise matrix
+    quantised = quantised if matrix is None else quantised.by(matrix)
+    return quantised.file(FILE_TYPES[name]), quantised.files
+
+
 @dataclass(frozen=True)
 class _Kinds:
     """The plans of a model's types, all but that of its own precision.
@@ -197,6 +216,10 @@ class _Quantised:
         return lambda: self._common.told(outline)
 
     def layout(self, file_type: FileType) -> Layout:
+        """The bytes of `file`. Raises what it does."""
+        return self.file(file_type).layout(self.files)
+
+    def file(self, file_type: FileType) -> GgufFile:
         """The file of one type. Raises what `brief` does."""
         recipes = {tensor.name: tensor.recipe for tensor in self.base.tensors}
         tensors = []
@@ -205,7 +228,7 @@ class _Quantised:
             recipe = Cast(recipes[tensor.name], dtype.name, checked=True, importance=importance)
             tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))
         key_values = numbered(self.carried, file_type, self.matrix)
-        return GgufFile(key_values, tuple(tensors)).layout(self.files)
+        return GgufFile(key_values, tuple(tensors))
 
     @cached_property
     def _outlines(self) -> Outlines:

@@ -89,7 +89,7 @@ def chatglm(writing: Writing) -> None:
             "ChatGLM3's tokenizer is code of the checkpoint's own", path=writing.folder.shown(SETTINGS)
         )
     size = writing.config.get("padded_vocab_size", writing.config.get("vocab_size"))
-    if max(tokens_by_id(writing.folder, writing.tokenizer)) >= (size or 0):
+    if not isinstance(size, int) or max(tokens_by_id(writing.folder, writing.tokenizer)) >= size:
         raise writing.folder.malformed("tokenizer.json", f"a token id does not fit {size!r} tokens")
     end = writing.added_id("<|endoftext|>")
     writing.byte_level({"eos": end, "eot": writing.added_id("<|user|>"), "unk": end})

@@ -128,7 +128,7 @@ def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None
         if kind.template:
             backend.post_processor = _template(backend, arguments, kind, named)
         backend.encode_special_tokens = bool(arguments.get("split_special_tokens", False))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise folder.malformed(_SETTINGS, f"cannot be understood: {error}") from error
     unknown = named.get("unk_token")
     return FastTokenizer(
@@ -226,7 +226,7 @@ def _listed_tokens(folder: Folder, settings: dict[str, Any]) -> dict[int, AddedT
         for entry in document_of(folder).json.get("added_tokens") or ():
             listed[entry["id"]] = _added({key: value for key, value in entry.items() if key != "id"})
         return dict(sorted(listed.items()))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise folder.malformed(_SETTINGS, f"the added tokens cannot be understood: {error}") from error
 
 

@@ -123,7 +123,7 @@ def _is_special(piece: Piece) -> bool:
 def _tekken(folder: Folder) -> _Native:
     try:
         return _tekken_of(folder, folder.json(_TEKKEN))
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error) as error:
         raise folder.malformed(_TEKKEN, f"is no tekken vocabulary: {error}") from error
 
 

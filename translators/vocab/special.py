@@ -37,7 +37,15 @@ def read_specials(folder: Folder, *, count: int | None = None, kinds: Sequence[s
     reader = _Reader(folder, count, kinds)
     try:
         reader.read()
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise folder.malformed(
             "tokenizer.json", f"its special tokens cannot be understood: {error}"
         ) from error

@@ -80,7 +80,7 @@ def overridden(
 def _understood(folder: Folder) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise folder.malformed(
             "tokenizer_config.json", f"the added tokens cannot be understood: {error}"
         ) from error

@@ -116,6 +116,8 @@ def _settings(kv: KeyValues, source: Stored, listed: list[int]) -> dict[str, Any
     if (template := _chat_template(kv)) is not None:
         settings["chat_template"] = template
     settings["clean_up_tokenization_spaces"] = False
+    # The class below would also return token types, which a model that generates refuses.
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
     length = kv.get(f"{kv.get('general.architecture')}.context_length")
     if isinstance(length, int):
         settings["model_max_length"] = length

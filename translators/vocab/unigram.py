@@ -53,7 +53,7 @@ def of_t5(folder: Folder, config: Mapping[str, Any], model: Model, name: str) ->
 
 def of_xlm_roberta(config: Mapping[str, Any], model: Model, path: str, *, mask: bool) -> Unigram:
     """XLM-R's from its SentencePiece model. `mask`: the mask token, which the model lacks, is put in."""
-    count = checked_count(max(config.get("vocab_size", 0), len(model.pieces)), path)
+    count = _count(config, len(model.pieces), path)
     tokens = piece_tokens(model.pieces, count)
     assert tokens.scores is not None
     kinds = [TokenType.CONTROL] * 3 + [TokenType.UNKNOWN]
@@ -76,10 +76,9 @@ def of_json(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokenizer)
         added = tokenizer.added_ids
         unknown = added.get(folder.json("tokenizer_config.json").get("unk_token", ""))
         unknown = document["model"].get("unk_id", 3) if unknown is None else unknown
-        size = max(config.get("vocab_size", 0), len(scores))
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
         raise folder.malformed("tokenizer.json", f"is no Unigram as XLM-R has it: {error}") from error
-    count = checked_count(size, folder.shown("config.json"))
+    count = _count(config, len(scores), folder.shown("config.json"))
     tokens = piece_tokens((), count)
     assert tokens.scores is not None
     special, user = tokenizer.special_ids, set(added.values())
@@ -95,3 +94,9 @@ def of_json(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokenizer)
             kind,
         )
     return Unigram(tokens, tokenizer.adds_prefix_space, tokenizer.tidy, characters)
+
+
+def _count(config: Mapping[str, Any], pieces: int, path: str) -> int:
+    """How many tokens there are: as many as pieces, or more where the configuration says so."""
+    told = config.get("vocab_size", 0)
+    return checked_count(max(told, pieces) if isinstance(told, int) else told, path)
