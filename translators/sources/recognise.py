@@ -30,7 +30,7 @@ _BESIDE = (
 _PROJECTOR = "mmproj"
 # transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
 _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
-_META = "consolidated."
+_META = re.compile(r"consolidated(?:\.[0-9]{2})?\.pth")
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,24 @@ def checkpoint(kind: Format, names: list[str]) -> list[Found]:
 def _pytorch(kind: Format, names: list[str]) -> list[Found]:
     """transformers' shards, or whatever people call a file that torch.save wrote."""
     weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
-    weights = [name for name in weights if not name.startswith((*_BESIDE, _META))]
+    weights = [name for name in weights if not name.startswith(_BESIDE) and not _META.fullmatch(name)]
     for stem in _PYTORCH:
         own = [name for name in weights if name.startswith(stem) and name.endswith((BIN, BIN + INDEX_SUFFIX))]
         if own:
             return [Found(kind.name, "", (*filter(kind.is_index, own), *filter(kind.is_weight, own)))]
+    if any(map(_META.fullmatch, names)):
+        return []
     single: list[tuple[str, tuple[str, ...]]] = []
     for name in weights:
         if not name.lower().endswith(BIN):
             single.append((name[: name.rindex(".")], (name,)))
     return _named(kind.name, single)
+
+
+def _meta(kind: Format, names: list[str]) -> list[Found]:
+    """Meta's shards of one model."""
+    shards = tuple(filter(_META.fullmatch, names))
+    return [Found(kind.name, "", shards)] if shards else []
 
 
 def _gguf(kind: Format, names: list[str]) -> list[Found]:
@@ -191,6 +199,7 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
     Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
+    Format("meta", (".pth",), _meta),
     Format("gguf", (GGUF,), _gguf, alone=True),
     Format("flax", (MSGPACK,), _flax),
     Format("npz", (NPZ,), _arrays, alone=True),

@@ -15,7 +15,17 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
-from translators.targets import gguf, hf_folders, huggingface, mlx, mmproj, pytorch, safetensors, weights_only
+from translators.targets import (
+    checkpoint,
+    gguf,
+    hf_folders,
+    huggingface,
+    mlx,
+    mmproj,
+    pytorch,
+    safetensors,
+    weights_only,
+)
 
 FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET)
 
@@ -40,6 +50,7 @@ def folders(model: Model) -> dict[str, Folder | Refusal]:
 
 def _files(model: Model) -> Iterator[Plan | Refusal]:
     if model.key_values is None:
+        yield from checkpoint.made_plans(model)
         yield safetensors.merged(model)
     else:
         yield from huggingface.plans(model)

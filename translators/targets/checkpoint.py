@@ -80,7 +80,11 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
         companions |= {name: in_json(content) for name, content in pooling.items()}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
-    return HuggingFace(model, own, _config(model, own), tensors, dict(_companions(model.root)))
+    beside: dict[str, Companion | None] = {**dict(_companions(model.root)), **model.made}
+    return HuggingFace(
+        model, own, _config(model, own), tensors,
+        {name: content for name, content in beside.items() if content is not None and name != CONFIG},
+    )  # fmt: skip
 
 
 def refused(model: Model) -> str:
@@ -108,6 +112,13 @@ def companion_plans(found: HuggingFace, folder: str) -> Iterator[Plan]:
             yield Plan(f"{folder}/{name}", "made of the source's configuration", make)
         else:
             yield Plan(f"{folder}/{name}", "the source's own file", partial(Layout.whole, content, name))
+
+
+def made_plans(model: Model) -> Iterator[Plan]:
+    """The side files that the source has in a form of its own, beside the source's files."""
+    for name, content in model.made.items():
+        if content is not None:
+            yield Plan(name, f"made of the {model.format} source", partial(literal, model.files, content))
 
 
 def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:
