@@ -27,6 +27,7 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
+#   meta-check  Meta's originals against transformers' own conversion of them, and llama.cpp's GGUF of that
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
@@ -45,7 +46,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check clean
+	stress pytorch-check mlx-check meta-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -101,6 +102,9 @@ pytorch-check: $(VENV)/.installed
 
 mlx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
+meta-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.meta.check $(ARGS)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -25,7 +25,7 @@ INDEX = "model.safetensors.index.json"
         ),
         (["net.pth", "optimizer.pt", "rng_state.pth"], [Found(PT, "", ("net.pth",))]),
         (["a.pt", "b.ckpt"], [Found(PT, "a", ("a.pt",)), Found(PT, "b", ("b.ckpt",))]),
-        (["consolidated.00.pth", "params.json"], []),
+        (["consolidated.00.pth", "params.json"], [Found("meta", "", ("consolidated.00.pth",))]),
         (["adapter_model.safetensors", "adapter_config.json"], []),
         (["optimizer.safetensors", "mmproj.safetensors", "._model.safetensors"], []),
         (["model.safetensors", "config.json"], [Found(ST, "", ("model.safetensors",))]),

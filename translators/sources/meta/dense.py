@@ -95,8 +95,12 @@ def keys_or_values(shards: Shards, params: Params, name: str) -> Recipe:
     parts = shards.parts(name)
     rows = sum(part.shape[0] if part.shape else 0 for part in parts)
     again, rest = divmod(rows, params.kv_heads * params.head_dim)
-    repeated = again > 1 and not rest and shards.count % again == 0
-    return shards.concat(parts[:: again if repeated else 1], 0, name)
+    if again > 1 and not rest and shards.count % again == 0:
+        firsts = parts[::again]
+        if not all(shards.alike(part, firsts[number // again]) for number, part in enumerate(parts)):
+            raise shards.misfit(name, f"{rows} rows are no {params.kv_heads} heads of {params.head_dim}")
+        parts = firsts
+    return shards.concat(parts, 0, name)
 
 
 def _kind(shards: Shards, name: str) -> tuple[str, Kind]:
