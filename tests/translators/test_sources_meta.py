@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import tiny_llama4
 from tests.tiny_originals import DIM, HEADS, ORIGINALS, RANKS, Matrix, build, saved
 from translators import Plan, open_model, plans
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
@@ -206,6 +207,36 @@ def test_shards_that_disagree(tmp_path: Path) -> None:
     shutil.copy(half / "consolidated.01.pth", two / "consolidated.01.pth")
     with pytest.raises(MalformedSource, match="F16 of shape"):
         open_model(two)
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_llama_4_of_several_shards(shards: int, tmp_path: Path) -> None:
+    one, several = (
+        open_model(tiny_llama4.build(tmp_path / str(count), count, sees=True)) for count in (1, shards)
+    )
+    assert one.tensors.keys() == several.tensors.keys()
+    for name, tensor in several.tensors.items():
+        assert tensor.shape == one.tensors[name].shape
+        assert content(several, name) == content(one, name), name
+    joined = content(one, "language_model.model.layers.1.feed_forward.experts.gate_up_proj")
+    shape = (tiny_llama4.EXPERTS, tiny_llama4.DIM, tiny_llama4.HIDDEN)
+    kinds = [f"layers.1.feed_forward.{kind}" for kind in ("moe_w_in_eD_F", "moe_w_swiglu_eD_F")]
+    wanted = np.concatenate([tiny_llama4.made(kind, *shape) for kind in kinds], axis=2)
+    assert joined == wanted.tobytes()
+    assert several.config["text_config"]["rope_scaling"]["factor"] == 16.0
+    assert any(name.startswith("mmproj-") for name in plans(several))
+
+
+def test_llama_4_without_eyes_is_a_model_of_text(tmp_path: Path) -> None:
+    model = open_model(tiny_llama4.build(tmp_path))
+    assert model.config["architectures"] == ["Llama4ForCausalLM"]
+    assert "model.layers.3.feed_forward.router.weight" in model.tensors
+    told(tmp_path / "Llama-4-tiny", n_layers=5)
+    with pytest.raises(MalformedSource, match="4 layers of weights"):
+        open_model(tmp_path / "Llama-4-tiny")
+    told(tmp_path / "Llama-4-tiny", n_layers=4, moe_args={"num_experts": 3})
+    with pytest.raises(MalformedSource, match="cannot be seen as"):
+        open_model(tmp_path / "Llama-4-tiny")
 
 
 def test_an_unknown_tensor_is_refused_by_name(tmp_path: Path) -> None:

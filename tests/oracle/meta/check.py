@@ -4,8 +4,9 @@
 
 Tiny models of 1, 2 and 8 shards are converted by transformers: tensor for tensor our safetensors must hold
 the same, config.json the same keys; llama.cpp's converter makes of that folder what our GGUF must equal.
-Those with lists of ranks are converted twice: with a tiny list, and with Meta's own. `--regenerate` writes
-the digests that the test suite compares with.
+Those with lists of ranks are converted twice: with a tiny list, and with Meta's own. transformers' converter
+of Llama 4 has the sizes of the released models built in: there Meta's own code says which logits are right.
+`--regenerate` writes the digests that the test suite compares with.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from tests import tiny_llama4
 from tests.oracle.families.regenerate import Upstream
 from tests.oracle.families.side_files import BYTE_LEVEL_NAME
 from tests.oracle.goldens import difference
@@ -43,6 +45,8 @@ _IGNORED = ("transformers_version",)
 _FIXED = ("bos_token_id", "eos_token_id")
 # What the tiny list of ranks makes of upstream's check text, and the name that both sides are told for it.
 PRINTS = {"feb44709afed330e8f4bce4792ec55f86a9a0e6fca86c27d9d14e4296bbbaa4a": BYTE_LEVEL_NAME}
+# Of logits in F32, which two programs sum in orders of their own.
+_CLOSE = 1e-5
 Digests = dict[str, list[Any]]
 
 
@@ -180,7 +184,37 @@ def main(arguments: list[str]) -> int:
             failed += bool(told)
             print(f"{key}, {each.shards} shards: {'equal' if not told else 'DIFFERS'}", flush=True)
             print("".join(f"    {line}\n" for line in told[:8]), end="")
+        failed += _llama4(work / "llama4")
     return 1 if failed else 0
+
+
+def _llama4(work: Path) -> int:
+    """How many of some tiny Llama 4 have other logits than Meta's own code gives, or other names."""
+    pairs = []
+    for shards, sees in ((1, False), (2, False), (4, True)):
+        original = tiny_llama4.build(work / str(shards), shards, sees=sees)
+        folder = work / f"of{shards}"
+        for name, plan in plans(open_model(original), "hf-f32").items():
+            target = folder / name.removeprefix("hf-f32/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_whole(plan))
+        pairs.append([str(original), str(folder)])
+    command = [ORACLE / "meta/env/bin/python", HERE / "reference.py", json.dumps(pairs)]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(run.stderr[-3000:])
+    answers = [line.removeprefix("ANSWER ") for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
+    wrong = 0
+    for (original, _), told in zip(pairs, map(json.loads, answers), strict=True):
+        good = told["worst"] < _CLOSE * told["largest"] and not any(
+            told[key] for key in told if "keys" in key
+        )
+        wrong += not good
+        print(
+            f"Llama 4, {Path(original).parent.name} shards: {'equal' if good else 'DIFFERS'} {told}",
+            flush=True,
+        )
+    return wrong
 
 
 if __name__ == "__main__":
