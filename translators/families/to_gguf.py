@@ -95,7 +95,7 @@ def _checkpoint(model: Model, family: Family) -> Checkpoint:
     file_type, tensors = own_file_type(model), logical(model)
     if tensors.file_type is not None:
         file_type = replace(file_type, number=tensors.file_type)
-    config = completed(model.config, model.root)
+    config = dict(model.config) if family.native else completed(model.config, model.root)
     source = Checkpoint(model, config, family.arch, architecture_of(model.config), file_type, tensors)
     return source if family.prepared is None else replace(source, config=family.prepared(source))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, gguf, meta, npz, pytorch, safetensors
+from translators.sources import flax, gguf, meta, mistral, npz, pytorch, safetensors
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -28,6 +28,7 @@ __all__ = ["Found", "open_model", "recognise"]
 _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
     "pytorch": pytorch.read,
+    "mistral": mistral.read,
     "meta": meta.read,
     "gguf": gguf.read,
     "flax": flax.read,

@@ -30,6 +30,9 @@ _BESIDE = (
 _PROJECTOR = "mmproj"
 # transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
 _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
+# What says that consolidated*.safetensors are Mistral's own form of a model.
+PARAMS = "params.json"
+_CONSOLIDATED = "consolidated"
 _META = re.compile(r"consolidated(?:\.[0-9]{2})?\.pth")
 
 
@@ -130,6 +133,8 @@ def checkpoint(kind: Format, names: list[str]) -> list[Found]:
     index = [name for name in weights if kind.is_index(name) and part_of(name).stem == "model"]
     if own or index:
         return [Found(kind.name, "", (*index, *own))]
+    if _mistral(kind, names):
+        return []
     sets: dict[str, list[str]] = {}
     for name in sorted(weights, key=lambda name: (not kind.is_index(name), name)):
         sets.setdefault(part_of(name).stem, []).append(name)
@@ -151,6 +156,16 @@ def _pytorch(kind: Format, names: list[str]) -> list[Found]:
         if not name.lower().endswith(BIN):
             single.append((name[: name.rindex(".")], (name,)))
     return _named(kind.name, single)
+
+
+def _mistral(kind: Format, names: list[str]) -> list[Found]:
+    """Mistral's shards of one model, which upstream's converter tells by their beginning."""
+    if PARAMS not in names:
+        return []
+    own = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
+    own = [name for name in own if part_of(name).stem == _CONSOLIDATED]
+    weights = tuple(filter(kind.is_weight, own))
+    return [Found(kind.name, "", (*filter(kind.is_index, own), *weights))] if weights else []
 
 
 def _meta(kind: Format, names: list[str]) -> list[Found]:
@@ -199,6 +214,7 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
     Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
+    Format("mistral", (SAFETENSORS,), _mistral),
     Format("meta", (".pth",), _meta),
     Format("gguf", (GGUF,), _gguf, alone=True),
     Format("flax", (MSGPACK,), _flax),
