@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from translators.families.mistral_form import described, no_way
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
 from translators.targets import (
@@ -37,7 +38,8 @@ def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
     Planning reads side files and headers, never tensor data (but for the few values that decide a header).
     """
     if folder:
-        found = [plan for target in FOLDERS for plan in target.plans(model, folder)]
+        seen = described(model)
+        found = [plan for target in FOLDERS for plan in target.plans(seen, folder)]
     else:
         found = list(_files(model))
     return {plan.name: plan for plan in found}
@@ -45,15 +47,19 @@ def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
 
 def folders(model: Model) -> dict[str, Folder | Refusal]:
     """The directories that `model` has, by name and in the order of a listing; refusals with reasons."""
-    return {found.name: found for target in FOLDERS for found in target.folders(model)}
+    seen = described(model)
+    return {found.name: found for target in FOLDERS for found in target.folders(seen)}
 
 
 def _files(model: Model) -> Iterator[Plan | Refusal]:
-    if model.key_values is None:
+    seen = described(model)
+    if seen.key_values is not None:
+        yield from huggingface.plans(seen)
+    elif reason := no_way(model):
+        yield Refusal(safetensors.NAME, reason)
+    else:
         yield from checkpoint.made_plans(model)
         yield safetensors.merged(model)
-    else:
-        yield from huggingface.plans(model)
     yield from gguf.plans(model)
     if model.key_values is None:
         yield from mmproj.plans(model)
