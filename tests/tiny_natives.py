@@ -18,15 +18,14 @@ from tests.tiny_tokenizers import SIZE, sentencepiece
 from tests.translators.golden_vocab.kinds import SPECIAL, tekken
 
 DIM, HEADS, KV, HEAD, HIDDEN, LAYERS = 64, 4, 2, 32, 128, 2
-TEKKEN = tekken("v7", SPECIAL)
-TOKENS = TEKKEN["config"]["default_vocab_size"]
+TOKENS = tekken("v7", SPECIAL)["config"]["default_vocab_size"]
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Native:
-    """A model to be built. shards: how many files; fp8: matrices have a scale beside them."""
+    """A model to be built. shards: how many files; eyes: what it sees with."""
 
     name: str
     params: Mapping[str, Any]
@@ -53,11 +52,12 @@ EYES: dict[str, Any] = {
     "image_token_id": 21, "image_break_token_id": 22, "image_end_token_id": 23, "adapter_bias": True,
 }  # fmt: skip
 MERGING = {
-    **EYES, "mm_projector_id": "patch_merge", "spatial_merge_size": 2, "add_pre_mm_projector_layer_norm": True,
-    "adapter_bias": False,
+    **EYES, "mm_projector_id": "patch_merge", "spatial_merge_size": 2,
+    "add_pre_mm_projector_layer_norm": True, "adapter_bias": False,
 }  # fmt: skip
 _YARN = {
-    "original_max_position_embeddings": 16384, "factor": 16.0, "apply_scale": False, "beta": 32.0, "alpha": 1.0,
+    "original_max_position_embeddings": 16384, "factor": 16.0, "apply_scale": False, "beta": 32.0,
+    "alpha": 1.0,
 }  # fmt: skip
 
 NATIVES = {
@@ -86,7 +86,8 @@ NATIVES = {
         ),
         Native(
             "Mistral-Small-3.1-24B-2503-native",
-            _params(TOKENS, max_position_embeddings=131072, vision_encoder=MERGING), _tekken("v7"), eyes=MERGING,
+            _params(TOKENS, max_position_embeddings=131072, vision_encoder=MERGING),
+            _tekken("v7"), eyes=MERGING,
         ),
     )
 }  # fmt: skip
@@ -123,7 +124,9 @@ def shapes_of(native: Native) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield from _eyes(native.eyes)
 
 
-def _block(before: str, width: int, queries: int, keys: int, hidden: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _block(
+    before: str, width: int, queries: int, keys: int, hidden: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"{before}attention_norm.weight", (width,)
     yield f"{before}ffn_norm.weight", (width,)
     for name, shape in (

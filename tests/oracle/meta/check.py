@@ -6,7 +6,8 @@ Tiny models of 1, 2 and 8 shards are converted by transformers: tensor for tenso
 the same, config.json the same keys; llama.cpp's converter makes of that folder what our GGUF must equal.
 Those with lists of ranks are converted twice: with a tiny list, and with Meta's own. transformers' converter
 of Llama 4 has the sizes of the released models built in: there Meta's own code says which logits are right.
-`--regenerate` writes the digests that the test suite compares with.
+Models in Mistral's own form come last (`natives`). `--regenerate` writes the digests that the test suite
+compares with.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests import tiny_llama4
 from tests.oracle.families.regenerate import Upstream
 from tests.oracle.families.side_files import BYTE_LEVEL_NAME
 from tests.oracle.goldens import difference
+from tests.oracle.meta import natives
 from tests.oracle.regenerate import describe
 from tests.tiny_models import fingerprint
 from tests.tiny_originals import ORIGINALS, Original, build
@@ -185,6 +187,7 @@ def main(arguments: list[str]) -> int:
             print(f"{key}, {each.shards} shards: {'equal' if not told else 'DIFFERS'}", flush=True)
             print("".join(f"    {line}\n" for line in told[:8]), end="")
         failed += _llama4(work / "llama4")
+    failed += natives.compared("--regenerate" in arguments)
     return 1 if failed else 0
 
 

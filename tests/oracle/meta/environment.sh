@@ -16,7 +16,7 @@ cd "$oracle/meta"
 packages=$(env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 ../conv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$packages/conv.pth"
 env/bin/python -m pip install --quiet --no-deps 'llama-models==0.3.0' 'protobuf>=7,<8' 'tiktoken==0.14.0' \
-    'mistral-common==1.8.5' 'pydantic==2.13.4' 'pydantic-core==2.46.4' pydantic-extra-types \
+    'mistral-common==1.13.1' 'pydantic==2.13.4' 'pydantic-core==2.46.4' pydantic-extra-types \
     annotated-types typing-inspection jsonschema jsonschema-specifications referencing rpds-py attrs \
     pycountry pillow requests urllib3 idna certifi charset-normalizer typing-extensions regex
 env/bin/python -m pip download --quiet --no-deps --dest wheel 'transformers==4.46.3'

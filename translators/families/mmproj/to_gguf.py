@@ -77,13 +77,16 @@ def side_of(model: Model) -> Side | None:
     family = family_in(model.config)
     if family is None:
         return None
-    whole = nested(model.config, model.root)
+    if family.settings is None:
+        whole, preprocessor = nested(model.config, model.root), _preprocessor(model)
+    else:
+        whole, preprocessor = family.settings(model.config)
     part = whole.get(family.part)
     if not isinstance(part, Mapping):
         raise MalformedSource("no JSON object", path="config.json", place=family.part)
     source = Checkpoint(
         model, dict(part), family.arch, family.architectures[0], FILE_TYPES[OWN], logical(model),
-        whole, _preprocessor(model),
+        whole, preprocessor,
     )  # fmt: skip
     if family.prepared is not None:
         source = replace(source, config=family.prepared(source))
