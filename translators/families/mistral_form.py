@@ -9,11 +9,13 @@ is, and so is one whose language model alone has such a way: a folder without it
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from translators.errors import TranslationError
 from translators.families.to_gguf import converted
+from translators.gguf_file import GgufFile
 from translators.keyvalues import KeyValues
 from translators.model import Model, SourceTensor
 from translators.recipes import Derived
@@ -24,6 +26,29 @@ _TEMPLATE = "tokenizer.chat_template"
 _BUILT_IN = re.compile("mistral-v[0-9]+(?:-tekken)?")
 
 
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A model that is the same as another if all of its files are."""
+
+    model: Model
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._told == other._told
+
+    def __hash__(self) -> int:
+        return hash(self._told)
+
+    @property
+    def _told(self) -> tuple[object, ...]:
+        return self.model.root, self.model.name, self.model.files
+
+
+@lru_cache(1)
+def _own(of: _Same) -> GgufFile:
+    """The GGUF of the own precision: a listing asks several times, and the vocabulary takes seconds."""
+    return converted(of.model)
+
+
 def no_way(model: Model) -> str:
     """Why a model of this form has none of Hugging Face's; "" where it has one, or is of another form."""
     if model.format != FORMAT or model.key_values is not None:
@@ -31,7 +56,7 @@ def no_way(model: Model) -> str:
     if model.config.get("vision_encoder") is not None:
         return "Mistral's own form of a model that sees has no Hugging Face form here"
     try:
-        converted(model)
+        _own(_Same(model))
     except TranslationError as error:
         return error.reason
     return ""
@@ -42,7 +67,7 @@ def described(model: Model) -> Model:
     if model.format != FORMAT or model.config.get("vision_encoder") is not None:
         return model
     try:
-        file = converted(model)
+        file = _own(_Same(model))
     except TranslationError:
         return model
     tensors: dict[str, SourceTensor] = {each.name: Derived(each.name, each.recipe) for each in file.tensors}
