@@ -36,7 +36,7 @@ hears by were compared, `mmproj-<type>.gguf`; a model of another architecture th
 
 `mistral-native` is Mistral's own form of a model (`params.json`, `consolidated*.safetensors`), compared with
 the converter's `--mistral-format` in its own precision. [ORIGINALS.md](ORIGINALS.md) tells of it, and of
-Meta's own form (`consolidated.00.pth`), whose models have the architectures below like any Hugging Face folder.
+Meta's own form (`consolidated.00.pth`), whose models have the architectures of a Hugging Face folder.
 
 "llama.cpp" is how many were evaluated by llama.cpp itself from a mount, in their own precision, Q8_0 and
 Q4_K_M (`make families-run`): "equal" to what upstream's files give in every bit of the logits, or of the
