@@ -19,6 +19,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
     affine.py      Affine, Dequantised: groups of a row as MLX has them
+    narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
@@ -40,6 +41,7 @@ from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
+from translators.recipes.narrow import Narrow, narrow
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
@@ -85,6 +87,7 @@ Recipe = (
     | Dequantised
     | Inflated
     | Sealed
+    | Narrow
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
@@ -110,6 +113,7 @@ __all__ = [
     "Literal",
     "Map",
     "MapName",
+    "Narrow",
     "Operation",
     "Permute",
     "Recipe",
@@ -137,6 +141,7 @@ __all__ = [
     "gather",
     "inflated",
     "map_",
+    "narrow",
     "nbytes",
     "pad",
     "permute",

@@ -17,7 +17,18 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, gguf, meta, mistral, npz, pytorch, safetensors
+from translators.sources import (
+    flax,
+    ggml,
+    gguf,
+    meta,
+    mistral,
+    npz,
+    pytorch,
+    safetensors,
+    tensorflow,
+    tflite,
+)
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -31,8 +42,13 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "mistral": mistral.read,
     "meta": meta.read,
     "gguf": gguf.read,
+    "ggml": ggml.read,
     "flax": flax.read,
     "npz": npz.read,
+    "savedmodel": tensorflow.read_saved_model,
+    "tensorflow": tensorflow.read_checkpoint,
+    "graphdef": tensorflow.read_graph,
+    "tflite": tflite.read,
 }
 
 
