@@ -124,6 +124,8 @@ class Model:
                 None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
     imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
+    made:       side files of a Hugging Face directory that the source has in a form of its own, and what
+                they would hold; None for a file that is there and is not what its name says.
     """
 
     root: Path
@@ -136,3 +138,4 @@ class Model:
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     imatrices: tuple[FileIdentity, ...] = ()
+    made: Mapping[str, bytes | None] = field(default_factory=dict)

@@ -10,12 +10,16 @@ from pathlib import Path
 from docs.generate import markdown
 from tests.oracle.families.comparison import FAMILIES as NAMES
 from tests.oracle.families.variant import load, variants_by_name
+from tests.oracle.meta.natives import golden_of as native_golden
+from tests.tiny_natives import NATIVES
 from tests.tiny_variants import MODELS
 from translators.families import FAMILIES, family_of
 from translators.families.table import Family
+from translators.sources.mistral import ARCHITECTURE
 
 _UPSTREAM = "llama.cpp b11434, transformers 4.57.6, torch 2.13"
 # Families that were compared before there were variants: their digests lie in tests/oracle/golden.
+_NATIVE = 3
 _FIRST = {"llama": 1, "qwen2": 4, "qwen3": 5}
 _FIRST_GOLDENS = Path(__file__).resolve().parents[2] / "tests" / "oracle" / "golden"
 _ABOUT = f"""
@@ -29,6 +33,10 @@ and values. `make test` compares them all, `make families` prints the table, `ma
 anew. "Way back" is a GGUF shown as a Hugging Face folder. "mmproj" is how many files of what a model sees or
 hears by were compared, `mmproj-<type>.gguf`; a model of another architecture that sees or hears has none, and
 `prismfs ls` says so.
+
+`mistral-native` is Mistral's own form of a model (`params.json`, `consolidated*.safetensors`), compared with
+the converter's `--mistral-format` in its own precision. [ORIGINALS.md](ORIGINALS.md) tells of it, and of
+Meta's own form (`consolidated.00.pth`), whose models have the architectures of a Hugging Face folder.
 
 "llama.cpp" is how many were evaluated by llama.cpp itself from a mount, in their own precision, Q8_0 and
 Q4_K_M (`make families-run`): "equal" to what upstream's files give in every bit of the logits, or of the
@@ -95,6 +103,13 @@ def _compared() -> dict[tuple[str, int], Compared]:
         each.mmproj += len(golden["mmproj"]["files"]) if "mmproj" in golden else 0
         if name in results:
             each.evaluated[results[name].split(":")[0]] += 1
+    for native in NATIVES.values():
+        golden = native_golden(native.name)
+        each = found[_name(family_of({**native.params, "architectures": [ARCHITECTURE]})), _NATIVE]
+        each.architectures.add(ARCHITECTURE)
+        each.variants += 1
+        each.files += len(golden["gguf"]["files"])
+        each.mmproj += len(golden["mmproj"]["files"]) if "mmproj" in golden else 0
     return found
 
 

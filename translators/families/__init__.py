@@ -38,6 +38,7 @@ from translators.families import (
     mamba,
     minimax,
     mistral4,
+    mistral_native,
     modern_bert,
     nemotron,
     neox,
@@ -60,6 +61,7 @@ from translators.model import Model
 # One line a module; a family that is not here is not offered.
 FAMILIES: tuple[Family, ...] = (
     *(llama.LLAMA, mistral4.MISTRAL3, mistral4.MISTRAL4),
+    *(mistral_native.MISTRAL, mistral_native.MINISTRAL),
     *(qwen.QWEN2, qwen.QWEN2_MOE, qwen.QWEN3, qwen.QWEN3_MOE),
     *(qwen_vl.QWEN2_VL, qwen3_vl.QWEN3_VL, qwen3_vl.QWEN3_VL_MOE),
     *(qwen_linear.QWEN3_NEXT, qwen_linear.QWEN35, qwen_linear.QWEN35_MOE),

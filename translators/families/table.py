@@ -129,6 +129,7 @@ class Family:
     described:     config.json of a GGUF; without it there is no way back.
     claims:        whether a GGUF of this arch is this family's, where several families have one arch.
     chosen:        the family that a config.json of these architectures really is of, if they do not tell.
+    native:        its configuration is none of transformers', which would fill it in.
     """
 
     architectures: tuple[str, ...]
@@ -154,6 +155,7 @@ class Family:
     described: Callable[[Told], dict[str, Any]] | None = None
     claims: Callable[[Model], bool] | None = None
     chosen: Callable[[Mapping[str, Any]], Family] | None = None
+    native: bool = False
 
     def stored_type(self, name: str, shape: tuple[int, ...], own: DType) -> DType:
         """The type of a tensor of its GGUF in the precision `own`."""

@@ -69,7 +69,9 @@ def converted(model: Model) -> GgufFile:
     early = written(family.early, source, blocks)
     hyper_parameters = written(family.parameters, source, blocks)
     vocabulary = KeyValues()
-    write_tokenizer(vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch)
+    write_tokenizer(
+        vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch, made=model.made
+    )
     tensors = tuple(converted_tensors(source, family))
     if reranks:
         tensors = tuple(
@@ -81,7 +83,7 @@ def converted(model: Model) -> GgufFile:
     parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
     key_values.string("general.architecture", family.arch)
     append(key_values, early)
-    write_general(key_values, model.root, model.name, model.config, parameters)
+    write_general(key_values, model.root, model.name, model.config, parameters, made=model.made)
     append(key_values, hyper_parameters)
     key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
     _write_precisions(key_values, source, family)
@@ -93,7 +95,7 @@ def _checkpoint(model: Model, family: Family) -> Checkpoint:
     file_type, tensors = own_file_type(model), logical(model)
     if tensors.file_type is not None:
         file_type = replace(file_type, number=tensors.file_type)
-    config = completed(model.config, model.root)
+    config = dict(model.config) if family.native else completed(model.config, model.root)
     source = Checkpoint(model, config, family.arch, architecture_of(model.config), file_type, tensors)
     return source if family.prepared is None else replace(source, config=family.prepared(source))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from translators.dtypes import F16, F32
 from translators.errors import MalformedSource, Unsupported
-from translators.recipes import Recipe, SwapRows, cast, concat, gather, map_, permute, reshape, slice_
+from translators.recipes import Recipe, cast, concat, gather, map_, permute, reshape, slice_, swap_rows
 from translators.recipes.arithmetic import MapName
 
 _REMEDY = "take config.json from the model's original repository"
@@ -73,13 +73,13 @@ class Rotary(Transform):
     def to_gguf(self, of: Recipe, at: Place) -> tuple[Recipe, ...]:
         """Pair by pair."""
         groups, half = self._halves(of, at)
-        return (SwapRows(of, groups, 2, half),)
+        return (swap_rows(of, groups, 2, half),)
 
     def to_huggingface(self, parts: tuple[Recipe, ...], at: Place) -> Recipe:
         """Half by half."""
         (of,) = parts
         groups, half = self._halves(of, at)
-        return SwapRows(of, groups, half, 2)
+        return swap_rows(of, groups, half, 2)
 
     def _halves(self, of: Recipe, at: Place) -> tuple[int, int]:
         groups, rows = head_count(at, self.key), of.shape[0] if of.shape else 0

@@ -32,17 +32,19 @@ def write_general(
     parameters: ParameterCount,
     *,
     kind: str = "model",
+    made: Mapping[str, bytes | None] | None = None,
 ) -> None:
     """Append `general.type` up to `general.languages`, in upstream's order.
 
     `general.architecture` comes before them in a file; whoever knows it has set it.
     root: the model's directory. name: the directory's name. config: config.json, of which only
     `_name_or_path` is read, as the file has it. kind: of file, in upstream's words.
+    made: files that are as if they lay in `root`.
     Raises MalformedSource (bad YAML, values that a GGUF cannot hold, a name that is no UTF-8) or
     MissingSource (a file that cannot be read).
     """
     kv.string("general.type", kind)
-    write_sampling(kv, root)
+    write_sampling(kv, root, made or {})
     Checked(kv, str(root), "rename the directory").text(name, "its name")
     of_config = Checked(kv, str(root / "config.json"))
     origin = config.get("_name_or_path")

@@ -7,6 +7,7 @@ upstream does; a value that the type cannot hold is refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from translators.keyvalues import KeyValues
@@ -33,15 +34,15 @@ _KEYS = (
 )
 
 
-def write_sampling(kv: KeyValues, root: Path) -> None:
-    """Append `general.sampling.*` from generation_config.json in `root`, if it is there.
+def write_sampling(kv: KeyValues, root: Path, made: Mapping[str, bytes | None]) -> None:
+    """Append `general.sampling.*` from generation_config.json in `root`, or in `made`, if it is there.
 
     Raises MalformedSource (no object, values of wrong types or out of range) or MissingSource.
     """
-    path = root / _FILE
-    if not path.is_file():
+    path, data = root / _FILE, made.get(_FILE)
+    if data is None and not path.is_file():
         return
-    advice = _generation_config(path)
+    advice = _generation_config(path) if data is None else json.loads(data)
     checked = Checked(kv, str(path))
     if not advice:
         return

@@ -59,6 +59,7 @@ from translators.recipes.shapes import (
     reshape,
     slice_,
     split,
+    swap_rows,
 )
 from translators.recipes.strides import Strided, strided
 from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
@@ -162,6 +163,7 @@ __all__ = [
     "stored",
     "stored_bytes",
     "strided",
+    "swap_rows",
     "transpose2d",
     "transposed",
     "unpacked",

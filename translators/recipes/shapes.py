@@ -130,6 +130,13 @@ class Expand(Movement, frozen=True, tag="expand"):
         return cut.moved((origin - cell) * grain)
 
 
+def swap_rows(of: Recipe, groups: int, outer: int, inner: int) -> Recipe:
+    """Rows of each group swapped, or swapped back if they were (see `SwapRows`)."""
+    if isinstance(of, SwapRows) and (of.groups, of.inner, of.outer) == (groups, outer, inner):
+        return of.of
+    return SwapRows(of, groups, outer, inner)
+
+
 def reshape(of: Recipe, shape: tuple[int, ...]) -> Recipe:
     """`of` under another shape. One dimension may be -1: whatever is left. Raises MalformedSource."""
     if shape.count(-1) == 1:

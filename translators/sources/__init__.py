@@ -17,7 +17,19 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, ggml, gguf, hdf5, npz, pytorch, safetensors, tensorflow, tflite
+from translators.sources import (
+    flax,
+    ggml,
+    gguf,
+    hdf5,
+    meta,
+    mistral,
+    npz,
+    pytorch,
+    safetensors,
+    tensorflow,
+    tflite,
+)
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -28,6 +40,8 @@ __all__ = ["Found", "open_model", "recognise"]
 _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
     "pytorch": pytorch.read,
+    "mistral": mistral.read,
+    "meta": meta.read,
     "gguf": gguf.read,
     "ggml": ggml.read,
     "flax": flax.read,

@@ -31,10 +31,13 @@ _BESIDE = (
 _PROJECTOR = "mmproj"
 # transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
 _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
-_META = "consolidated."
 # Keras' shards (model_00003.weights.h5), and members of an ensemble (net1.h5, net2.h5).
 _KERAS_SHARD = re.compile(r"(?P<stem>.+)_\d{5}\.weights\.h5", re.DOTALL)
 _NUMBERED = re.compile(r"(?P<stem>.*?)\d+\.(h5|hdf5)", re.DOTALL | re.IGNORECASE)
+# What says that consolidated*.safetensors are Mistral's own form of a model.
+PARAMS = "params.json"
+_CONSOLIDATED = "consolidated"
+_META = re.compile(r"consolidated(?:\.[0-9]{2})?\.pth")
 # The data of TensorFlow's checkpoints lie in files that are numbered behind their dot, from 0.
 _BUNDLE = re.compile(r"(?P<stem>.+)\.data-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
 # llama-2-7b.ggmlv3.q4_0.bin, ggml-model-f16.bin, but not whisper.cpp's ggml-base.en.bin.
@@ -184,6 +187,8 @@ def checkpoint(kind: Format, names: list[str]) -> list[Found]:
     index = [name for name in weights if kind.is_index(name) and part_of(name).stem == "model"]
     if own or index:
         return [Found(kind.name, "", (*index, *own))]
+    if _mistral(kind, names):
+        return []
     sets: dict[str, list[str]] = {}
     for name in sorted(weights, key=lambda name: (not kind.is_index(name), name)):
         sets.setdefault(part_of(name).stem, []).append(name)
@@ -193,16 +198,34 @@ def checkpoint(kind: Format, names: list[str]) -> list[Found]:
 def _pytorch(kind: Format, names: list[str]) -> list[Found]:
     """transformers' shards, or whatever people call a file that torch.save wrote."""
     weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
-    weights = [name for name in weights if not name.startswith((*_BESIDE, _META))]
+    weights = [name for name in weights if not name.startswith(_BESIDE) and not _META.fullmatch(name)]
     for stem in _PYTORCH:
         own = [name for name in weights if name.startswith(stem) and name.endswith((BIN, BIN + INDEX_SUFFIX))]
         if own:
             return [Found(kind.name, "", (*filter(kind.is_index, own), *filter(kind.is_weight, own)))]
+    if any(map(_META.fullmatch, names)):
+        return []
     single: list[tuple[str, tuple[str, ...]]] = []
     for name in weights:
         if not name.lower().endswith(BIN):
             single.append((name[: name.rindex(".")], (name,)))
     return _named(kind.name, single)
+
+
+def _mistral(kind: Format, names: list[str]) -> list[Found]:
+    """Mistral's shards of one model, which upstream's converter tells by their beginning."""
+    if PARAMS not in names:
+        return []
+    own = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
+    own = [name for name in own if part_of(name).stem == _CONSOLIDATED]
+    weights = tuple(filter(kind.is_weight, own))
+    return [Found(kind.name, "", (*filter(kind.is_index, own), *weights))] if weights else []
+
+
+def _meta(kind: Format, names: list[str]) -> list[Found]:
+    """Meta's shards of one model."""
+    shards = tuple(filter(_META.fullmatch, names))
+    return [Found(kind.name, "", shards)] if shards else []
 
 
 def _gguf(kind: Format, names: list[str]) -> list[Found]:
@@ -292,6 +315,8 @@ def _each(kind: Format, names: list[str]) -> list[Found]:
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
     _PyTorch("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
+    Format("mistral", (SAFETENSORS,), _mistral),
+    Format("meta", (".pth",), _meta),
     Format("gguf", (GGUF,), _gguf, alone=True),
     _Legacy("ggml", (BIN,), _each, alone=True),
     _Named("savedmodel", (SAVED_MODEL,), _saved_model),

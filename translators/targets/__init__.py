@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from translators.families.mistral_form import described, no_way
 from translators.model import Model
 from translators.plan import Folder, Plan, Plans, Refusal, Undecided
 from translators.targets import (
+    checkpoint,
     gguf,
     gguf_splits,
     hf_folders,
@@ -26,6 +28,7 @@ from translators.targets import (
     safetensors,
     weights_only,
 )
+from translators.targets.folder import FolderTarget
 
 FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET, gguf_splits.TARGET)
 
@@ -37,20 +40,28 @@ def plans(model: Model, folder: str = "") -> Plans:
     Planning reads side files and headers, never tensor data (but for the few values that decide a header).
     """
     if folder:
-        return Plans(plan for target in FOLDERS for plan in target.plans(model, folder))
+        return Plans(plan for target in FOLDERS for plan in target.plans(_seen_by(target, model), folder))
     return Plans(_files(model))
 
 
 def folders(model: Model) -> dict[str, Folder | Refusal]:
     """The directories that `model` has, by name and in the order of a listing; refusals with reasons."""
-    return {found.name: found for target in FOLDERS for found in target.folders(model)}
+    return {found.name: found for target in FOLDERS for found in target.folders(_seen_by(target, model))}
+
+
+def _seen_by(target: FolderTarget, model: Model) -> Model:
+    return model if target.as_stored else described(model)
 
 
 def _files(model: Model) -> Iterator[Plan | Refusal | Undecided]:
-    if model.key_values is None:
-        yield safetensors.merged(model)
+    seen = described(model)
+    if seen.key_values is not None:
+        yield from huggingface.plans(seen)
+    elif reason := no_way(model):
+        yield Refusal(safetensors.NAME, reason)
     else:
-        yield from huggingface.plans(model)
+        yield from checkpoint.made_plans(model)
+        yield safetensors.merged(model)
     yield from gguf.plans(model)
     if model.key_values is None:
         yield from mmproj.plans(model)

@@ -21,6 +21,7 @@ from typing import Any
 from translators.dtypes import F32, DType
 from translators.errors import Unsupported
 from translators.families import family_of_gguf, to_huggingface
+from translators.families.mistral_form import configured, no_way
 from translators.families.pooling import pooling_files
 from translators.layout import Layout, LiteralBytes
 from translators.model import FileIdentity, Model
@@ -28,7 +29,8 @@ from translators.plan import Plan
 from translators.quantised import is_quantised, logical
 from translators.quantised.configuration import MLX_PLACE, PLACE
 from translators.recipes import Recipe, cast, stored
-from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
+from translators.sources import mistral
+from translators.sources.recognise import INDEX_SUFFIX, INSIDE, PARAMS, is_weights
 from translators.sources.stored_file import identity_of
 from translators.torch_types import TORCH_NAMES
 from translators.vocab.to_huggingface import huggingface_files
@@ -78,9 +80,17 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
         companions |= huggingface_files(model.key_values)
         pooling = pooling_files(model.key_values)
         companions |= {name: in_json(content) for name, content in pooling.items()}
+        if model.format == mistral.FORMAT:
+            config = configured(config)
+            beside_it = dict(_companions(model.root))
+            companions |= {name: file for name, file in beside_it.items() if name != PARAMS}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
-    return HuggingFace(model, own, _config(model, own), tensors, dict(_companions(model.root)))
+    beside: dict[str, Companion | None] = {**dict(_companions(model.root)), **model.made}
+    return HuggingFace(
+        model, own, _config(model, own), tensors,
+        {name: content for name, content in beside.items() if content is not None and name != CONFIG},
+    )  # fmt: skip
 
 
 def refused(model: Model) -> str:
@@ -91,6 +101,8 @@ def refused(model: Model) -> str:
         except Unsupported as error:
             return error.reason
         return ""
+    if model.format == mistral.FORMAT:
+        return no_way(model)
     return "" if model.config else "there is no config.json"
 
 
@@ -108,6 +120,13 @@ def companion_plans(found: HuggingFace, folder: str) -> Iterator[Plan]:
             yield Plan(f"{folder}/{name}", "made of the source's configuration", make)
         else:
             yield Plan(f"{folder}/{name}", "the source's own file", partial(Layout.whole, content, name))
+
+
+def made_plans(model: Model) -> Iterator[Plan]:
+    """The side files that the source has in a form of its own, beside the source's files."""
+    for name, content in model.made.items():
+        if content is not None:
+            yield Plan(name, f"made of the {model.format} source", partial(literal, model.files, content))
 
 
 def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:

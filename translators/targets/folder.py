@@ -18,7 +18,10 @@ class FolderTarget:
     plans:   the files of the directory of this name, by their paths in the model's directory
              ("mlx-4bit/config.json"); nothing where `folders` knows no such name. Raises TranslationError
              where the directory cannot be.
+    as_stored: whether it is made of the model as it is stored; else of the model in Hugging Face's form,
+             where a source in a form of its own has one.
     """
 
     folders: Callable[[Model], Iterator[Folder | Refusal]]
     plans: Callable[[Model, str], Iterator[Plan | Refusal]]
+    as_stored: bool = False

@@ -121,4 +121,4 @@ def _splits(file: GgufFile, pieces: Sequence[range]) -> Iterator[GgufFile]:
         yield GgufFile(key_values, tuple(shaped))
 
 
-TARGET = FolderTarget(folders, plans)
+TARGET = FolderTarget(folders, plans, as_stored=True)

@@ -26,9 +26,16 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
         yield Refusal(WEIGHTS, error.stated, error.remedy)
         return
     files = {CONFIG: in_json(found.config), **found.companions}
+    stored = "the GGUF's key-values" if model.format == "gguf" else "the model's own form"
     for name, data in files.items():
-        assert isinstance(data, bytes)  # a GGUF has no files beside it
-        yield Plan(name, "from the GGUF's key-values", partial(literal, model.files, data))
+        # Files that lie beside the source are there already; a GGUF has none.
+        if isinstance(data, bytes) and not (name == CONFIG and model.format != "gguf" and _lies_there(model)):
+            yield Plan(name, f"from {stored}", partial(literal, model.files, data))
     make = partial(layout_of, model.files, list(found.tensors.items()), DEFAULT_METADATA)
-    equals = f"{WRITER} makes of the GGUF's tensors, decoded to {found.own.name}"
+    tensors = "the GGUF's tensors, decoded to" if model.format == "gguf" else "the model's tensors in"
+    equals = f"{WRITER} makes of {tensors} {found.own.name}"
     yield Plan(WEIGHTS, f"{found.own.name}, Hugging Face names", make, equals=equals)
+
+
+def _lies_there(model: Model) -> bool:
+    return (model.root / CONFIG).is_file()

@@ -9,7 +9,7 @@ Knows nothing of what the files mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,16 +23,22 @@ _MAX_BYTES = 256 << 20  # the largest tokenizer.json in use has 33 MB
 
 
 class Folder:
-    """A directory with tokenizer files. Every method that reads raises MissingSource or MalformedSource."""
+    """A directory with tokenizer files. Every method that reads raises MissingSource or MalformedSource.
 
-    def __init__(self, root: Path) -> None:
+    made: files that are as if they lay there, or with None as if they did not (see `model.Model`).
+    """
+
+    def __init__(self, root: Path, made: Mapping[str, bytes | None] | None = None) -> None:
         self.root = root
+        self._made = made or {}
         self._objects: dict[str, dict[str, Any]] = {}
-        self._data: dict[str, bytes] = {}
-        self._made: dict[Callable[[Folder], Any], Any] = {}
+        self._data: dict[str, bytes] = {name: data for name, data in self._made.items() if data is not None}
+        self._derived: dict[Callable[[Folder], Any], Any] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is a file `name`."""
+        if name in self._made:
+            return self._made[name] is not None
         return (self.root / name).is_file()
 
     def shown(self, name: str) -> str:
@@ -88,9 +94,9 @@ class Folder:
 
     def once(self, make: Callable[[Folder], T]) -> T:
         """What `make` makes of the directory, made once."""
-        if make not in self._made:
-            self._made[make] = make(self)
-        found: T = self._made[make]
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        found: T = self._derived[make]
         return found
 
     def malformed(self, name: str, reason: str, place: str = "") -> MalformedSource:

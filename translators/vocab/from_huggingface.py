@@ -98,13 +98,20 @@ STYLES: Mapping[str, Style] = {
 
 
 def write_tokenizer(
-    kv: KeyValues, root: Path, config: Mapping[str, Any], *, style: str, arch: str = "llama"
+    kv: KeyValues,
+    root: Path,
+    config: Mapping[str, Any],
+    *,
+    style: str,
+    arch: str = "llama",
+    made: Mapping[str, bytes | None] | None = None,
 ) -> None:
     """Append the tokenizer of the directory `root`, whose config.json is `config`, to `kv`.
 
     style: which of `STYLES`' rules hold. `arch`: the GGUF's architecture, which a few keys and rules name.
+    made: files that are as if they lay in `root`.
     Raises MissingSource (no tokenizer), MalformedSource, or Unsupported (the reason is in the error).
     """
     inner = config.get("text_config")
     config = {**config, **inner} if isinstance(inner, dict) else config
-    STYLES[style](Writing(kv, Folder(root), config, arch))
+    STYLES[style](Writing(kv, Folder(root, made), config, arch))

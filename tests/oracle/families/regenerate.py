@@ -32,8 +32,10 @@ class Failed(Exception):
 class Upstream:
     """upstream.py at work in its environment; a context that ends it."""
 
+    environment = "conv"
+
     def __enter__(self) -> Upstream:
-        command = [ORACLE / "conv" / "bin" / "python", _HERE / "upstream.py", ORACLE / "llama.cpp"]
+        command = [ORACLE / self.environment / "bin" / "python", _HERE / "upstream.py", ORACLE / "llama.cpp"]
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
-from translators.families.mmproj import internvl, llama4, pixtral, qwen3_vl, qwen_vl, siglip
+from translators.families.mmproj import internvl, llama4, mistral_native, pixtral, qwen3_vl, qwen_vl, siglip
 from translators.families.mmproj.table import Mmproj
 
 # One line a module; a part that is not here is not offered.
 MMPROJS: tuple[Mmproj, ...] = (
     *(qwen_vl.QWEN2_VL, qwen_vl.QWEN25_VL, qwen3_vl.QWEN3_VL),
     *(siglip.GEMMA3, siglip.IDEFICS3),
-    pixtral.PIXTRAL,
+    *(pixtral.PIXTRAL, mistral_native.PIXTRAL),
     internvl.INTERNVL,
     llama4.LLAMA4,
 )
@@ -34,7 +34,8 @@ def family_in(config: Mapping[str, Any]) -> Mmproj | None:
     vision = config.get("vision_config")
     name = _named(vision if isinstance(vision, dict) and vision.get("architectures") is not None else config)
     if name in _BY_ARCHITECTURE:
-        return _BY_ARCHITECTURE[name]
+        family = _BY_ARCHITECTURE[name]
+        return None if family.native and config.get(family.part) is None else family
     part = next((key for key in _PARTS if isinstance(config.get(key), dict)), None)
     if part is None:
         return None

@@ -21,7 +21,7 @@ from translators.families.transforms import Custom, Place, Rotary
 from translators.recipes import Recipe, reshape, slice_
 from translators.vocab.folder import Folder
 
-_BREAK = "[IMG_BREAK]"
+BREAK = "[IMG_BREAK]"
 _EMBEDDING = "embed_tokens.weight"
 # Tokenizers after tokenizer_config.json: where they list special tokens, what an id and a text are called.
 _TOKENIZERS = (
@@ -32,7 +32,7 @@ _ID = re.compile("[0-9]{1,9}")
 _LAYER = "vision_tower.transformer.layers.{}"
 
 
-def _id_of_break(folder: Folder) -> int:
+def id_of_break(folder: Folder) -> int:
     """The id of the token. Raises MissingSource where the tokenizer has none.
 
     Mistral's own file counts too, where it lies alone beside the weights; upstream fails on that.
@@ -43,10 +43,10 @@ def _id_of_break(folder: Folder) -> int:
         tokens = folder.json(name).get(place)
         known += [(_text(token, key), _text(token, text)) for token in _values(tokens)]
     for number, text in known:
-        if text == _BREAK and _ID.fullmatch(number):
+        if text == BREAK and _ID.fullmatch(number):
             return int(number)
     raise MissingSource(
-        f"the tokenizer has no token {_BREAK}", path=folder.shown("tokenizer.json"),
+        f"the tokenizer has no token {BREAK}", path=folder.shown("tokenizer.json"),
         remedy="fetch tokenizer.json and tokenizer_config.json from the model's original repository",
     )  # fmt: skip
 
@@ -70,13 +70,14 @@ def _prepared(source: Checkpoint) -> dict[str, Any]:
             f"a vision tower of type {config.get('model_type')!r:.40}", path="config.json",
             place="vision_config.model_type",
         )  # fmt: skip
-    return {"layer_norm_eps": 1e-5, **config, _BREAK: _id_of_break(Folder(source.model.root))}
+    return {"layer_norm_eps": 1e-5, **config, BREAK: id_of_break(Folder(source.model.root))}
 
 
-def _row_of_break(of: Recipe, at: Place) -> tuple[Recipe, ...]:
-    row = at.config[_BREAK]
+def row_of_break(of: Recipe, at: Place) -> tuple[Recipe, ...]:
+    """The embedding of [IMG_BREAK], whose id the configuration has under that name."""
+    row = at.config[BREAK]
     if len(of.shape) != 2 or row >= of.shape[0]:
-        raise at.misfit(f"it has no row {row}, that of {_BREAK}")
+        raise at.misfit(f"it has no row {row}, that of {BREAK}")
     return (reshape(slice_(of, 0, row, row + 1), of.shape[1:]),)
 
 
@@ -98,7 +99,7 @@ PIXTRAL = Mmproj(
     architectures=("Mistral3ForConditionalGeneration", "LlavaForConditionalGeneration"),
     includes=beginning("multi_modal_projector.", "vision_tower.", _EMBEDDING),
     rules=(
-        Rule(_EMBEDDING, "v.token_embd.img_break", Custom(_row_of_break), whole=True),
+        Rule(_EMBEDDING, "v.token_embd.img_break", Custom(row_of_break), whole=True),
         Rule("vision_tower.patch_conv", "v.patch_embd"),
         Rule("vision_tower.ln_pre", "v.pre_ln"),
         Rule(f"{_LAYER}.attention_norm", "v.blk.{}.ln1"),

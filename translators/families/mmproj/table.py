@@ -32,10 +32,13 @@ class Mmproj(Family):
 
     includes: whether a tensor is of the part, by its name as the rules have it.
     part:     the key of the part's configuration.
+    settings: of a family that is `native`: of its configuration, what the language model's width is called
+              elsewhere, and what other checkpoints tell in preprocessor_config.json.
     """
 
     includes: Callable[[str], bool]
     part: str = "vision_config"
+    settings: Callable[[Mapping[str, Any]], tuple[dict[str, Any], dict[str, Any]]] | None = None
     arch: str = "clip"
     vocabulary: str = "none"
     prefix: str = ""

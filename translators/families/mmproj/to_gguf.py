@@ -9,9 +9,9 @@ while planning, and no tensor data. Knows nothing of the names that it is given.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
@@ -61,7 +61,9 @@ class Side:
         parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
         key_values.string("general.architecture", family.arch)
         append(key_values, early)
-        write_general(key_values, model.root, model.name, model.config, parameters, kind="mmproj")
+        write_general(
+            key_values, model.root, model.name, model.config, parameters, kind="mmproj", made=model.made
+        )
         append(key_values, hyper_parameters)
         key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
         return GgufFile(key_values, tensors)
@@ -75,13 +77,16 @@ def side_of(model: Model) -> Side | None:
     family = family_in(model.config)
     if family is None:
         return None
-    whole = nested(model.config, model.root)
+    if family.settings is None:
+        whole, preprocessor = nested(model.config, model.root), _preprocessor(model)
+    else:
+        whole, preprocessor = family.settings(model.config)
     part = whole.get(family.part)
     if not isinstance(part, Mapping):
         raise MalformedSource("no JSON object", path="config.json", place=family.part)
     source = Checkpoint(
         model, dict(part), family.arch, family.architectures[0], FILE_TYPES[OWN], logical(model),
-        whole, _preprocessor(model.root),
+        whole, preprocessor,
     )  # fmt: skip
     if family.prepared is not None:
         source = replace(source, config=family.prepared(source))
@@ -97,13 +102,13 @@ def _own(source: Checkpoint, family: Mmproj) -> FileType:
     raise Unsupported("the checkpoint has no weights of the part that its configuration describes")
 
 
-def _preprocessor(root: Path) -> dict[str, Any]:
+def _preprocessor(model: Model) -> dict[str, Any]:
     """How images and sounds are prepared, as all files of the directory together tell it."""
     told: dict[str, Any] = {}
     for name, inner in _PREPROCESSORS:
-        path = root / name
-        if path.is_file():
-            found = json_object(path)
+        path, data = model.root / name, model.made.get(name)
+        if data is not None or path.is_file():
+            found = json.loads(data) if data is not None else json_object(path)
             part = found.get(inner)
             told |= {**found, **(part if isinstance(part, dict) else {})}
     return told
