@@ -10,6 +10,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     movement.py    elements in another order, by runs: what all movements share, and what they cost
     shapes.py      SwapRows, Reshape, Slice, Gather, Expand
     permuting.py   Permute
+    strides.py     Strided: a view of a storage
     joining.py     Concat, Stack
     casting.py     Cast: other element types; what stands for a recipe in an identity
     arithmetic.py  Map, Combine
@@ -34,6 +35,7 @@ from translators.recipes import (
     permuting,
     repacking,
     scaling,
+    strides,
     unpacking,
 )
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
@@ -57,6 +59,7 @@ from translators.recipes.shapes import (
     slice_,
     split,
 )
+from translators.recipes.strides import Strided, strided
 from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
 
 Recipe = (
@@ -79,10 +82,22 @@ Recipe = (
     | Scaled
     | Codebook
     | Repacked
+    | Strided
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
-for _module in (arithmetic, casting, codebooks, joining, movement, permuting, repacking, scaling, unpacking):
+for _module in (
+    arithmetic,
+    casting,
+    codebooks,
+    joining,
+    movement,
+    permuting,
+    repacking,
+    scaling,
+    strides,
+    unpacking,
+):
     vars(_module)["Recipe"] = Recipe
 
 __all__ = [
@@ -109,6 +124,7 @@ __all__ = [
     "Source",
     "Stack",
     "Stored",
+    "Strided",
     "SwapRows",
     "Transposed",
     "Unpacked",
@@ -136,6 +152,7 @@ __all__ = [
     "stack",
     "stored",
     "stored_bytes",
+    "strided",
     "transpose2d",
     "transposed",
     "unpacked",

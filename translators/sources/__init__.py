@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import gguf, safetensors
+from translators.sources import gguf, pytorch, safetensors
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -27,6 +27,7 @@ __all__ = ["Found", "open_model", "recognise"]
 # What reads the model of each format of `recognise.FORMATS`: (its directory, its files' names, its name).
 _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
+    "pytorch": pytorch.read,
     "gguf": gguf.read,
 }
 

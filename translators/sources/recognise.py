@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from translators.sources.matrices import is_imatrix
 
-SAFETENSORS, GGUF = ".safetensors", ".gguf"
+SAFETENSORS, GGUF, BIN = ".safetensors", ".gguf", ".bin"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
@@ -28,6 +28,9 @@ _BESIDE = (
     "adapter_model", "adapters", "optimizer", "scheduler", "random_states", "training_args", "rng_state",
 )  # fmt: skip
 _PROJECTOR = "mmproj"
+# transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
+_PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
+_META = "consolidated."
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,21 @@ def checkpoint(kind: Format, names: list[str]) -> list[Found]:
     return _named(kind.name, [(stem, tuple(files)) for stem, files in sorted(sets.items())])
 
 
+def _pytorch(kind: Format, names: list[str]) -> list[Found]:
+    """transformers' shards, or whatever people call a file that torch.save wrote."""
+    weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
+    weights = [name for name in weights if not name.startswith((*_BESIDE, _META))]
+    for stem in _PYTORCH:
+        own = [name for name in weights if name.startswith(stem) and name.endswith((BIN, BIN + INDEX_SUFFIX))]
+        if own:
+            return [Found(kind.name, "", (*filter(kind.is_index, own), *filter(kind.is_weight, own)))]
+    single: list[tuple[str, tuple[str, ...]]] = []
+    for name in weights:
+        if not name.lower().endswith(BIN):
+            single.append((name[: name.rindex(".")], (name,)))
+    return _named(kind.name, single)
+
+
 def _gguf(kind: Format, names: list[str]) -> list[Found]:
     sets: dict[tuple[str, int], list[str]] = {}
     for name in (name for name in names if kind.is_weight(name) and not is_imatrix(name)):
@@ -151,5 +169,6 @@ def _named(kind: str, sets: list[tuple[str, tuple[str, ...]]]) -> list[Found]:
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
+    Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
     Format("gguf", (GGUF,), _gguf, alone=True),
 )

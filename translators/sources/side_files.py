@@ -49,6 +49,7 @@ SIDE_FILES = (
     "quantize_config.json",
     "README.md",
     "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
 )
 
 # Python's parser can take fifty bytes of memory for one of hostile JSON; a real config.json has some kB.
