@@ -21,6 +21,7 @@ import msgspec
 from translators.dtypes import DType
 
 if TYPE_CHECKING:
+    from translators.adapter import Adapter
     from translators.keyvalues import KeyValues
 
 T = TypeVar("T")
@@ -123,6 +124,8 @@ class Model:
     config:     config.json, or {} where there is none.
     key_values: a GGUF's own key-values, merged over its splits; None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
+    tokenizer:  the directory that the tokenizer's files lie in, where it is another one than `root`.
+    adapter:    what was merged into the tensors, where that is kept; None for most models.
     imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
     """
 
@@ -135,4 +138,6 @@ class Model:
     config: dict[str, Any] = field(default_factory=dict)
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    tokenizer: Path | None = None
+    adapter: Adapter | None = None
     imatrices: tuple[FileIdentity, ...] = ()

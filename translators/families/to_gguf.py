@@ -68,7 +68,9 @@ def converted(model: Model) -> GgufFile:
     if reranks:
         write_qwen3_reranker(hyper_parameters)
     vocabulary = KeyValues()
-    write_tokenizer(vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch)
+    write_tokenizer(
+        vocabulary, model.tokenizer or model.root, source.config, style=family.vocabulary, arch=family.arch
+    )
     tensors = tuple(converted_tensors(source, family))
     if reranks:
         tensors = tuple(

@@ -18,6 +18,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     scaling.py     Scaled: codes times their scales
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
+    merging.py     LowRank: a weight with an adapter's update merged into it
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -31,6 +32,7 @@ from translators.recipes import (
     casting,
     codebooks,
     joining,
+    merging,
     movement,
     permuting,
     repacking,
@@ -43,6 +45,7 @@ from translators.recipes.casting import Cast, cast, cast_print, recipe_print
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
+from translators.recipes.merging import LowRank, low_rank
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
@@ -91,6 +94,7 @@ for _module in (
     casting,
     codebooks,
     joining,
+    merging,
     movement,
     permuting,
     repacking,
@@ -112,6 +116,7 @@ __all__ = [
     "Fill",
     "Gather",
     "Literal",
+    "LowRank",
     "Map",
     "MapName",
     "Operation",
@@ -137,6 +142,7 @@ __all__ = [
     "expand",
     "fill",
     "gather",
+    "low_rank",
     "map_",
     "nbytes",
     "pad",

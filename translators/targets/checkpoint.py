@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from translators.quantised import is_quantised, logical
 from translators.quantised.configuration import PLACE
 from translators.recipes import Recipe, Stored, cast, stored
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
+from translators.sources.side_files import TOKENIZER_FILES
 from translators.sources.stored_file import identity_of
 from translators.vocab.to_huggingface import huggingface_files
 
@@ -77,7 +79,7 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
         companions |= huggingface_files(model.key_values)
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
-    return HuggingFace(model, own, _config(model, own), tensors, dict(_companions(model.root)))
+    return HuggingFace(model, own, _config(model, own), tensors, _companions_of(model))
 
 
 def refused(model: Model) -> str:
@@ -147,6 +149,20 @@ def _config(model: Model, own: DType) -> dict[str, Any]:
             if key in part:
                 part[key] = TORCH_NAMES[own.name]
     return config
+
+
+def _companions_of(model: Model) -> dict[str, Companion]:
+    found = dict(_companions(model.root))
+    if model.tokenizer is None:
+        return found
+    # One tokenizer, never the files of two.
+    others = {name: file for name, file in found.items() if not _is_of_tokenizer(name)}
+    own = {name: file for name, file in _companions(model.tokenizer) if _is_of_tokenizer(name)}
+    return dict(sorted({**others, **own}.items()))
+
+
+def _is_of_tokenizer(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in TOKENIZER_FILES)
 
 
 def _companions(root: Path) -> Iterator[tuple[str, Companion]]:
