@@ -1,0 +1,39 @@
+"""Merges adapters with PEFT: ADAPTER BASE OUT_FILE, three by three.
+
+Imports nothing of this project: it runs where torch, transformers and peft are installed.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+
+def merge(adapter: str, base: str, target: str) -> None:
+    """Write the state dict of the merged model."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    rows = {
+        stored.get_slice(name).get_shape()[0]
+        for stored in [safe_open(Path(adapter) / "adapter_model.safetensors", "pt")]
+        for name in stored.keys()  # noqa: SIM118
+        if name.endswith(("embed_tokens.base_layer.weight", "embed_tokens.weight"))
+    }
+    if rows and rows != {model.config.vocab_size}:
+        model.resize_token_embeddings(*rows)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    tensors, held = {}, set()
+    for name, tensor in merged.state_dict().items():
+        if (tensor.data_ptr(), tensor.shape) not in held:  # what is tied is one tensor
+            held.add((tensor.data_ptr(), tensor.shape))
+            tensors[name] = tensor.detach().contiguous()
+    save_file(tensors, target)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for number in range(1, len(sys.argv), 3):
+        merge(*sys.argv[number : number + 3])
