@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
-from translators.targets import gguf, hf_folders, huggingface, safetensors
+from translators.targets import adapter, gguf, hf_folders, huggingface, safetensors
 
 FOLDERS = (hf_folders.TARGET,)
 
@@ -44,3 +44,4 @@ def _files(model: Model) -> Iterator[Plan | Refusal]:
     else:
         yield from huggingface.plans(model)
     yield from gguf.plans(model)
+    yield from adapter.plans(model)
