@@ -13,6 +13,7 @@
 #   bench-memory  stream a 20 GB model inside a control group of 512 MiB; ARGS="--size 2G"
 #   arrivals        latency of reads while a thousand models come, by both adapters; ARGS="--models 200"
 #   screenshots     docs/images: the page of a mount, in light, in dark and on a phone
+#   bench-planning  plan Llama 3 70B and DeepSeek V3 671B in their real shapes: time, memory, `ls -l`; has bounds
 #   bench-listing   measure `ls -lR` of 200 models, by both adapters, cold and warm
 #   imatrix-check   compare every file made with an importance matrix, the slow types too, with upstream's digests
 #   api-fuzz    schemathesis against a live daemon, every check; API_FUZZ='--examples 500 --seed 7'
@@ -25,7 +26,13 @@
 #   bench-quantise a model of 1.2 B weights as q4_k_m, against llama-quantize; ARGS="--repeat 3 --json FILE"
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
+#   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
+#            ARGS="--types q8_0 q4_k_m --write gemma"
+#   minilm-check  llama.cpp's embeddings with the real MiniLM from a mount against sentence-transformers'
+#   families-ranges  ranges of every variant's files against the whole, and what reads cost of the source
+#   pytorch-check  torch.load, transformers and convert_hf_to_gguf of pytorch/ folders, against their sources
 #   oracle   regenerate the golden digests from upstream's own tools, in an environment of their own
 
 SHELL  := /bin/bash
@@ -35,9 +42,10 @@ RUN    := $(VENV)/bin/python
 # Tests wait more than they compute.
 JOBS   ?= 3
 
-.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing arrivals screenshots \
+.PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families tokenizers imatrix-check store-pressure soak kills stress clean
+	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
+	stress pytorch-check mlx-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -69,6 +77,9 @@ bench-io: $(VENV)/.installed
 bench-memory: $(VENV)/.installed
 	$(RUN) -m benchmarks.memory $(ARGS)
 
+bench-planning: $(VENV)/.installed
+	$(RUN) -m benchmarks.planning $(ARGS)
+
 bench-listing: $(VENV)/.installed
 	$(RUN) -m tests.heavy.listing
 
@@ -84,8 +95,29 @@ oracle: $(VENV)/.installed
 	$(RUN) -m tests.oracle.weighted
 	$(RUN) -m tests.oracle.families.regenerate
 
+pytorch-check: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.torch_folders
+
+mlx-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-run: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.heavy.llama $(ARGS)
+
+minilm-check: $(VENV)/.installed
+	./tests/heavy/llama/environment.sh
+	$(RUN) -m tests.heavy.llama.minilm
+
+families-ranges: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.ranges $(ARGS)
+
+families-back: $(VENV)/.installed
+	$(RUN) -m tests.oracle.families.returning $(ARGS)
 
 tokenizers: $(VENV)/.installed
 	$(if $(findstring --regenerate,$(ARGS)),./tests/heavy/tokenizers/environment.sh)

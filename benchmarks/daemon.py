@@ -82,8 +82,8 @@ def mounted(
             subprocess.run(["rm", "-rf", str(cache)], check=True)
 
 
-def peak_memory(pid: int) -> int:
-    """The most resident memory of a process so far, in bytes; 0 of one that is gone."""
+def peak_memory(pid: int | str) -> int:
+    """The most resident memory of a process so far ("self" for this one), in bytes; 0 of one that is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

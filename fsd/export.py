@@ -25,7 +25,8 @@ from typing import BinaryIO, Protocol, cast
 
 from fsd.errors import PrismError
 
-PIECE = 2 << 20
+# What a piece is made of should stay in the caches: with 2 MiB, the kernel takes three times as long.
+PIECE = 512 << 10
 _SETTLE = 0.5  # seconds
 # What open(O_TMPFILE) says where the kernel or the file system has no such thing (open(2)).
 _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})

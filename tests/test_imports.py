@@ -30,6 +30,7 @@ LAYERS = [
 ]
 SURFACE = {
     "translators",
+    "translators.copying",
     "translators.errors",
     "translators.layout",
     "translators.model",

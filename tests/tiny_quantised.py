@@ -139,11 +139,11 @@ def _packed(name: str, rows: int, columns: int, bits: int, group: int, *, zero: 
 def _gptq(
     name: str, inputs: int, outputs: int, bits: int, group: int, *, index: str = "plain", **settings: object
 ) -> Case:
-    groups, each = inputs // group, 32 // bits
+    groups = inputs // group
     parts = {
         "a.bias": positive(f"{name}/b", "F16", outputs),
-        "a.qweight": codes(f"{name}/w", "I32", inputs // each, outputs),
-        "a.qzeros": codes(f"{name}/z", "I32", groups, outputs // each),
+        "a.qweight": codes(f"{name}/w", "I32", inputs * bits // 32, outputs),
+        "a.qzeros": codes(f"{name}/z", "I32", groups, outputs * bits // 32),
         "a.scales": positive(f"{name}/s", "F16", groups, outputs),
         "b.weight": positive(f"{name}/o", "F16", 16, 8),
     }
@@ -267,6 +267,7 @@ def _all() -> list[Case]:
         _gptq("gptq-4-act-order", 256, 72, 4, 32, index="act-order", desc_act=True),
         _gptq("gptq-8", 64, 32, 8, 16),
         _gptq("gptq-2", 64, 48, 2, 16, index="act-order"),
+        _gptq("gptq-3", 128, 96, 3, 32, index="act-order"),
         _gptq("gptq-v2", 64, 32, 4, 64, checkpoint_format="gptq_v2"),
         _gptq("gptq-without-index", 64, 32, 4, 32, index="none"),
         _awq("awq", 96, 64, 32),

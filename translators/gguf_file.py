@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from translators.recipes import Recipe
 MAGIC, VERSION = b"GGUF", 3
 DEFAULT_ALIGNMENT = 32
 ALIGNMENT_KEY = "general.alignment"
+_TYPE_AND_OFFSET = struct.Struct("<IQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,21 @@ class Table(NamedTuple):
         for name, shape, dtype in tensors:
             if dtype.gguf is None:
                 raise Unsupported(f"a GGUF cannot hold {dtype.name}", place=f"tensor {name}")
-            data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
-            form = f"<Q{len(data)}sI{rank}QIQ"
-            entries.append(struct.pack(form, len(data), data, rank, *reversed(shape), dtype.gguf, offset))
-            length = dtype.nbytes(prod(shape))
+            begin, elements = _begin_of_entry(name, shape)
+            entries += begin, _TYPE_AND_OFFSET.pack(dtype.gguf, offset)
+            length = dtype.nbytes(elements)
             table.lengths.append(length)
             table.paddings.append(-length % alignment)
             offset += length + table.paddings[-1]
         return table._replace(entries=b"".join(entries))
+
+
+@lru_cache(4096)
+def _begin_of_entry(name: str, shape: tuple[int, ...]) -> tuple[bytes, int]:
+    """What a tensor's entry begins with, which files of all types have alike; and its number of elements."""
+    data, rank = name.encode("utf-8", "surrogateescape"), len(shape)
+    begin = struct.pack(f"<Q{len(data)}sI{rank}Q", len(data), data, rank, *reversed(shape))
+    return begin, prod(shape)
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,8 @@ def header(tensors: int, key_values: int, common: bytes, last: bytes, alignment:
 
 def without_unit_dimensions(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape as ggml counts dimensions: outermost ones of size 1 dropped, at least one kept."""
+    if shape and shape[0] != 1:
+        return shape
     kept = list(shape) or [1]
     while len(kept) > 1 and kept[0] == 1:
         kept.pop(0)

@@ -17,17 +17,18 @@ from itertools import accumulate, compress
 
 import msgspec
 
+from translators.copying import copy
 from translators.errors import BadValues
-from translators.model import FileIdentity
+from translators.model import Extent, FileIdentity
 from translators.ranges import ByteRange
 from translators.reading import SourceFiles
-from translators.recipes import Recipe, Stored, nbytes, read_bytes, recipe_print, stored_bytes
+from translators.recipes import Recipe, Stored, fill_bytes, nbytes, recipe_print, stored_bytes
 
 # Raised whenever the same plan would give other bytes than before, so that nothing stale is ever served.
 BYTES_VERSION = 1
 
 
-class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True):
+class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True, gc=False):
     """Bytes computed while planning: a header, a JSON file."""
 
     data: bytes
@@ -38,13 +39,13 @@ class LiteralBytes(msgspec.Struct, frozen=True, tag="bytes", array_like=True):
         return len(self.data)
 
 
-class Zeros(msgspec.Struct, frozen=True, tag="zeros", array_like=True):
+class Zeros(msgspec.Struct, frozen=True, tag="zeros", array_like=True, gc=False):
     """Padding."""
 
     length: int
 
 
-class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True):
+class TensorBytes(msgspec.Struct, frozen=True, tag="tensor", array_like=True, gc=False):
     """A tensor: `name` is for errors; a `Stored` recipe is a slice of its source file."""
 
     name: str
@@ -82,7 +83,7 @@ class _Plan(msgspec.Struct, frozen=True, array_like=True):
     segments: tuple[Segment, ...]
 
 
-class Slice(msgspec.Struct, frozen=True, array_like=True):
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a layout's bytes are a source's bytes: `range` of the layout is at `offset` of `file`."""
 
     range: ByteRange
@@ -100,6 +101,12 @@ class Layout:
         self._starts = list(accumulate(filter(None, lengths), initial=0))
         self.size = self._starts.pop()
         self.sources = SourceFiles(files)
+
+    @staticmethod
+    def whole(file: FileIdentity, name: str) -> Layout:
+        """That of a source file as it is; `name` is for errors."""
+        content = Stored(Extent(0, 0, file.size), "U8", (file.size,))
+        return Layout((file,), (TensorBytes(name, content),))
 
     @cached_property
     def identity(self) -> str:
@@ -192,7 +199,7 @@ class Layout:
 
     def _fill(self, segment: Segment, skip: int, buffer: memoryview) -> None:
         if isinstance(segment, LiteralBytes):
-            buffer[:] = segment.data[skip : skip + len(buffer)]
+            copy(buffer, memoryview(segment.data)[skip : skip + len(buffer)])
         elif isinstance(segment, Zeros):
             buffer[:] = bytes(len(buffer))
         elif isinstance(segment.recipe, Stored):
@@ -200,7 +207,7 @@ class Layout:
             self.sources.read_into(extent.file, extent.offset + skip, buffer)
         else:
             try:
-                buffer[:] = read_bytes(segment.recipe, skip, len(buffer), self.sources).data
+                fill_bytes(segment.recipe, skip, buffer, self.sources)
             except BadValues as error:
                 error.place = f"tensor {segment.name}, {error.place}"
                 raise

@@ -68,7 +68,7 @@ def patiently(call: Callable[..., T], *arguments: object) -> T:
     return call(*arguments)
 
 
-class Extent(msgspec.Struct, frozen=True, array_like=True):
+class Extent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`length` bytes from `offset` of the file at index `file` of the model's files."""
 
     file: int
@@ -96,8 +96,7 @@ class SourceTensor(Protocol):
         """The number of elements."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True, gc=False):
     """A stored tensor. `shape` is row-major: outermost dimension first, as in NumPy and safetensors."""
 
     name: str

@@ -73,7 +73,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A directory that a model has. `listed`: a listing shows it; any can be opened by name."""
+    """A directory that a model has. `listed`: people are told of it; any can be opened."""
 
     name: str
     describe: str

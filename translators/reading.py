@@ -13,8 +13,11 @@ import contextlib
 import errno
 import os
 import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 
 import numpy as np
+import numpy.typing as npt
 
 from translators.errors import MalformedSource, MissingSource, SourceChanged, TranslationError
 from translators.model import FileIdentity, patiently
@@ -27,6 +30,12 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 _LOST = frozenset({errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE})
 
 
+# Bytes of what `kept` keeps for one layout: a few strips of matrices that are stored transposed.
+_KEPT = 16 << 20
+
+Bytes = npt.NDArray[np.uint8]
+
+
 class SourceFiles:
     """The source files of one layout, opened when first read. Safe for use by many threads.
 
@@ -37,6 +46,8 @@ class SourceFiles:
         self._files = files
         self._descriptors: dict[int, _Descriptor] = {}
         self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Bytes] = OrderedDict()
+        self._making = threading.Lock()
         self.bytes_read = 0
 
     def read(self, file: int, offset: int, length: int) -> memoryview:
@@ -90,6 +101,25 @@ class SourceFiles:
         _prove_unchanged(self._files[file])
         return buffer
 
+    def kept(self, file: int, key: Hashable, make: Callable[[], Bytes]) -> Bytes:
+        """What `make` gives, or gave lately for the same file and key; nobody may write to it.
+
+        `make` reads of that file alone. One at a time: who wants the same waits for it. Raises what it
+        raises, and SourceChanged where the file is no longer the one that it was made of.
+        """
+        with self._making:
+            kept = self._kept
+            made = kept.get((file, key))
+            if made is None:
+                kept[file, key] = made = make()
+                made.flags.writeable = False
+                while len(kept) > 1 and sum(each.size for each in kept.values()) > _KEPT:
+                    kept.popitem(last=False)
+                return made
+            kept.move_to_end((file, key))
+        _prove_unchanged(self._files[file])
+        return made
+
     def _filled(self, file: int, offset: int, buffer: memoryview) -> int:
         """How many bytes of `buffer` were filled, fewer at the file's end. Raises OSError, and as `read`."""
         descriptor = self._descriptor(file)
@@ -119,6 +149,7 @@ class SourceFiles:
         """Close the files, each when no read is at it any more. Reading again opens them again."""
         with self._lock:
             descriptors, self._descriptors = self._descriptors, {}
+            self._kept = OrderedDict()
         # Outside the lock, as all that a slow file system may take long for.
         descriptors.clear()
 

@@ -68,6 +68,9 @@ def compare(sides: Sequence[Side], reader: Reader, state: str, repeat: int) -> C
     """Read from each side `repeat` times, in turns, each time from another first."""
     rates: dict[str, list[float]] = {side.name: [] for side in sides}
     stayed = 0.0
+    if state == "hot":  # pages that somebody wrote or read otherwise may lie in memory in smaller pieces
+        for side in sides:
+            side.bring("cold")
     for turn in range(repeat):
         first = turn % len(sides)
         for side in (*sides[first:], *sides[:first]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import re
 import signal
@@ -24,7 +25,7 @@ from fsd.figures import human
 from fsd.memory import keep_freed
 from translators import Model, Plan, Refusal, folders, open_model, plans
 
-GGUF, NOIMAT = "model.gguf-", "-noimat"
+GGUF, NOIMAT, SIDE = "model.gguf-", "-noimat", "mmproj-"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check, write."""
     keep_freed()
+    gc.disable()  # a plan is many objects and no cycles, and the process ends with it
     workers = _workers(arguments.workers)
     options = resolve({}, os.environ)
     source = Path(model_path(arguments.model, options))
@@ -118,16 +120,17 @@ def chosen(found: Mapping[str, Plan | Refusal], name: str, source: Path) -> Plan
     Raises NoSuchEntry, or PlanRefused with the refusal's reason.
     """
     asked = Path(name).name.lower()
+    side = asked.startswith(SIDE)
     names = {asked, GGUF + asked}
     people = re.fullmatch(r".+?-(\w+(?:-noimat)?)\.gguf", asked)
     if people is not None:
-        names.add(GGUF + people[1])
-    form = next((form for key, form in found.items() if key.lower() in names), None)
+        names.add(f"{SIDE}{people[1]}.gguf" if side else GGUF + people[1])
+    form = found.get(name) or next((form for key, form in found.items() if key.lower() in names), None)
     if form is None:  # without a matrix there is nothing that could be made without it as well
         names = {name.removesuffix(NOIMAT) for name in names}
         form = next((form for key, form in found.items() if key.lower() in names), None)
     if form is None and (asked.startswith(GGUF) or "." not in asked or people is not None):
-        form = found.get(f"{GGUF}*")  # one refusal may stand for all types
+        form = found.get(f"{SIDE}*.gguf" if side else f"{GGUF}*")  # one refusal may stand for all types
     if isinstance(form, Plan):
         return form
     if form is not None:

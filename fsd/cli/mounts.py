@@ -13,7 +13,7 @@ from fsd.mount import points
 STATUS = ".prismfs/status.json"
 ANSWER_SECONDS = 3.0
 SECTOR = 512  # the unit of st_blocks
-TRANSLATED = "user.prismfs.translated"
+TRANSLATED, TARGET = "user.prismfs.translated", "user.prismfs.target"
 
 
 def own_mounts() -> list[Path]:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsd.cli.mounts import SECTOR, TRANSLATED, mount_above, status_of
+from fsd.cli.mounts import SECTOR, TARGET, TRANSLATED, mount_above, status_of
 from fsd.cli.terminal import Progress, printable, progress, say, sentence, tell
 from fsd.figures import human
 from fsd.mount.points import MountError
@@ -101,7 +101,10 @@ def _keeps(path: Path) -> bool:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The file, or all files below a directory: a directory's own before those further down."""
+    """The file, or all files below a directory: a directory's own before those further down.
+
+    Directories of formats (`hf-bf16/`) are left to who names them: each is the whole model once more.
+    """
     if not stat.S_ISDIR(path.stat().st_mode):
         yield path
         return
@@ -109,8 +112,15 @@ def _files(path: Path) -> Iterator[Path]:
         found = sorted(entries, key=lambda entry: entry.name)
     yield from (Path(entry.path) for entry in found if entry.is_file())
     for entry in found:
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not entry.name.startswith(".") and not _is_format(entry.path):
             yield from _files(Path(entry.path))
+
+
+def _is_format(directory: str) -> bool:
+    try:
+        return bool(os.getxattr(directory, TARGET))
+    except OSError:  # no other directory has such an attribute
+        return False
 
 
 def is_translated(path: Path) -> bool:

@@ -166,7 +166,8 @@ class Options:
         ),
     ]
     types: Annotated[
-        tuple[str, ...], Option(_LISTED, type_names, "TYPES", "GGUF types to list; all can be opened")
+        tuple[str, ...],
+        Option(_LISTED, type_names, "TYPES", "GGUF types and directories to list; all can be opened"),
     ]
     allow_other: Annotated[bool, Option("no", switch, "", "let other users read the mount")]
     fuse: Annotated[

@@ -64,9 +64,9 @@ def switch(text: str) -> bool:
 
 
 def type_names(text: str) -> tuple[str, ...]:
-    """GGUF types of "q8_0, Q4_K_M": lower case, in order, each once. Raises ValueError."""
+    """Types and formats of "q8_0, Q4_K_M, mlx-4bit": lower case, in order, each once. Raises ValueError."""
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
-    if not all(name.isidentifier() and name.isascii() for name in names):
+    if not all(name.replace("-", "_").isidentifier() and name.isascii() for name in names):
         raise ValueError("it must be names as q8_0, with commas between them")
     return names
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from translators.copying import copy
+
 CHUNK = 1 << 20
 
 
@@ -42,6 +44,12 @@ class ChunkStore(Protocol):
         """Fill `buffer` with the chunk's bytes from `start`; False where the store does not have the chunk.
 
         Counts as a use. The range lies within the chunk.
+        """
+
+    def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
+        """As `read`; the bytes, which are `buffer`'s, or lie in memory already: read-only, good while held.
+
+        None where the store does not have the chunk.
         """
 
     def put(self, key: ChunkKey, data: memoryview) -> object:
@@ -95,13 +103,19 @@ class MemoryStore:
 
     def read(self, key: ChunkKey, start: int, buffer: memoryview) -> bool:
         """Fill `buffer` from the chunk, which becomes the most recently used; False where it is not here."""
+        data = self.view(key, start, buffer)
+        if data is not None:
+            copy(buffer, data)
+        return data is not None
+
+    def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
+        """The chunk's own bytes; it becomes the most recently used. None where it is not here."""
         with self._lock:
             data = self._chunks.get(key)
             if data is None:
-                return False
+                return None
             self._chunks.move_to_end(key)
-        buffer[:] = data[start : start + len(buffer)]
-        return True
+        return data[start : start + len(buffer)]
 
     def put(self, key: ChunkKey, data: memoryview) -> None:
         """Keep `data`, and drop what is then over the limit; a chunk above the limit itself is not kept."""

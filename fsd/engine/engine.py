@@ -205,10 +205,11 @@ class Engine:
 
     def end_read(self, opened: OpenLayout, served: int, hits: int) -> None:
         """A read is over: it gave `served` bytes, of `hits` chunks from the store."""
-        with self._locked():
+        with self._condition:
             self._counters.bytes_served += served
             self._counters.hits += hits
             self._release(opened)
+        self._close_unused()
 
     def release(self, opened: OpenLayout, runs: Iterable[Run], sequences: int) -> None:
         """A handle is done with its layout and runs; the last one closes the source files."""
@@ -222,8 +223,14 @@ class Engine:
         """The lock, for what may let go of a layout; its files are closed afterwards, which may take long."""
         with self._condition:
             yield
-            unused, self._unused = self._unused, []
-        for layout in unused:
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        while self._unused:
+            try:
+                layout = self._unused.pop()
+            except IndexError:  # another thread was sooner
+                return
             layout.close()
 
     # What follows is for the holder of the lock.

@@ -11,8 +11,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -24,6 +22,7 @@ from fsd.engine.lanes import Urgency
 from fsd.engine.opened import OpenLayout
 from fsd.engine.patterns import Pattern, Wish
 from fsd.errors import StaleHandle
+from translators.copying import copy
 from translators.ranges import ByteRange
 
 if TYPE_CHECKING:
@@ -31,14 +30,6 @@ if TYPE_CHECKING:
 
 # What is left of a piece that was asked for: calling it waits.
 _Rest = Callable[[], None]
-
-
-@dataclass(slots=True)
-class _Served:
-    """What a read gave so far: bytes, and how many chunks of them the store had."""
-
-    bytes: int = 0
-    hits: int = 0
 
 
 class EngineFile:
@@ -76,10 +67,15 @@ class EngineFile:
         Returns how many. Raises StaleHandle (closed), Interrupted, and what `Layout.read_into` raises.
         """
         wanted = self._wanted(offset, buffer)
-        with self._reading(wanted) as served:
-            served.hits = self._fill(wanted, buffer[: wanted.length], interrupt)
-            served.bytes = wanted.length
-        return wanted.length
+        served = hits = 0
+        self._begin(wanted)
+        try:
+            self._opened.prove_current()
+            hits = self._fill(wanted, buffer[: wanted.length], interrupt)
+            served = wanted.length
+        finally:
+            self._engine.end_read(self._opened, served, hits)
+        return served
 
     def view(self, offset: int, buffer: memoryview, interrupt: Interrupt | None = None) -> memoryview:
         """What `read_into` gives: `buffer`, as far as it was filled, or the bytes of a chunk that has landed.
@@ -91,12 +87,19 @@ class EngineFile:
         if not wanted.length or (wanted.end - 1) // CHUNK != number or not self._opened.is_kept(wanted):
             return buffer[: self.read_into(offset, buffer, interrupt)]
         start, into = wanted.offset - number * CHUNK, buffer[: wanted.length]
-        with self._reading(wanted) as served:
-            waiter = self._asked_for(number, start, into, interrupt)
-            if waiter is not None:
-                into = self._data(waiter)[start : start + wanted.length]
-            served.bytes, served.hits = wanted.length, waiter is None
-        return into
+        served = hits = 0
+        self._begin(wanted)
+        try:
+            self._opened.prove_current()
+            found = self._asked_for(number, start, into, interrupt)
+            if isinstance(found, Waiter):
+                found = self._data(found)[start : start + wanted.length]
+            else:
+                hits = 1
+            served = wanted.length
+        finally:
+            self._engine.end_read(self._opened, served, hits)
+        return found
 
     def kept_chunks(self) -> list[int]:
         """The numbers of the chunks that a store keeps once all of the file was read."""
@@ -167,19 +170,11 @@ class EngineFile:
     def _wanted(self, offset: int, buffer: memoryview) -> ByteRange:
         return ByteRange(offset, max(0, min(len(buffer), self.size - offset)))
 
-    @contextmanager
-    def _reading(self, wanted: ByteRange) -> Iterator[_Served]:
-        """The layout is kept open, and its source was looked at. Raises StaleHandle, SourceChanged."""
-        self._begin(wanted)
-        served = _Served()
-        try:
-            self._opened.prove_current()
-            yield served
-        finally:
-            self._engine.end_read(self._opened, served.bytes, served.hits)
-
     def _begin(self, wanted: ByteRange) -> None:
-        """Note a read, and have what follows it translated ahead. Raises StaleHandle."""
+        """Note a read, and have what follows it translated ahead. Raises StaleHandle.
+
+        The layout stays open until `end_read`.
+        """
         with self._lock:
             if self._closed:
                 raise StaleHandle("the file has been closed")
@@ -242,24 +237,28 @@ class EngineFile:
         """Fill `into` from the store, or ask for the chunk and return what then fills it."""
         number = part.offset // CHUNK
         start = part.offset - number * CHUNK
-        waiter = self._asked_for(number, start, into, interrupt)
-        return partial(self._await, waiter, start, into) if waiter is not None else None
+        found = self._asked_for(number, start, into, interrupt)
+        if isinstance(found, Waiter):
+            return partial(self._await, found, start, into)
+        if found is not into:
+            copy(into, found)
+        return None
 
     def _asked_for(
         self, number: int, start: int, into: memoryview, interrupt: Interrupt | None
-    ) -> Waiter | None:
-        """Ask for a chunk; or fill `into` with its bytes from `start` on, if the store has them."""
+    ) -> Waiter | memoryview:
+        """Ask for a chunk; or give its bytes from `start`, in `into` or elsewhere, if the store has them."""
         key = self._opened.key(number)
-        while not self._engine.store.read(key, start, into):
+        while (found := self._engine.store.view(key, start, into)) is None:
             waiter = self._engine.wanted(self._opened, number, self._urgency)
             if waiter is not None:
                 if interrupt is not None and not waiter.is_told:
                     interrupt.then(partial(self._engine.abandon, key, waiter))
                 return waiter
-        return None
+        return found
 
     def _await(self, waiter: Waiter, start: int, into: memoryview) -> None:
-        into[:] = self._data(waiter)[start : start + len(into)]
+        copy(into, self._data(waiter)[start : start + len(into)])
 
     def _landed(self, waiting: deque[tuple[ChunkKey, Waiter]], interrupt: Interrupt) -> memoryview:
         key, waiter = waiting[0]

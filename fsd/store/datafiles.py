@@ -67,6 +67,7 @@ class DataFiles:
     def write(self, identity: str, number: int, data: memoryview) -> None:
         """Write a chunk; on disk for certain only after `sync`."""
         descriptor = self._descriptor(identity, os.O_RDWR | os.O_CREAT)
+        _allocate(descriptor.number, number * CHUNK, len(data))
         done = 0
         while done < len(data):
             done += os.pwrite(descriptor.number, data[done:], number * CHUNK + done)
@@ -200,6 +201,18 @@ def version(descriptor: int) -> Version:
     """What is found behind `descriptor` now."""
     found = os.fstat(descriptor)
     return Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _allocate(descriptor: int, offset: int, length: int) -> None:
+    """Have the disk's space for bytes that are about to be written, as far as the file system can.
+
+    ext4 otherwise reserves it block by block while they are written: a third of what that costs, at times far
+    more (1.7 ms for a mebibyte were seen, and 0.2 with this). Raises OSError where the disk is full.
+    """
+    if _fallocate(descriptor, _KEEP_SIZE, offset, length):
+        number = ctypes.get_errno()
+        if number in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise OSError(number, os.strerror(number))
 
 
 def punch(descriptor: int, offset: int, length: int) -> None:

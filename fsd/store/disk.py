@@ -66,6 +66,10 @@ class DiskStore:
         """
         return self._reading.read(key, start, buffer)
 
+    def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
+        """As `read`; the bytes, which are in memory while on their way to the disk. None for False."""
+        return self._reading.view(key, start, buffer)
+
     def put(self, key: ChunkKey, data: memoryview) -> bool:
         """Keep `data`, on disk soon; False where there is no room or the disk fails."""
         if not is_name(key.identity) or not 0 < len(data) <= CHUNK:

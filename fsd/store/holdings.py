@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 # The limit where none is given: this much, or half of what is free.
 _USUAL = 20 << 30
+# What was written last stays in memory until it is synced, at most so much of it (of a small store an eighth
+# of its limit): its reader, who is just behind, need not have it read back and verified.
+_RECENT = 16 << 20
 # Not each failure is told (seconds).
 _TELL_AGAIN = 60.0
 
@@ -58,6 +62,8 @@ class Holdings:
         self.wake = threading.Condition()
         self.labels: dict[str, str] = {}
         self.digests: dict[str, str] = {}
+        self._recent: deque[Kept] = deque()
+        self._recent_bytes = 0
         self._told = float("-inf")
         with self.wake:
             self.load()
@@ -79,9 +85,18 @@ class Holdings:
         self.figures.evicted += len(gone)
         self._forget(gone)
         self.ledger.add(key, kept)
-        self.batch.added.append((key, kept))
-        self.wake.notify_all()
+        self.batch.add(key, kept)
         return True
+
+    def wrote(self, kept: Kept) -> None:
+        """The bytes of a chunk are the system's; they stay in memory for a moment."""
+        kept.written = True
+        self._recent.append(kept)
+        self._recent_bytes += kept.length
+        while self._recent_bytes > min(_RECENT, self.limit // 8):
+            oldest = self._recent.popleft()
+            oldest.data = None
+            self._recent_bytes -= oldest.length
 
     def synced(self, key: ChunkKey, kept: Kept) -> None:
         """A chunk is on disk for certain: have it noted, with what its file is and when it was used."""
@@ -188,7 +203,7 @@ class Holdings:
         """Hold nothing of what was written; pins are noted anew."""
         pins = [file.identity for file in self.ledger.files.values() if file.pinned]
         for key, kept in self.ledger.chunks():
-            if kept.data is None and not kept.gone:
+            if not kept.is_pending and not kept.gone:
                 self.ledger.drop(key)
         self.ledger.unlinked.clear()
         self.batch.pins |= dict.fromkeys(pins, True)

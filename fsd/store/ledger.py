@@ -21,18 +21,25 @@ BLOCK = 4096
 class Kept:
     """A chunk: `length` bytes whose xxh3-64 is `checksum`, used last at the count `used`.
 
-    `data` is there until the bytes are written; `present` once they are also synced, and noted; `verified`
-    once what was written was found right in this run; `gone` once it is no longer held, before its space is
-    given back: who reads a chunk and finds it still held afterwards has read it.
+    `data` is there until the bytes are `written`, and for a moment longer, as who reads ahead of a reader is
+    just ahead of it; `present` once they are also synced, and noted; `verified` once what was written was
+    found right in this run; `gone` once it is no longer held, before its space is given back: who reads a
+    chunk and finds it still held afterwards has read it.
     """
 
     length: int
     checksum: int
     used: int = 0
     data: memoryview | None = None
+    written: bool = False
     present: bool = False
     verified: bool = False
     gone: bool = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its bytes are in memory alone."""
+        return not (self.written or self.present)
 
     @property
     def space(self) -> int:
@@ -125,9 +132,10 @@ class Ledger:
     def land(self, key: ChunkKey) -> None:
         """A chunk's bytes are on disk for certain, and noted: it is present."""
         file = self.files[key.identity]
-        file.chunks[key.number].present = True
-        file.present += file.chunks[key.number].space
-        self.afloat -= file.chunks[key.number].space
+        kept = file.chunks[key.number]
+        kept.present, kept.data = True, None
+        file.present += kept.space
+        self.afloat -= kept.space
 
     def load(self, key: ChunkKey, kept: Kept) -> None:
         """Hold a chunk of an earlier run; to be called in the order of their use."""
@@ -202,6 +210,8 @@ class Ledger:
     def _drop(self, file: KeptFile, number: int) -> Kept:
         kept = file.chunks.pop(number)
         kept.gone = True
+        if kept.written:
+            kept.data = None
         file.held -= kept.length
         file.space -= kept.space
         self.space -= kept.space

@@ -15,6 +15,7 @@ from fsd.engine import CHUNK, ChunkKey
 from fsd.store.datafiles import DataFiles
 from fsd.store.holdings import Holdings
 from fsd.store.ledger import Kept
+from translators.copying import copy
 
 # Chunks that are verified at a time, as far as they do not share a lock; and buffers kept for it.
 _AT_ONCE = 16
@@ -37,17 +38,25 @@ class Reading:
 
     def read(self, key: ChunkKey, start: int, buffer: memoryview) -> bool:
         """Fill `buffer` from byte `start` of a chunk; False where that is not held, or not right."""
+        found = self.view(key, start, buffer)
+        if found is None:
+            return False
+        if found is not buffer:
+            copy(buffer, found)
+        return True
+
+    def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
+        """The bytes from `start` of a chunk: where they lie in memory, or in `buffer`. None as `read`."""
         holdings = self._holdings
         with holdings.wake:
             kept = holdings.use(key)
             if kept is None:
-                return False
+                return None
             data, files = kept.data, holdings.shelf.files
             holdings.figures.reads += data is None
         if data is not None:
-            buffer[:] = data[start : start + len(buffer)]
-            return True
-        return self._read(key, kept, files, start, buffer)
+            return data[start : start + len(buffer)]
+        return buffer if self._read(key, kept, files, start, buffer) else None
 
     def verify(self, key: ChunkKey, kept: Kept, files: DataFiles) -> bool:
         """Whether the bytes on disk of a chunk that is present are right; it is dropped if not."""
@@ -58,13 +67,13 @@ class Reading:
         holdings = self._holdings
         with holdings.wake:
             kept = holdings.ledger.find(key)
-            pending = kept.data if kept is not None else None
+            pending = kept is not None and kept.is_pending
             files = holdings.shelf.files
         if kept is None:
             return None
-        same = kept.checksum == checksum(data) and (pending is not None or self._is(key, kept, files))
+        same = kept.checksum == checksum(data) and (pending or self._is(key, kept, files))
         if same or kept.gone:
-            kept.verified |= same and pending is None
+            kept.verified |= same and not pending
             return None if kept.gone else same
         with holdings.wake:
             if not kept.gone:
@@ -115,7 +124,7 @@ class Reading:
             scratch = memoryview(bytearray(CHUNK))
         right = self._whole(key, kept, files, scratch[: kept.length])
         if buffer is not None:
-            buffer[:] = scratch[start : start + len(buffer)]
+            copy(buffer, scratch[start : start + len(buffer)])
         self._spare.append(scratch)
         return right
 

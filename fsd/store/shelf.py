@@ -19,7 +19,7 @@ from pathlib import Path
 from fsd.engine import ChunkKey
 from fsd.store.datafiles import DataFiles
 from fsd.store.index import is_damage, opened
-from fsd.store.ledger import Chunks, KeptFile
+from fsd.store.ledger import Chunks, Kept, KeptFile
 from fsd.store.place import Place
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 class Batch:
     """What the disk is to learn: chunks `added` and `gone`, files `emptied`, pins, labels, digests, and uses.
 
-    `synced` are chunks that were written by an earlier batch, and are on disk for certain. Of the files that
-    lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`: somebody waits for it.
-    Afterwards, `written` are those of `added` that were written, `noted` tells whether `synced` is in the
-    index, `marked` whether `whole` is.
+    `added` are `bytes` in all. `synced` are chunks that were written by an earlier batch, and are on disk for
+    certain. Of the files that lose chunks, `unlinked` were whole; those in `whole` have become so. `urgent`:
+    somebody waits for it. Afterwards, `written` are those of `added` that were written, `noted` tells whether
+    `synced` is in the index, `marked` whether `whole` is.
     """
 
     added: Chunks = field(default_factory=list)
@@ -50,11 +50,12 @@ class Batch:
     noted: bool = False
     marked: bool = False
     urgent: bool = False
+    bytes: int = 0
 
-    @property
-    def bytes(self) -> int:
-        """Bytes to be written."""
-        return sum(kept.length for _, kept in self.added)
+    def add(self, key: ChunkKey, kept: Kept) -> None:
+        """One more chunk to be written."""
+        self.added.append((key, kept))
+        self.bytes += kept.length
 
     @property
     def is_due(self) -> bool:

@@ -21,6 +21,11 @@ class Tiered:
         """Fill `buffer` from whichever has the chunk."""
         return self.disk.read(key, start, buffer) or self.memory.read(key, start, buffer)
 
+    def view(self, key: ChunkKey, start: int, buffer: memoryview) -> memoryview | None:
+        """The bytes from whichever has the chunk."""
+        found = self.disk.view(key, start, buffer)
+        return self.memory.view(key, start, buffer) if found is None else found
+
     def put(self, key: ChunkKey, data: memoryview) -> None:
         """Keep `data` on disk, else in memory."""
         if not self.disk.put(key, data):

@@ -57,6 +57,7 @@ class Writer:
             if holdings.ledger.find(key) is not None:
                 return True
             if self._keeps_up() and holdings.reserve(key, kept):
+                self._tell_of(kept)
                 return True
             if not (holdings.batch.added or holdings.batch.synced or self._busy or self._syncing.bytes):
                 holdings.tell("there is no room for what is translated; it is not kept")
@@ -88,6 +89,13 @@ class Writer:
         """Return when the last batch is carried out, once the holdings are closing."""
         self._thread.join()
         self._syncing.join()
+
+    def _tell_of(self, kept: Kept) -> None:
+        """Wake who waits, if this chunk has begun a batch or made it ripe: each waking costs a turn."""
+        batch = self._holdings.batch
+        enough = min(_ENOUGH, self._queue)
+        if len(batch.added) == 1 or batch.bytes - kept.length < enough <= batch.bytes:
+            self._holdings.wake.notify_all()
 
     def _keeps_up(self) -> bool:
         """Whether the disk has not too much before it. With the lock held, as what follows."""
@@ -143,7 +151,7 @@ class Writer:
             if kept.gone:  # with its whole file, which was damaged
                 holdings.batch.gone.append((key, kept))
             elif key in batch.written:
-                kept.data = None
+                holdings.wrote(kept)
                 self._syncing.take([(key, kept)])
             else:
                 self._refuse(key)

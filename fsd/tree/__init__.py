@@ -11,6 +11,7 @@
     MNT/<model>/gguf/<Model>-<TYPE>.gguf   the same inode
     MNT/.prismfs/status.json           see status.py
     MNT/.prismfs/SHA256SUMS            see sums.py
+    MNT/.prismfs/ollama/ hub/ lmstudio/    the models as these programs' own stores; see views/
 
 Names are str as `os.fsdecode` makes them: a name need not be text. An inode number means one thing as long
 as the daemon runs: when a source changes, its virtual files are others, with other numbers, and the old ones

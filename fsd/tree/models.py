@@ -80,6 +80,13 @@ class ModelFolders:
                 file = VirtualFile(folder.model, form.entry.name, forms.version)
                 yield form.path, file, Planned(form.entry, forms)
 
+    def format_of(self, folder: ModelFolder) -> str:
+        """What the directory of a format is, in a few words; "" for any other directory."""
+        if not folder.inside or self._stored.find(ModelFolder(folder.model), folder.inside) is not None:
+            return ""
+        found = self.forms(folder.model).folders.get(folder.inside)
+        return found.describe if found is not None else ""
+
     def is_planned(self, model: ModelSource) -> bool:
         """Whether the model's virtual files have been asked for, in whatever version."""
         return (model, "") in self._forms

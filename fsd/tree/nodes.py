@@ -97,7 +97,30 @@ class SumsFile(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-Node = Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile | SumsFile
+class ViewFolder(msgspec.Struct, frozen=True, gc=False):
+    """A view, or a directory in it: `path` is below `.prismfs`, as "ollama/blobs"."""
+
+    path: str
+
+
+class Mirror(msgspec.Struct, frozen=True, gc=False):
+    """A model's directory once more, in a view: its files are the same inodes, the directory is another."""
+
+    view: str
+    folder: ModelFolder
+
+
+class ViewText(msgspec.Struct, frozen=True, gc=False):
+    """A small file that a view makes, a manifest for one: another text is another file."""
+
+    text: bytes
+    mtime_ns: int
+
+
+Node = (
+    Root | Folder | ModelFolder | SourceFile | VirtualFile | StatusFolder | StatusFile | SumsFile
+    | ViewFolder | Mirror | ViewText
+)  # fmt: skip
 
 
 class Inodes:

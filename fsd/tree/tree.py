@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 
+import msgspec
+
 from fsd.engine import Engine, EngineFile
 from fsd.errors import IsADirectory, NoSuchEntry, NotADirectory, StaleHandle
 from fsd.planner import Planner
@@ -23,6 +25,7 @@ from fsd.tree.nodes import (
     Attributes,
     Folder,
     Inodes,
+    Mirror,
     ModelFolder,
     ModelSource,
     Node,
@@ -31,6 +34,8 @@ from fsd.tree.nodes import (
     StatusFile,
     StatusFolder,
     SumsFile,
+    ViewFolder,
+    ViewText,
     VirtualFile,
 )
 from fsd.tree.places import Gate, Place, Places, Recogniser
@@ -39,13 +44,14 @@ from fsd.tree.status import STATUS_SIZE, status
 from fsd.tree.stored import Stored
 from fsd.tree.sums import Sums, SumsVersion, lines
 from fsd.tree.survey import Survey
+from fsd.tree.views import Views
 from translators.layout import BYTES_VERSION
 from translators.sources.recognise import recognise
 
 OWN, STATUS, SUMS = ".prismfs", "status.json", "SHA256SUMS"
 _VERSION = version("prismfs")
 
-Directory = Root | Folder | ModelFolder | StatusFolder
+Directory = Root | Folder | ModelFolder | StatusFolder | ViewFolder | Mirror
 
 
 class Tree:
@@ -75,6 +81,7 @@ class Tree:
         self._digests: Mapping[str, str] = {}
         self._sums = Sums(self._known_sums)
         self._survey = Survey(self._child_of, self._places, self._inodes, self._stored, self._folders)
+        self._views = Views(self._sources, self._stored, planner, self._folders, self._sha256)
         self.catalogue = Catalogue(self.lookup, self._inodes, self._stored, self._folders)
         # Of virtual files, by inode number: the layout's identity, and how much of it stat has told is held.
         self._held: dict[int, tuple[str, int]] = {}
@@ -94,8 +101,9 @@ class Tree:
 
         Raises NoSuchEntry, NotADirectory, PlanRefused, PlanningFailed, TranslationError, OSError.
         """
-        node, known = self._child(self._directory(parent), name)
-        return self._attributes(self._inodes.number(node), node, known)
+        directory = self._directory(parent)
+        node, known = self._child(directory, name)
+        return self._told_in(directory, self._attributes(self._inodes.number(node), node, known))
 
     def attributes(self, ino: int) -> Attributes:
         """stat of an inode. Raises StaleHandle where it is an earlier version, OSError where it is gone."""
@@ -111,10 +119,16 @@ class Tree:
         found: Entries = []
         for name, node, known in self._children(directory):
             try:
-                found.append((name, self._attributes(self._inodes.number(node), node, known)))
+                attributes = self._attributes(self._inodes.number(node), node, known)
+                found.append((name, self._told_in(directory, attributes)))
             except (OSError, StaleHandle):  # it went away meanwhile
                 continue
         return found, isinstance(directory, ModelFolder) and bool(self._folders.lasts(directory.model))
+
+    def _told_in(self, directory: Directory, attributes: Attributes) -> Attributes:
+        """`news` tells of models' own directories and of no view's: a name there is to be asked for again."""
+        in_view = isinstance(directory, ViewFolder | Mirror)
+        return msgspec.structs.replace(attributes, lasting=False) if in_view else attributes
 
     def open(self, ino: int) -> Handle:
         """A handle on a file, to be closed. Raises IsADirectory, StaleHandle, and what `lookup` raises."""
@@ -125,6 +139,8 @@ class Tree:
             return TextHandle(ino, self.status())
         if isinstance(node, SumsFile):
             return TextHandle(ino, self._sums_of(node).text)
+        if isinstance(node, ViewText):
+            return TextHandle(ino, node.text)
         if isinstance(node, VirtualFile):
             return VirtualHandle(ino, self._engine_file(node))
         raise IsADirectory("it is a directory")
@@ -154,7 +170,7 @@ class Tree:
         return grown
 
     def xattrs(self, ino: int) -> dict[str, bytes]:
-        """Extended attributes: what a file is, what it is made from, by what."""
+        """Extended attributes: what a file or a format's directory is, what it is made from, by what."""
         node = self._node(ino)
         if isinstance(node, SourceFile):
             told = {"user.prismfs.target": b"source", "user.prismfs.sources": os.fsencode(node.path)}
@@ -169,6 +185,8 @@ class Tree:
                 "user.prismfs.sources": b"\n".join(file.path for file in forms.listing.files),
                 "user.prismfs.engine": f"prismfs {_VERSION}, bytes {BYTES_VERSION}".encode(),
             }
+        if isinstance(node, ModelFolder) and (format_ := self._folders.format_of(node)):
+            return {"user.prismfs.target": format_.encode()}
         return {}
 
     def statfs(self) -> os.statvfs_result:
@@ -236,8 +254,11 @@ class Tree:
         self._engine.store.name(file.identity, f"{node.model.name}/{node.name}")
         return file
 
+    def _sha256(self, identity: str) -> str | None:
+        return self._digests.get(identity)
+
     def _digest(self, identity: str) -> dict[str, bytes]:
-        sha256 = self._digests.get(identity)
+        sha256 = self._sha256(identity)
         return {"user.prismfs.sha256": sha256.encode()} if sha256 is not None else {}
 
     def _known_sums(self) -> bytes:
@@ -263,21 +284,26 @@ class Tree:
 
     def _directory(self, ino: int) -> Directory:
         node = self._node(ino)
-        if isinstance(node, SourceFile | VirtualFile | StatusFile | SumsFile):
+        if isinstance(node, SourceFile | VirtualFile | StatusFile | SumsFile | ViewText):
             raise NotADirectory("it is a file")
         return node
 
     def _child(self, directory: Directory, name: str) -> tuple[Node, Known | None]:
         if not name or "/" in name or "\0" in name or name in (".", ".."):
             raise NoSuchEntry("no such name", place=shown(name))
-        if isinstance(directory, ModelFolder):
-            inside = self._folders.child(directory, name)
+        if isinstance(directory, ModelFolder | ViewFolder | Mirror):
+            inside: tuple[Node, Known | None] | None = (
+                self._folders.child(directory, name)
+                if isinstance(directory, ModelFolder)
+                else self._views.child(directory, name)
+            )
             if inside is None:
                 raise NoSuchEntry("no such name", place=shown(name))
             return inside
         found: Node | None = None
         if isinstance(directory, StatusFolder):
             found = StatusFile() if name == STATUS else self._sums_node() if name == SUMS else None
+            found = found or self._views.view(name)
         elif isinstance(directory, Root) and name == OWN:
             found = StatusFolder()
         else:
@@ -294,6 +320,9 @@ class Tree:
         if isinstance(directory, StatusFolder):
             yield STATUS, StatusFile(), None
             yield SUMS, self._sums_node(), None
+            yield from ((name, view, None) for name, view in self._views.top())
+        elif isinstance(directory, ViewFolder | Mirror):
+            yield from self._views.children(directory)
         elif isinstance(directory, ModelFolder):
             if not directory.inside:
                 self._ahead.listed(directory.model)
@@ -305,6 +334,13 @@ class Tree:
             self._ahead.shown([place for place in places.values() if isinstance(place, ModelSource)])
             for name, place in places.items():
                 yield name, _as_node(place), None
+
+    def _sources(self) -> Iterator[tuple[str, ModelSource]]:
+        """Every model with its path, as `models` walks them."""
+        for model in self.models():
+            node = self._node(model.ino)
+            if isinstance(node, ModelFolder):
+                yield model.path, node.model
 
     def _sums_node(self) -> SumsFile:
         return SumsFile(self._sums.current().number)
@@ -332,14 +368,18 @@ class Tree:
         if isinstance(node, SumsFile):
             sums = self._sums_of(node)
             return Attributes(ino, "file", 0o644, len(sums.text), 0, sums.made_ns, 1)
+        if isinstance(node, ViewText):
+            return Attributes(ino, "file", 0o644, len(node.text), 0, node.mtime_ns, 1)
         changed = known.st_mtime_ns if isinstance(known, os.stat_result) else self._changed(node)
         return Attributes(ino, "directory", 0o755, 4096, 0, changed, 2, lasting=True)
 
     def _changed(self, node: Directory) -> int:
         """When a directory was changed: that of the source, as far as there is one."""
         path = self.source
-        if isinstance(node, StatusFolder):
+        if isinstance(node, StatusFolder | ViewFolder):
             return self._started_ns
+        if isinstance(node, Mirror):
+            return self._changed(node.folder)
         if isinstance(node, Folder):
             path = node.path or node.hub
         elif isinstance(node, ModelFolder):

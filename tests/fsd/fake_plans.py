@@ -4,8 +4,9 @@ A model's directory that holds a file `stall`, `bomb`, `exit`, `abort`, `bug`, `
 `missing` makes planning do that. Every other model appears as `model.gguf-<type>` for a few types, whose
 bytes are a header, the weight file's own bytes and the same bytes with their rows swapped; as
 `model.safetensors`, which is the weight file's bytes; and as `mlx-4bit/config.json`. One that holds a
-file `folders` has the directories `pytorch` and `pytorch-zip`, which is not listed, with files of their own,
-and cannot have `onnx-int4`. Each planning is noted in the file that FAKE_PLANS_LOG names.
+file `sees` has two projectors as well. One that holds a file `folders` has the directories `pytorch` and
+`pytorch-zip`, which is not listed, with files of their own, and cannot have `onnx-int4`. Each planning is
+noted in the file that FAKE_PLANS_LOG names.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def provide(path: Path) -> Provided:
     found: list[Plan | Refusal] = [Plan("model.safetensors", "merged", lambda: _layout(identity, []))]
     for kind in TYPES:
         found.append(_plan(f"model.gguf-{kind}", identity, header(kind)))
+    for kind in ("q8_0", "f16") if (root / "sees").exists() else ():
+        found.append(_plan(f"mmproj-{kind}.gguf", identity, header(f"mmproj {kind}")))
     found.append(Refusal("model.gguf-iq1_s", "it needs an importance matrix", "choose q2_k"))
     found.append(
         Plan("mlx-4bit/config.json", "side file", lambda: Layout((identity,), (LiteralBytes(b"{}"),)))

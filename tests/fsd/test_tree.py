@@ -506,7 +506,7 @@ def test_the_status_file(tmp_path: Path, tree_of: TreeOf) -> None:
         model(tmp_path / f"bad{number}{'x' * 100}", "malformed")
     model(tmp_path / "m")
     tree = tree_of(tmp_path)
-    assert names(tree, ".prismfs") == ["status.json", "SHA256SUMS"]
+    assert names(tree, ".prismfs") == ["status.json", "SHA256SUMS", "ollama", "hub", "lmstudio"]
     content(tree, "m/model.gguf-q8_0")
     attributes = at(tree, ".prismfs/status.json")
     text = content(tree, ".prismfs/status.json")
@@ -542,7 +542,8 @@ def test_a_directory_of_a_format_is_planned_when_somebody_looks_into_it(
     model(source / "m", "folders")
     planner = Planner(None, seconds=30, memory=2 << 30, provider=PROVIDER)
     try:
-        tree = tree_of(source, planner=planner)
+        assert not {"pytorch", "pytorch-zip", "onnx-int4"} & set(names(tree_of(source, planner=planner), "m"))
+        tree = tree_of(source, planner=planner, types=(*LISTED, "pytorch"))
         listed = names(tree, "m")
         assert "pytorch" in listed and not {"pytorch-zip", "onnx-int4"} & set(listed)
         assert at(tree, "m/pytorch").kind == "directory"

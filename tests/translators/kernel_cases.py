@@ -58,6 +58,7 @@ def edges(seed: int = 5) -> Floats:
     rows += [bell[34] * np.repeat(10.0 ** -(np.arange(ROW // 16) % 16), 16)]
     rows += [bell[35] * np.repeat(10.0 ** -(np.arange(ROW // 32) % 8), 32)]
     rows += [np.where(np.arange(ROW) % 256 < 32, 1.0, bell[36] * 1e-5)]
+    rows += [-1 - np.abs(bell[37]) * 1e-7, 1 + np.abs(bell[38]) * 1e-6]  # nearly flat: fits beyond the range
     rows += list(_powers_of_two(rng))
     for _ in range(12):
         rows.append(rng.integers(0, 1 << 32, ROW, np.uint32).view(np.float32))

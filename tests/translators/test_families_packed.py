@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from translators.errors import MalformedSource
-from translators.families import internlm, neox
+from translators.families import bloom, internlm
 from translators.families.table import Family, Rule
 from translators.families.transforms import Place
 from translators.reading import SourceFiles
@@ -66,14 +66,14 @@ def test_internlm2_packs_groups() -> None:
 @pytest.mark.parametrize("shape", [(96, 32), (96,)])
 def test_bloom_packs_heads(shape: tuple[int, ...]) -> None:
     whole = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    (found,) = _taken_apart(neox.BLOOM, "query_key_value", whole)
+    (found,) = _taken_apart(bloom.BLOOM, "query_key_value", whole)
     heads = whole.reshape(4, 3, 8, *shape[1:])
     assert np.array_equal(found, np.concatenate([heads[:, at].reshape(-1, *shape[1:]) for at in range(3)]))
 
 
 @pytest.mark.parametrize(
     ("family", "name"),
-    [(internlm.BAICHUAN, "W_pack"), (internlm.INTERNLM2, "wqkv"), (neox.BLOOM, "query_key_value")],
+    [(internlm.BAICHUAN, "W_pack"), (internlm.INTERNLM2, "wqkv"), (bloom.BLOOM, "query_key_value")],
 )
 @pytest.mark.parametrize("shape", [(7, 32), (0, 32), ()])
 def test_rows_that_cannot_be_divided(family: Family, name: str, shape: tuple[int, ...]) -> None:

@@ -148,9 +148,11 @@ def test_a_wide_transposed_matrix_is_read_in_pieces_and_equals_a_narrow_one(tmp_
     sources = SourceFiles(model.files)
     for start, length in ((0, 20), (4000, 60), (17_990, 8), (179_980, 20), (0, 180_000), (300, 170_000)):
         assert (read_bytes(recipe, start, length, sources) == expected[start : start + length]).all()
+    sources.close()
     before = sources.bytes_read
     read_bytes(recipe, 0, 20 * 100, sources)
-    assert sources.bytes_read - before == 20 * 100
+    read_bytes(recipe, 20 * 100, 20 * 924, sources)
+    assert sources.bytes_read - before == 5 * 4096  # a strip is as wide as a page, and kept
     sources.close()
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from translators.sources.recognise import Found, recognise, set_of
 
-ST, GG = "safetensors", "gguf"
+ST, PT, GG = "safetensors", "pytorch", "gguf"
+BINS = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.json"
 
@@ -15,7 +16,16 @@ INDEX = "model.safetensors.index.json"
     ("names", "expected"),
     [
         ([], []),
-        (["README.md", "config.json", "tokenizer.json", "pytorch_model.bin"], []),
+        (["README.md", "config.json", "tokenizer.json", "vocab.bin", "training_args.bin"], []),
+        (["pytorch_model.bin", "optimizer.bin", "x.gguf"], [Found(PT, "", ("pytorch_model.bin",))]),
+        (["pytorch_model.bin", "model.safetensors"], [Found(ST, "", ("model.safetensors",))]),
+        (
+            [BINS[1], "pytorch_model.bin.index.json", BINS[0]],
+            [Found(PT, "", ("pytorch_model.bin.index.json", *BINS))],
+        ),
+        (["net.pth", "optimizer.pt", "rng_state.pth"], [Found(PT, "", ("net.pth",))]),
+        (["a.pt", "b.ckpt"], [Found(PT, "a", ("a.pt",)), Found(PT, "b", ("b.ckpt",))]),
+        (["consolidated.00.pth", "params.json"], []),
         (["adapter_model.safetensors", "adapter_config.json"], []),
         (["optimizer.safetensors", "mmproj.safetensors", "._model.safetensors"], []),
         (["model.safetensors", "config.json"], [Found(ST, "", ("model.safetensors",))]),
@@ -46,6 +56,13 @@ INDEX = "model.safetensors.index.json"
             ],
         ),
         (["m.gguf", "mmproj-m-f16.gguf"], [Found(GG, "", ("m.gguf",))]),
+        (["net.npz", "config.json"], [Found("npz", "", ("net.npz",))]),
+        (["a.npz", "b.npz"], []),
+        (
+            ["a.npz", "model.npz", "model-b.npz"],
+            [Found("npz", "model", ("model.npz",)), Found("npz", "model-b", ("model-b.npz",))],
+        ),
+        (["model.npz", "m.gguf"], [Found(GG, "", ("m.gguf",))]),
         (["mmproj-m-f16.gguf"], [Found(GG, "", ("mmproj-m-f16.gguf",))]),
         (["bad\udcff.gguf"], [Found(GG, "", ("bad\udcff.gguf",))]),
     ],

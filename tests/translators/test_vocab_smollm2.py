@@ -25,7 +25,7 @@ IDS = [
 @pytest.fixture(scope="module")
 def source(smollm2_gguf: Path) -> KeyValues:
     """The key-values of the GGUF."""
-    kv = read([smollm2_gguf], "SmolLM2").key_values
+    kv = read(smollm2_gguf.parent, [smollm2_gguf.name], "SmolLM2").key_values
     assert kv is not None
     return kv
 

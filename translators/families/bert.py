@@ -1,7 +1,8 @@
-"""BERT and its kin: BERT, BGE, E5 and MiniLM, DistilBERT, RoBERTa, XLM-R and BGE-M3, Nomic Embed, ModernBERT.
+"""BERT and its kin: BERT, BGE, E5 and MiniLM, DistilBERT, RoBERTa, XLM-R and BGE-M3.
 
 Names change and bytes do not, but for RoBERTa's positions: their first rows, up to the padding token's, are
-never looked up and are left out. Poolers and the heads that pre-training needed are dropped.
+never looked up and are left out; on the way back they are zeros. Poolers and the heads that pre-training
+needed are dropped: a BERT comes back without a pooler, and a classifier that needs it not at all.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
-from translators.families.parameters import COMMON, POOLING, Key, Parameters
+from translators.families.described import Told
+from translators.families.parameters import COMMON, POOLING, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import SAME, Custom, Place, Transform
 from translators.gguf_file import GgufTensor
 from translators.keyvalues import ValueType
-from translators.recipes import Recipe, slice_
+from translators.model import Model
+from translators.recipes import Recipe, pad, reshape, slice_
 
 
 def labels(config: Mapping[str, Any]) -> list[str]:
@@ -42,7 +45,7 @@ def _labels(write: Parameters) -> None:
         write.array("classifier.output_labels", ValueType.STRING, found, "id2label")
 
 
-def _judged(source: Checkpoint, tensors: Iterator[GgufTensor]) -> Iterable[GgufTensor]:
+def judged(source: Checkpoint, tensors: Iterator[GgufTensor]) -> Iterable[GgufTensor]:
     """A classifier of one matrix is the output, where its labels are named, and else the layer before."""
     single = labels(source.config) and any(
         name.endswith(("classifier.weight", "classifier.bias")) and not name.endswith("pre_classifier.weight")
@@ -55,7 +58,7 @@ def _judged(source: Checkpoint, tensors: Iterator[GgufTensor]) -> Iterable[GgufT
             yield replace(tensor, name=tensor.name.replace("head.", "cls."))
 
 
-def _classifier(single: str) -> tuple[Rule, ...]:
+def classifier(single: str) -> tuple[Rule, ...]:
     # "head" stands for what is decided when all names are known.
     return (
         Rule(single, "head", optional=True),
@@ -64,15 +67,25 @@ def _classifier(single: str) -> tuple[Rule, ...]:
     )
 
 
-_CHECKED = (COMMON, _not_causal, POOLING, _labels)
-_DROPPED = (
+CHECKED = (COMMON, _not_causal, POOLING, _labels)
+DROPPED = (
     "embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias", "cls.predictions*",
     "cls.seq_relationship*",
 )  # fmt: skip
-_OLD_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
+OLD_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
+
+
+def _rows(parts: tuple[Recipe, ...], at: Place) -> Recipe:
+    """A GGUF does not tell a matrix of one row from a vector."""
+    return reshape(parts[0], (-1, parts[0].shape[-1]))
+
+
+TYPES = Rule(
+    "embeddings.token_type_embeddings", "token_types", Custom(lambda of, at: (of,), _rows), optional=True
+)
 _EMBEDDINGS = (
     Rule("embeddings.word_embeddings", "token_embd"),
-    Rule("embeddings.token_type_embeddings", "token_types", optional=True),
+    TYPES,
     Rule("embeddings.LayerNorm", "token_embd_norm"),
 )
 _BLOCK = (
@@ -89,7 +102,55 @@ _BLOCK = (
 
 def _rules(positions: Transform) -> tuple[Rule, ...]:
     where = Rule("embeddings.position_embeddings", "position_embd", positions)
-    return (*_EMBEDDINGS, where, *_BLOCK, *_classifier("classifier"))
+    return (*_EMBEDDINGS, where, *_BLOCK, *classifier("classifier"))
+
+
+def encoder(told: Told, model_type: str, name: str) -> dict[str, Any]:
+    """What encoders of BERT's sizes have in common: of a classifier where there is one, else of the model.
+
+    name: of the classes, without what they end in.
+    """
+    judges = told.kept("cls.weight") or told.kept("cls.output.weight")
+    found = told.frame(model_type, f"{name}{'ForSequenceClassification' if judges else 'Model'}")
+    if judges:
+        outputs = told.model.tensors.get("cls.output.weight", told.model.tensors.get("cls.weight"))
+        assert outputs is not None
+        known = told.key_values.get(f"{told.arch}.classifier.output_labels")
+        named = known if isinstance(known, list) else [f"LABEL_{n}" for n in range(outputs.shape[0])]
+        found["id2label"] = {str(n): text for n, text in enumerate(named)}
+        found["label2id"] = {text: n for n, text in enumerate(named)}
+    return found
+
+
+def _sizes(told: Told) -> dict[str, Any]:
+    return {
+        "hidden_size": told.integer("embedding_length"),
+        "intermediate_size": told.integer("feed_forward_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        "num_attention_heads": told.integer("attention.head_count"),
+        "max_position_embeddings": told.integer("context_length"),
+        "layer_norm_eps": told.number("attention.layer_norm_epsilon"),
+        "type_vocab_size": told.rows("token_types.weight"),
+        "hidden_act": "gelu",
+        "pad_token_id": told.tokens.get("pad_token_id", 0),
+    }
+
+
+def _described(told: Told) -> dict[str, Any]:
+    found = encoder(told, "bert", "Bert") | _sizes(told)
+    if "id2label" in found:
+        raise Unsupported("the pooler, which this classifier needs, is not in a GGUF")
+    return found
+
+
+def prefixed(name: str, config: Mapping[str, Any], prefix: str) -> str:
+    """What a classifier calls a tensor: all but its own have a prefix."""
+    own = name.startswith(("classifier", "pre_classifier", "head"))
+    return name if own or config["architectures"][0].endswith("Model") else prefix + name
+
+
+def _has_tokenizer(model: Model, kind: str) -> bool:
+    return model.key_values is not None and model.key_values.get("tokenizer.ggml.model") == kind
 
 
 def _values(**others: Any) -> dict[str, Any]:
@@ -105,11 +166,13 @@ BERT = Family(
     arch="bert",
     vocabulary="bert",
     rules=_rules(SAME),
-    parameters=_CHECKED,
+    parameters=CHECKED,
     prefix="",
-    dropped=_DROPPED,
-    replaced=(("bert.", ""), *_OLD_NAMES),
-    finished=_judged,
+    dropped=DROPPED,
+    replaced=(("bert.", ""), *OLD_NAMES),
+    finished=judged,
+    described=_described,
+    claims=lambda model: _has_tokenizer(model, "bert") and "token_types.weight" in model.tensors,
     configurations=(ConfigClass("bert", _values(), kv_heads=False),),
 )
 
@@ -138,17 +201,31 @@ def _used(of: Recipe, at: Place) -> tuple[Recipe, ...]:
     return (slice_(of, 0, offset, of.shape[0]),)
 
 
+def _with_unused(parts: tuple[Recipe, ...], at: Place) -> Recipe:
+    (of,) = parts
+    return pad(of, 0, _offset(at.config), 0)
+
+
+def _described_roberta(told: Told, model_type: str, name: str) -> dict[str, Any]:
+    """The padding token, which positions are counted from, is 1 in all of them."""
+    found = encoder(told, model_type, name) | _sizes(told) | {"pad_token_id": 1}
+    return found | {"max_position_embeddings": told.integer("context_length") + _offset(found)}
+
+
 ROBERTA = Family(
     architectures=("RobertaModel", "RobertaForSequenceClassification"),
     arch="bert",
     vocabulary="roberta",
-    rules=_rules(Custom(_used)),
-    parameters=_CHECKED,
+    rules=_rules(Custom(_used, _with_unused)),
+    parameters=CHECKED,
     prefix="",
-    dropped=_DROPPED,
-    replaced=(("roberta.", ""), *_OLD_NAMES),
+    dropped=DROPPED,
+    replaced=(("roberta.", ""), *OLD_NAMES),
     prepared=_fewer_positions,
-    finished=_judged,
+    finished=judged,
+    described=lambda told: _described_roberta(told, "roberta", "Roberta"),
+    returned=lambda name, config: prefixed(name, config, "roberta."),
+    claims=lambda model: _has_tokenizer(model, "gpt2"),
     configurations=(
         ConfigClass("roberta", _values(vocab_size=50265, pad_token_id=1, bos_token_id=0, eos_token_id=2),
                     kv_heads=False),
@@ -170,6 +247,8 @@ XLM_ROBERTA = replace(
     architectures=("XLMRobertaModel", "XLMRobertaForSequenceClassification"),
     vocabulary="xlm-roberta",
     prepared=_without_adapters,
+    described=lambda told: _described_roberta(told, "xlm-roberta", "XLMRoberta"),
+    claims=lambda model: _has_tokenizer(model, "t5"),
     configurations=(
         ConfigClass("xlm-roberta", _values(pad_token_id=1, bos_token_id=0, eos_token_id=2), kv_heads=False),
     ),
@@ -178,6 +257,22 @@ XLM_ROBERTA = replace(
 
 def _distil_norm(write: Parameters) -> None:
     write.f32("attention.layer_norm_epsilon", 1e-12)
+
+
+def _described_distil(told: Told) -> dict[str, Any]:
+    return encoder(told, "distilbert", "DistilBert") | {
+        "dim": told.integer("embedding_length"),
+        "hidden_dim": told.integer("feed_forward_length"),
+        "n_layers": told.integer("block_count"),
+        "n_heads": told.integer("attention.head_count"),
+        "max_position_embeddings": told.integer("context_length"),
+        "activation": "gelu",
+        "pad_token_id": told.tokens.get("pad_token_id", 0),
+    }
+
+
+def _returned_distil(name: str, config: Mapping[str, Any]) -> str:
+    return prefixed(name.replace("classifier.out_proj", "classifier"), config, "distilbert.")
 
 
 DISTILBERT = Family(
@@ -197,12 +292,16 @@ DISTILBERT = Family(
         Rule("transformer.layer.{}.output_layer_norm", "blk.{}.layer_output_norm"),
         Rule("pre_classifier", "cls", optional=True),
         Rule("classifier", "head", optional=True),
+        Rule("classifier.out_proj", "cls.output", optional=True),  # the way back alone
     ),
-    parameters=(_distil_norm, *_CHECKED),
+    parameters=(_distil_norm, *CHECKED),
     prefix="",
-    dropped=(*_DROPPED, "vocab_*"),
-    replaced=(("distilbert.", ""), *_OLD_NAMES),
-    finished=_judged,
+    dropped=(*DROPPED, "vocab_*"),
+    replaced=(("distilbert.", ""), *OLD_NAMES),
+    finished=judged,
+    described=_described_distil,
+    returned=_returned_distil,
+    claims=lambda model: _has_tokenizer(model, "bert"),
     configurations=(
         ConfigClass(
             "distilbert",
@@ -212,108 +311,6 @@ DISTILBERT = Family(
             },
             kv_heads=False,
             aliases={"hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"},
-        ),
-    ),
-)  # fmt: skip
-
-
-# What Nomic's code can be told to do and its models do not: key, and the value that there must be.
-_NOMIC = {
-    "activation_function": "swiglu", "causal": False, "qkv_proj_bias": False, "mlp_fc1_bias": False,
-    "mlp_fc2_bias": False, "prenorm": False, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
-    "rotary_emb_scale_base": None,
-}  # fmt: skip
-_NOMIC_POSITIONS = {8192: 2048, 2048: 512}  # told, and trained for
-
-
-def _nomic(source: Checkpoint) -> dict[str, Any]:
-    config = dict(source.config)
-    if config.get("moe_every_n_layers"):
-        raise Unsupported(
-            "Nomic's mixture of experts has no GGUF translation yet", path="config.json",
-            place="moe_every_n_layers", remedy="model.safetensors is available for every architecture",
-        )  # fmt: skip
-    wrong = [key for key, value in _NOMIC.items() if config.get(key, ()) != value]
-    told = config.get("n_positions")
-    if wrong or told not in _NOMIC_POSITIONS or config.get("max_trained_positions", 2048) != 2048:
-        raise Unsupported(
-            "a form of Nomic's model that llama.cpp does not know", path="config.json",
-            place=wrong[0] if wrong else "n_positions",
-        )  # fmt: skip
-    return {**config, "n_positions": _NOMIC_POSITIONS[told]}
-
-
-NOMIC_BERT = Family(
-    architectures=("NomicBertModel",),
-    arch="nomic-bert",
-    vocabulary="nomic-bert",
-    rules=(
-        Rule("embeddings.word_embeddings", "token_embd"),
-        Rule("embeddings.token_type_embeddings", "token_types", optional=True),
-        Rule("emb_ln", "token_embd_norm"),
-        Rule("encoder.layers.{}.attn.Wqkv", "blk.{}.attn_qkv"),
-        Rule("encoder.layers.{}.attn.out_proj", "blk.{}.attn_output"),
-        Rule("encoder.layers.{}.norm1", "blk.{}.attn_output_norm"),
-        Rule("encoder.layers.{}.mlp.fc11", "blk.{}.ffn_up"),
-        Rule("encoder.layers.{}.mlp.fc12", "blk.{}.ffn_gate"),
-        Rule("encoder.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
-        Rule("encoder.layers.{}.norm2", "blk.{}.layer_output_norm"),
-    ),
-    parameters=_CHECKED,
-    prefix="",
-    dropped=_DROPPED,
-    replaced=(("bert.", ""), *_OLD_NAMES),
-    prepared=_nomic,
-)
-
-
-def _no_scaling(write: Parameters) -> None:
-    write.string("rope.scaling.type", "none")
-
-
-MODERN_BERT = Family(
-    architectures=("ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification"),
-    arch="modern-bert",
-    vocabulary="modern-bert",
-    rules=(
-        Rule("embeddings.tok_embeddings", "token_embd"),
-        Rule("embeddings.norm", "token_embd_norm"),
-        Rule("final_norm", "output_norm"),
-        Rule("layers.{}.attn_norm", "blk.{}.attn_norm", optional=True),  # the first layer has none
-        Rule("layers.{}.attn.Wqkv", "blk.{}.attn_qkv"),
-        Rule("layers.{}.attn.Wo", "blk.{}.attn_output"),
-        Rule("layers.{}.mlp_norm", "blk.{}.ffn_norm"),
-        Rule("layers.{}.mlp.Wi", "blk.{}.ffn_up"),
-        Rule("layers.{}.mlp.Wo", "blk.{}.ffn_down"),
-        Rule("head.dense", "cls", optional=True),
-        Rule("head.norm", "cls.norm", optional=True),
-        *_classifier("classifier")[::2],
-    ),
-    parameters=(
-        *_CHECKED,
-        Key("attention.sliding_window", "local_attention"),
-        Key("attention.sliding_window_pattern", "global_attn_every_n_layers", optional=True),
-        _no_scaling,
-        Key("vocab_size", "vocab_size"),
-        Key("hidden_activation", "hidden_activation", "string", optional=True),
-    ),
-    prefix="",
-    dropped=_DROPPED,
-    replaced=(("model.", ""), *_OLD_NAMES),
-    finished=_judged,
-    configurations=(
-        ConfigClass(
-            "modernbert",
-            {
-                "vocab_size": 50368, "hidden_size": 768, "intermediate_size": 1152, "num_hidden_layers": 22,
-                "num_attention_heads": 12, "hidden_activation": "gelu", "max_position_embeddings": 8192,
-                "norm_eps": 1e-05, "pad_token_id": 50283, "eos_token_id": 50282, "bos_token_id": 50281,
-                "cls_token_id": 50281, "sep_token_id": 50282, "global_rope_theta": 160000.0,
-                "global_attn_every_n_layers": 3, "local_attention": 128, "local_rope_theta": 10000.0,
-                "classifier_pooling": "cls",
-            },
-            kv_heads=False,
-            aliases={"rope_theta": "global_rope_theta"},
         ),
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ Knows nothing of any family.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,11 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model, its completed configuration, its class, its own precision, and its tensors."""
+    """A model, its completed configuration, its class, its precision, and its tensors.
+
+    whole:        of a side file: the configuration that `config` is a part of.
+    preprocessor: of a side file: what the checkpoint tells of how images and sounds are prepared.
+    """
 
     model: Model
     config: Mapping[str, Any]
@@ -37,6 +41,8 @@ class Checkpoint:
     architecture: str
     file_type: FileType
     logical: Logical
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own(self) -> DType:

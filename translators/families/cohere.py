@@ -11,6 +11,7 @@ from typing import Any
 from translators.errors import Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass, checked_layers
+from translators.families.described import Told
 from translators.families.llama import FEED_FORWARD, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
 from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule
@@ -70,13 +71,40 @@ def _cohere2(whole: dict[str, Any]) -> dict[str, Any]:
     return checked_layers(whole, lambda layer: bool((layer + 1) % pattern))
 
 
+def _described(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
+    found = told.draft(model_type, architecture, norm="layer_norm_eps")
+    return found | told.of(_SCALE) | {"tie_word_embeddings": True}
+
+
+def _described_r(told: Told) -> dict[str, Any]:
+    normed = told.kept("blk.0.attn_q_norm.weight")
+    return _described(told, "cohere", "CohereForCausalLM") | {"use_qk_norm": normed}
+
+
+def _described2(told: Told) -> dict[str, Any]:
+    """llama.cpp, too, takes every fourth layer for one without a window."""
+    return (
+        _described(told, "cohere2", "Cohere2ForCausalLM")
+        | told.of(_WINDOW)
+        | {
+            "attention_bias": False,
+            "rotary_pct": told.part("rope.dimension_count", told.head_dim),
+            "sliding_window_pattern": 4,
+        }
+    )
+
+
+_SCALE = Key("logit_scale", "logit_scale", "f32")
+_WINDOW = Key("attention.sliding_window", "sliding_window")
+
 COMMAND_R = Family(
     architectures=("CohereForCausalLM",),
     arch="command-r",
     vocabulary="gpt2",
     rules=(*_RULES, *optional(*QK_NORMS)),
-    parameters=(COMMON, Key("logit_scale", "logit_scale", "f32"), _unscaled),
+    parameters=(COMMON, _SCALE, _unscaled),
     prepared=_trained_context,
+    described=_described_r,
     configurations=(ConfigClass("cohere", _values(), rope="told"),),
 )
 
@@ -87,14 +115,15 @@ COHERE2 = Family(
     rules=_RULES,
     parameters=(
         COMMON,
-        Key("logit_scale", "logit_scale", "f32"),
-        Key("attention.sliding_window", "sliding_window"),
+        _SCALE,
+        _WINDOW,
         Key("vocab_size", "vocab_size"),
         _rotated,
         _unscaled,
     ),
     dropped=("*.bias",),
     finished=_without_biases,
+    described=_described2,
     configurations=(
         ConfigClass(
             "cohere2", _values(sliding_window=4096, layer_types=None), rope="told", finished=_cohere2

@@ -34,11 +34,15 @@ class Part:
     """A configuration within another.
 
     model_type: of its class; `chosen`: unless it names another itself. absent: what holds where it is null.
+    whole: where it is null, it is made of all that the configuration around it holds.
+    of: its class, where another has the same model_type.
     """
 
     model_type: str
     chosen: bool = False
     absent: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    of: ConfigClass | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from translators.errors import Unsupported
 from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.described import Told, decimal
 from translators.families.latent import (
     LATENT,
     LATENT_SIZES,
@@ -25,6 +27,7 @@ from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Place
 from translators.keyvalues import ValueType
+from translators.model import Model
 
 _LAYER = re.compile(r"model\.layers\.([0-9]{1,9})(?![0-9])")
 _INDEXER = optional(
@@ -137,6 +140,74 @@ _CLASSES = (
     ),
 )  # fmt: skip
 
+_CHOICE = (
+    Key("expert_used_count", "num_experts_per_tok", optional=True),
+    Key("expert_group_count", "n_group", optional=True),
+    Key("expert_group_used_count", "topk_group", optional=True),
+    Key("expert_count", "n_routed_experts", optional=True),
+    Key("expert_shared_count", "n_shared_experts"),
+    Key("expert_feed_forward_length", "moe_intermediate_size"),
+    Key("leading_dense_block_count", "first_k_dense_replace"),
+)
+_RANKS = (
+    Key("attention.q_lora_rank", "q_lora_rank", optional=True),
+    Key("attention.kv_lora_rank", "kv_lora_rank"),
+    Key("attention.value_length_mla", "v_head_dim"),
+    Key("rope.dimension_count", "qk_rope_head_dim"),
+    Key("expert_weights_scale", "routed_scaling_factor", "f32", optional=True),
+)
+
+
+def _described1(told: Told) -> dict[str, Any]:
+    found = told.draft("deepseek", "DeepseekForCausalLM") | told.of(*_CHOICE)
+    return found | {"moe_layer_freq": 1, "norm_topk_prob": False, "scoring_func": "softmax"}
+
+
+def _described_latent(told: Told) -> dict[str, Any]:
+    """A DeepSeek-V3, a V2 where experts are chosen by softmax, or a Youtu, which has none."""
+    if not told.has("attention.key_length_mla"):
+        raise Unsupported("a GGUF of before latent vectors were attended to, whose matrices lie otherwise")
+    third = told.integer("expert_gating_func", 1) == _SIGMOID
+    names = ("deepseek_v3", "DeepseekV3ForCausalLM") if third else ("deepseek_v2", "DeepseekV2ForCausalLM")
+    found = told.draft(*names) | {"q_lora_rank": None} | told.of(*_CHOICE, *_RANKS)
+    found.pop("head_dim", None)
+    heads, rotated = found["num_attention_heads"], found["qk_rope_head_dim"]
+    found |= {
+        "num_key_value_heads": heads,
+        "qk_nope_head_dim": told.integer("attention.key_length_mla") - rotated,
+    }
+    if not told.has("expert_count"):
+        found |= {"architectures": ["YoutuForCausalLM"], "model_type": "youtu"}
+        return _with_scales(told, found)
+    found |= {
+        "norm_topk_prob": told.has("expert_weights_norm"),
+        "scoring_func": "sigmoid" if third else "softmax",
+        "moe_layer_freq": 1,
+    }
+    if not third:
+        found["topk_method"] = "group_limited_greedy" if found.get("n_group", 1) > 1 else "greedy"
+    return _with_scales(told, found)
+
+
+def _with_scales(told: Told, found: dict[str, Any]) -> dict[str, Any]:
+    """Published scales of both kinds are the same, so one is enough."""
+    if found["rope_scaling"] is None or not told.has(_LOG):
+        return found
+    scale = decimal(10 * told.number(_LOG))
+    return found | {"rope_scaling": {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}}
+
+
+_LOG = "rope.scaling.yarn_log_multiplier"
+_SIGMOID = 2
+
+
+def _is_deepseek(model: Model) -> bool:
+    """Not GLM-4.7-Flash, which predicts further tokens and has an end of messages."""
+    assert model.key_values is not None
+    further = any(".nextn." in name for name in model.tensors)
+    return not further and "tokenizer.ggml.eom_token_id" not in model.key_values
+
+
 DEEPSEEK = Family(
     architectures=("DeepseekForCausalLM",),
     arch="deepseek",
@@ -152,6 +223,7 @@ DEEPSEEK = Family(
         Key("expert_count", "n_routed_experts"),
         Key("expert_shared_count", "n_shared_experts"),
     ),
+    described=_described1,
 )
 
 DEEPSEEK2 = Family(
@@ -164,6 +236,8 @@ DEEPSEEK2 = Family(
     rules=LATENT,
     parameters=LATENT_SIZES,
     left_out=_without_next,
+    described=_described_latent,
+    claims=_is_deepseek,
     configurations=_CLASSES,
 )  # fmt: skip
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
-from translators.families import FAMILIES
+from translators.families import FAMILIES, TEXT_PARTS
+from translators.families.composed import COMPOSED
 from translators.families.configuration import ConfigClass, checked_scaling, layer_types
 from translators.families.transformers_names import MODEL_TYPES, TORCH_DTYPES
 
@@ -82,7 +83,7 @@ _CLASSES = (
         "qwen3_moe", _qwen(2048, 6144, 24, 32, 4, **_QWEN3_EXPERTS), kv_heads=False, rope=True
     ),
 )  # fmt: skip
-_OF_FAMILIES = tuple(each for family in FAMILIES for each in family.configurations)
+_OF_FAMILIES = (*(each for family in FAMILIES for each in family.configurations), *COMPOSED)
 CLASSES = {name: each for each in (*_CLASSES, *_OF_FAMILIES) for name in (each.model_type, *each.others)}
 
 
@@ -95,14 +96,23 @@ def completed(config: Mapping[str, Any], root: Path | None = None) -> dict[str, 
     Raises Unsupported for a type that AutoConfig completes in a way not known here, MalformedSource for
     numbers of layers beyond all measure or a text_config that is no object.
     """
-    try:
-        whole = _constructed(config, root.name if root else "")
-    except _REFUSALS:
-        whole = dict(config)
+    whole = nested(config, root)
     text = whole.get("text_config", {})
     if not isinstance(text, dict):
         raise MalformedSource("no JSON object", path="config.json", place="text_config")
     return {**whole, **text}
+
+
+def nested(config: Mapping[str, Any], root: Path | None = None) -> dict[str, Any]:
+    """The same with its parts where they are; that of the language model is called text_config."""
+    try:
+        whole = _constructed(config, root.name if root else "")
+    except _REFUSALS:
+        whole = dict(config)
+    for name in TEXT_PARTS:
+        if name in whole:
+            whole["text_config"] = whole[name]
+    return whole
 
 
 def _constructed(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -119,9 +129,12 @@ def constructed(kind: ConfigClass, config: Mapping[str, Any]) -> dict[str, Any]:
     given |= {kind.aliases[key]: value for key, value in config.items() if key in kind.aliases}
     whole = {**_BASE, **kind.values, **given, "model_type": kind.model_type}
     for key, part in kind.parts.items():
-        inner = part.absent if whole.get(key) is None else whole[key]
+        absent = {name: config[name] for name in config if name not in kind.parts}
+        inner = whole.get(key)
+        if inner is None:
+            inner = absent if part.whole else part.absent
         named = inner.get("model_type", part.model_type) if part.chosen else part.model_type
-        whole[key] = constructed(_known_class(named), inner)
+        whole[key] = constructed(part.of or _known_class(named), inner)
     if kind.kv_heads and "num_key_value_heads" in kind.values and whole["num_key_value_heads"] is None:
         whole["num_key_value_heads"] = whole["num_attention_heads"]
     if whole.get("head_dim") is None and kind.head_dim:

@@ -10,6 +10,7 @@ scalings there. Every method raises MalformedSource for a key that is absent or 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,14 @@ import numpy as np
 
 from translators.dtypes import DType
 from translators.errors import MalformedSource, Unsupported
+from translators.families.parameters import Key
 from translators.families.rope import Llama3Scaling, scaling_behind
 from translators.keyvalues import KeyValues
 from translators.model import Model, Tensor
 from translators.reading import SourceFiles
+from translators.torch_types import TORCH_NAMES
 
-_TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_AGAIN = "fetch the file again"
 _ROPE_FREQS = "rope_freqs.weight"
 
 
@@ -51,6 +54,69 @@ class Told:
             return default
         return decimal(number(self.key_values, f"{self.arch}.{name}"))
 
+    def flag(self, name: str) -> bool:
+        """A truth value, which must be there."""
+        value = self.key_values.get(f"{self.arch}.{name}")
+        if not isinstance(value, bool):
+            raise MalformedSource("not a truth value", place=f"key {self.arch}.{name}", remedy=_AGAIN)
+        return value
+
+    def numbers(self, name: str) -> list[int]:
+        """A list of whole numbers from 0, one for each layer."""
+        values = self.key_values.get(f"{self.arch}.{name}")
+        if not isinstance(values, list) or len(values) != self.integer("block_count"):
+            raise MalformedSource("not one number for each layer", place=f"key {self.arch}.{name}")
+        if not all(isinstance(value, int) and value >= 0 for value in values):
+            raise MalformedSource("no whole numbers", place=f"key {self.arch}.{name}", remedy=_AGAIN)
+        return values
+
+    def flags(self, name: str) -> list[bool]:
+        """A list of truth values, one for each layer."""
+        values = self.key_values.get(f"{self.arch}.{name}")
+        if (
+            not isinstance(values, list)
+            or len(values) != self.integer("block_count")
+            or not all(isinstance(value, bool) for value in values)
+        ):
+            raise MalformedSource(
+                "not one truth value for each layer", place=f"key {self.arch}.{name}", remedy=_AGAIN
+            )
+        return values
+
+    def text(self, name: str) -> str:
+        """A text, which must be there."""
+        value = self.key_values.get(f"{self.arch}.{name}")
+        if not isinstance(value, str):
+            raise MalformedSource("not a text", place=f"key {self.arch}.{name}", remedy=_AGAIN)
+        return value
+
+    def of(self, *keys: Key) -> dict[str, Any]:
+        """What these keys were written from, each under the first of its names; absent optional ones not."""
+        found: dict[str, Any] = {}
+        readers: dict[str, Callable[[str], Any]] = {
+            "f32": self.number, "bool": self.flag, "string": self.text,
+        }  # fmt: skip
+        for key in keys:
+            if key.optional and not self.has(key.name):
+                continue
+            found[key.keys if isinstance(key.keys, str) else key.keys[0]] = readers.get(
+                key.kind, self.integer
+            )(key.name)
+        return found
+
+    def part(self, name: str, width: int) -> float:
+        """Which part of `width` a number is, such that the product cut off is the number again."""
+        number = self.integer(name)
+        if not 0 < number <= width:
+            raise MalformedSource("no part of a head", place=f"key {self.arch}.{name}", remedy=_AGAIN)
+        part = number / width
+        # A quotient may lie just below the number that it stands for.
+        return part if int(width * part) == number else math.nextafter(part, 1)
+
+    def kept(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+        return name in self.model.tensors
+
     def factors(self, tensor: str) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The values of a tensor of rotary factors."""
         return rope_factors(self.model, tensor)
@@ -73,6 +139,19 @@ class Told:
         return embedding.shape[0]
 
     @property
+    def layers(self) -> range:
+        """The layers, which cannot be more than there are tensors."""
+        count = self.integer("block_count")
+        if count > len(self.model.tensors):
+            raise MalformedSource("more layers than tensors", place=f"key {self.arch}.block_count")
+        return range(count)
+
+    def rows(self, name: str) -> int:
+        """Rows of a matrix, 0 where there is none."""
+        tensor = self.model.tensors.get(name)
+        return 0 if tensor is None else tensor.shape[0]
+
+    @property
     def head_dim(self) -> int:
         """The size of a head."""
         whole = self.integer("embedding_length") // max(1, self.heads["num_attention_heads"])
@@ -87,9 +166,7 @@ class Told:
             if place in self.key_values:
                 token = self.key_values[place].decoded
                 if not isinstance(token, int):
-                    raise MalformedSource(
-                        "not a token's id", place=f"key {place}", remedy="fetch the file again"
-                    )
+                    raise MalformedSource("not a token's id", place=f"key {place}", remedy=_AGAIN)
                 found[f"{key}_token_id"] = token
         return found
 
@@ -102,11 +179,17 @@ class Told:
             "initializer_range": 0.02,
             "tie_word_embeddings": "output.weight" not in self.model.tensors,
             "use_cache": True,
-            "torch_dtype": _TORCH_NAMES[self.dtype.name],
+            "torch_dtype": TORCH_NAMES[self.dtype.name],
         }
 
-    def draft(self, model_type: str, architecture: str, *, derived_head: bool = False) -> dict[str, Any]:
-        """What most models since Llama have. `derived_head`: head_dim also where no key tells it."""
+    def draft(
+        self, model_type: str, architecture: str, *, derived_head: bool = False, norm: str = "rms_norm_eps"
+    ) -> dict[str, Any]:
+        """What most models since Llama have.
+
+        derived_head: head_dim also where no key tells it. norm: what its epsilon is called.
+        """
+        epsilon = "attention.layer_norm_rms_epsilon" if "rms" in norm else "attention.layer_norm_epsilon"
         frame, theta = self.frame(model_type, architecture), self.number("rope.freq_base", 10000.0)
         return {
             **dict(list(frame.items())[:3]),
@@ -117,7 +200,7 @@ class Told:
             **({"head_dim": self.head_dim} if derived_head or self.has("attention.key_length") else {}),
             "hidden_act": "silu",
             "max_position_embeddings": self.integer("context_length"),
-            "rms_norm_eps": self.number("attention.layer_norm_rms_epsilon"),
+            norm: self.number(epsilon),
             "rope_theta": theta,
             "rope_scaling": rope_scaling(self.model, self.key_values, self.arch, theta),
             "attention_bias": "blk.0.attn_q.bias" in self.model.tensors,
@@ -179,14 +262,14 @@ def llama3(factors: np.ndarray[Any, np.dtype[np.float32]], theta: float) -> dict
 def integer(key_values: KeyValues, key: str) -> int:
     value = key_values.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise MalformedSource("not one whole number", place=f"key {key}", remedy="fetch the file again")
+        raise MalformedSource("not one whole number", place=f"key {key}", remedy=_AGAIN)
     return value
 
 
 def number(key_values: KeyValues, key: str) -> float:
     value = key_values.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise MalformedSource("not a number", place=f"key {key}", remedy="fetch the file again")
+        raise MalformedSource("not a number", place=f"key {key}", remedy=_AGAIN)
     return value
 
 

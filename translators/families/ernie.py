@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     EMBEDDINGS,
@@ -54,6 +55,28 @@ def _moe(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _described(told: Told, model_type: str = "ernie4_5", name: str = "Ernie4_5ForCausalLM") -> dict[str, Any]:
+    found = told.draft(model_type, name, derived_head=model_type == "ernie4_5")
+    return found | {"use_bias": told.kept("blk.0.attn_q.bias")}
+
+
+def _described_mixture(told: Told) -> dict[str, Any]:
+    shared = told.integer("expert_shared_count", 0)
+    return (
+        _described(told, "ernie4_5_moe", "Ernie4_5_MoeForCausalLM")
+        | told.of(*_EXPERTS)
+        | {"moe_num_shared_experts": shared, "moe_layer_end_index": -1}
+    )
+
+
+_EXPERTS = (
+    Key("expert_count", "moe_num_experts"),
+    Key("expert_used_count", "moe_k", "count"),
+    Key("interleave_moe_layer_step", "moe_layer_interval"),
+    Key("leading_dense_block_count", "moe_layer_start_index"),
+    Key("expert_feed_forward_length", "moe_intermediate_size", "count", optional=True),
+)
+
 ERNIE = Family(
     architectures=("Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM"),
     arch="ernie4_5",
@@ -72,6 +95,7 @@ ERNIE = Family(
     ),
     parameters=(COMMON,),
     replaced=(("ernie.", "model."),),
+    described=_described,
     configurations=(
         ConfigClass("ernie4_5", _values(1024, 3072, 18, 16, 2, head_dim=128), head_dim=True, rope=True),
     ),
@@ -98,16 +122,13 @@ ERNIE_MOE = Family(
     ),
     parameters=(
         COMMON,
-        Key("expert_count", "moe_num_experts"),
-        Key("expert_used_count", "moe_k", "count"),
-        Key("interleave_moe_layer_step", "moe_layer_interval"),
-        Key("leading_dense_block_count", "moe_layer_start_index"),
-        Key("expert_feed_forward_length", "moe_intermediate_size", "count", optional=True),
+        *_EXPERTS,
         _shared_length,
     ),
     dropped=("model.mtp_block.*", "model.mtp_emb_norm.*", "model.mtp_hidden_norm.*",
         "model.mtp_linear_proj.*"),
     replaced=(("ernie.", "model."),),
+    described=_described_mixture,
     configurations=(
         ConfigClass(
             "ernie4_5_moe",

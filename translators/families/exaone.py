@@ -7,6 +7,7 @@ from typing import Any
 
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass, checked_layers
+from translators.families.described import Told
 from translators.families.llama import (
     EMBEDDINGS,
     FEED_FORWARD,
@@ -66,6 +67,31 @@ def _exaone4(whole: dict[str, Any]) -> dict[str, Any]:
     return checked_layers(whole, lambda layer: (layer + 1) % pattern != 0)
 
 
+def _described(told: Told) -> dict[str, Any]:
+    found = told.draft("exaone", "ExaoneForCausalLM", derived_head=True)
+    whole = found["hidden_size"] // max(1, found["num_attention_heads"])
+    return found | {
+        "num_layers": found.pop("num_hidden_layers"),
+        "layer_norm_epsilon": found["rms_norm_eps"],
+        "activation_function": found.pop("hidden_act"),
+        "partial_rotary_factor": told.part("rope.dimension_count", whole),
+    }
+
+
+def _described4(told: Told) -> dict[str, Any]:
+    windowed = told.has("attention.sliding_window")
+    pattern = [False] * len(told.layers)
+    if windowed and told.has(_PATTERN):
+        pattern = told.flags(_PATTERN)
+    return told.draft("exaone4", "Exaone4ForCausalLM", derived_head=True) | {
+        "sliding_window": told.integer("attention.sliding_window") if windowed else None,
+        "sliding_window_pattern": 4 if windowed else None,
+        "layer_types": ["sliding_attention" if each else "full_attention" for each in pattern],
+    }
+
+
+_PATTERN = "attention.sliding_window_pattern"
+
 EXAONE = Family(
     architectures=("ExaoneForCausalLM",),
     arch="exaone",
@@ -87,6 +113,7 @@ EXAONE = Family(
     ),
     parameters=(COMMON, _rotated),
     prepared=_rms,
+    described=_described,
     generated=rope_factors,
 )
 
@@ -105,6 +132,7 @@ EXAONE4 = Family(
     ),
     parameters=(COMMON, Key("vocab_size", "vocab_size"), _windows),
     generated=_factors,
+    described=_described4,
     configurations=(
         ConfigClass(
             "exaone4",

@@ -13,6 +13,7 @@ from typing import Any
 
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Custom, Place
@@ -85,6 +86,33 @@ def _falcon(whole: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "hidden_size": width, "num_kv_heads": heads}
 
 
+def _described(told: Told) -> dict[str, Any]:
+    heads = told.heads
+    groups = heads.pop("num_key_value_heads")
+    several = told.kept("blk.0.attn_norm_2.weight")
+    every = groups == heads["num_attention_heads"]
+    return told.frame("falcon", "FalconForCausalLM") | {
+        "hidden_size": told.integer("embedding_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        **heads,
+        "num_kv_heads": groups,
+        "multi_query": groups == 1,
+        "new_decoder_architecture": several or not (every or groups == 1),
+        "num_ln_in_parallel_attn": 2 if several else 1,
+        "parallel_attn": True,
+        "alibi": False,
+        "bias": told.kept("blk.0.attn_qkv.bias"),
+        "layer_norm_epsilon": told.number("attention.layer_norm_epsilon"),
+        "max_position_embeddings": told.integer("context_length"),
+        "rope_theta": told.number("rope.freq_base", 10000.0),
+    }
+
+
+def _returned(name: str, config: Mapping[str, Any]) -> str:
+    """Where there are two norms, the first has another name."""
+    return name.replace("input_layernorm", "ln_mlp") if config["num_ln_in_parallel_attn"] == 2 else name
+
+
 FALCON = Family(
     architectures=("FalconForCausalLM", "RWForCausalLM"),
     arch="falcon",
@@ -104,6 +132,8 @@ FALCON = Family(
     ),
     parameters=(_parameters, Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"), FILE_TYPE),
     prepared=_heads_told,
+    described=_described,
+    returned=_returned,
     configurations=(
         ConfigClass(
             "falcon",

@@ -1,4 +1,8 @@
-"""Gemma 1 and 2: norms are stored as their distance from 1, the head is always the embedding."""
+"""Gemma 1 and 2: norms are stored as their distance from 1, the head is always the embedding.
+
+A GGUF holds the sum, which has lost what lies below 2**-23: a BF16 norm comes back exactly from 2**-16 on,
+and 0; of others the nearest number that gives the same sum. More is not in the file.
+"""
 
 from __future__ import annotations
 

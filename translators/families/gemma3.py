@@ -6,6 +6,7 @@ from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
+from translators.families.composed import GEMMA3_EYES
 from translators.families.configuration import ConfigClass, Part, checked_layers
 from translators.families.described import Told
 from translators.families.gemma import (
@@ -138,6 +139,8 @@ def _described(told: Told) -> dict[str, Any]:
     }
 
 
+_PARTS = {"text_config": Part("gemma3_text"), "vision_config": GEMMA3_EYES}
+
 GEMMA3 = Family(
     architectures=("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
     arch="gemma3",
@@ -146,8 +149,17 @@ GEMMA3 = Family(
     parameters=PARAMETERS,
     prepared=with_rows,
     described=_described,
-    configurations=(_TEXT, ConfigClass("gemma3", {}, parts={"text_config": Part("gemma3_text")})),
+    configurations=(_TEXT, ConfigClass("gemma3", {}, parts=_PARTS)),
 )
+
+
+def _described_embedding(told: Told) -> dict[str, Any]:
+    return _described(told) | {
+        "architectures": ["Gemma3TextModel"],
+        "tie_word_embeddings": True,
+        "use_bidirectional_attention": True,
+    }
+
 
 EMBEDDING_GEMMA = Family(
     architectures=("Gemma3TextModel",),
@@ -156,4 +168,5 @@ EMBEDDING_GEMMA = Family(
     rules=_RULES,
     parameters=(*PARAMETERS, _published_window, POOLING),
     prepared=with_rows,
+    described=_described_embedding,
 )

@@ -6,18 +6,18 @@ pairs: the rotated rows of q and k are reordered. GLM-4.5 keeps the layer that p
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from translators.errors import MalformedSource, Unsupported
+from translators.errors import Unsupported
 from translators.families.configuration import ConfigClass, Part, checked_scaling
 from translators.families.described import Told
 from translators.families.hparams import rope_parameters
-from translators.families.latent import MIXTURE, NEXT_TOKENS, next_layers, with_next
+from translators.families.latent import MIXTURE, NEXT, NEXT_TOKENS, next_layers, with_next
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, QK_NORMS, VALUE_AND_OUTPUT, optional
 from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule, Stack
 from translators.families.transforms import Place, Regrouped
+from translators.model import Model
 
 _FUSED = (
     Rule("model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"),
@@ -110,6 +110,16 @@ def _scaled(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _chat(told: Told) -> dict[str, Any]:
+    """config.json of a GLM-4-9B in transformers' own class; the two last keys are what upstream goes by."""
+    theta = told.number("rope.freq_base", 10000.0)
+    return told.draft("glm", "GlmForCausalLM", derived_head=True) | {
+        "partial_rotary_factor": told.part("rope.dimension_count", told.head_dim),
+        "seq_length": told.integer("context_length"),
+        "rope_ratio": theta / 10000,
+    }
+
+
 CHATGLM = Family(
     architectures=("GlmForCausalLM",),
     arch="chatglm",
@@ -122,6 +132,7 @@ CHATGLM = Family(
         *_FUSED,
     ),
     parameters=(_chat_shape,),
+    described=_chat,
     configurations=(ConfigClass("glm", _PLAIN, kv_heads=False),),
 )
 
@@ -130,12 +141,7 @@ def _glm4(told: Told) -> dict[str, Any]:
     """config.json of a GLM-4-0414. Raises Unsupported for a language model without what it sees with."""
     if told.has("rope.dimension_sections") or told.has("nextn_predict_layers"):
         raise Unsupported("a model that sees has no Hugging Face translation yet")
-    rotated, width = told.integer("rope.dimension_count"), told.head_dim
-    if not 0 < rotated <= width:
-        raise MalformedSource("no part of a head", place="key glm4.rope.dimension_count")
-    part = rotated / width
-    # A quotient may lie just below the number that it stands for, and its product is cut off.
-    part = part if int(width * part) == rotated else math.nextafter(part, 1.0)
+    part = told.part("rope.dimension_count", told.head_dim)
     return told.draft("glm4", "Glm4ForCausalLM", derived_head=True) | {"partial_rotary_factor": part}
 
 
@@ -186,18 +192,49 @@ _SPARSE: tuple[Rule | Stack, ...] = (
     *MIXTURE,
     *NEXT_TOKENS,
 )
-_SPARSE_SIZES = (
-    COMMON,
-    _rotated,
+_EXPERTS = (
     _optional("expert_count", "n_routed_experts"),
     _optional("expert_feed_forward_length", "moe_intermediate_size"),
     _optional("expert_shared_count", "n_shared_experts"),
     _optional("leading_dense_block_count", "first_k_dense_replace"),
-    _sigmoid,
+)
+_WEIGHTS = (
     _optional("expert_weights_scale", "routed_scaling_factor", "f32"),
     _optional("expert_weights_norm", "norm_topk_prob", "bool"),
-    next_layers,
 )
+_SPARSE_SIZES = (COMMON, _rotated, *_EXPERTS, _sigmoid, *_WEIGHTS, next_layers)
+# What `COMMON` writes of a mixture.
+_CHOICE = (
+    _optional("expert_used_count", "num_experts_per_tok"),
+    _optional("expert_group_count", "n_group"),
+    _optional("expert_group_used_count", "topk_group"),
+)
+
+
+def _mixture(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
+    if told.has("rope.dimension_sections"):
+        raise Unsupported("a model that sees has no Hugging Face translation yet")
+    further = told.integer("nextn_predict_layers", 0)
+    return (
+        told.draft(model_type, architecture, derived_head=True)
+        | told.of(*_CHOICE, *_EXPERTS, *_WEIGHTS)
+        | {
+            "num_hidden_layers": told.integer("block_count") - further,
+            "partial_rotary_factor": told.part("rope.dimension_count", told.head_dim),
+            "use_qk_norm": told.kept("blk.0.attn_q_norm.weight"),
+            **({NEXT: further} if told.has("nextn_predict_layers") else {}),
+        }
+    )
+
+
+def _is_solar(model: Model) -> bool:
+    """Solar Open rotates whole heads, GLM-4.5 halves of them."""
+    rotated, width = (
+        None if model.key_values is None else model.key_values.get(f"glm4moe.{key}")
+        for key in ("rope.dimension_count", "attention.key_length")
+    )
+    return rotated is not None and rotated == width
+
 
 _MIXTURE_VALUES = {
     "hidden_size": 4096, "intermediate_size": 10944, "num_hidden_layers": 46, "num_attention_heads": 96,
@@ -214,6 +251,8 @@ GLM4_MOE = Family(
     rules=_SPARSE,
     parameters=_SPARSE_SIZES,
     blocks=with_next,
+    described=lambda told: _mixture(told, "glm4_moe", "Glm4MoeForCausalLM"),
+    claims=lambda model: not _is_solar(model),
     configurations=(
         ConfigClass(
             "glm4_moe",
@@ -238,4 +277,6 @@ SOLAR_OPEN = Family(
     rules=_SPARSE,
     parameters=_SPARSE_SIZES,
     blocks=with_next,
+    described=lambda told: _mixture(told, "solar_open", "SolarOpenForCausalLM"),
+    claims=_is_solar,
 )

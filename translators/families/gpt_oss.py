@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from translators.families.configuration import ConfigClass, checked_layers, checked_scaling
+from translators.families.described import Told
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.parameters import COMMON, Key
 from translators.families.table import Family, Rule
@@ -62,6 +63,20 @@ def _completed(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _described(told: Told) -> dict[str, Any]:
+    """Experts come back as matrices of the file's own precision, not in the published blocks."""
+    found = told.draft("gpt_oss", "GptOssForCausalLM", derived_head=True) | {
+        "intermediate_size": told.integer("expert_feed_forward_length"),
+        "num_local_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "sliding_window": told.integer("attention.sliding_window"),
+        "swiglu_limit": 7.0,
+    }
+    if found["rope_scaling"] is not None:
+        found["rope_scaling"] = {**found["rope_scaling"], "truncate": False}
+    return found
+
+
 GPT_OSS = Family(
     architectures=("GptOssForCausalLM",),
     arch="gpt-oss",
@@ -86,6 +101,7 @@ GPT_OSS = Family(
         Key("attention.sliding_window", "sliding_window"),
         Key("expert_feed_forward_length", "intermediate_size"),
     ),
+    described=_described,
     configurations=(
         ConfigClass(
             "gpt_oss",

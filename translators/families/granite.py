@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     EMBEDDINGS,
@@ -22,6 +23,7 @@ from translators.families.llama import (
 from translators.families.parameters import COMMON, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Split
+from translators.model import Model
 
 _GATE_ABOVE_UP = Split(2, axis=-2)
 _ATTENTION = (*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT)
@@ -82,7 +84,33 @@ def _values(**others: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _described(told: Told, model_type: str = "granite", name: str = "GraniteForCausalLM") -> dict[str, Any]:
+    """The multipliers are 1 where they are not told."""
+    found = told.draft(model_type, name) | {key: told.number(at, 1.0) for at, key in _MULTIPLIERS}
+    found.pop("head_dim", None)
+    return found | {"mlp_bias": told.kept("blk.0.ffn_up.bias")}
+
+
+def _described_mixture(told: Told) -> dict[str, Any]:
+    shared = told.integer("expert_shared_feed_forward_length", 0)
+    names = ("granitemoeshared", "GraniteMoeSharedForCausalLM") if shared else ("granitemoe", _MIXTURE)
+    return _described(told, *names) | {
+        "num_local_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        **({"shared_intermediate_size": shared} if shared else {}),
+    }
+
+
+_MIXTURE = "GraniteMoeForCausalLM"
 _EXPERTS = {"num_local_experts": 8, "num_experts_per_tok": 2}
+
+
+def _uniform(model: Model) -> bool:
+    """Not of Granite 4, whose layers are told one by one, and whose classes are others."""
+    assert model.key_values is not None
+    arch = model.key_values.get("general.architecture")
+    return isinstance(model.key_values.get(f"{arch}.attention.head_count_kv"), int)
+
 
 GRANITE = Family(
     architectures=("GraniteForCausalLM",),
@@ -93,11 +121,13 @@ GRANITE = Family(
     dropped=DROPPED,
     replaced=(("text_model.", ""),),
     generated=rope_factors,
+    described=_described,
+    claims=_uniform,
     configurations=(ConfigClass("granite", _values(), rope="told"),),
 )
 
 GRANITE_MOE = Family(
-    architectures=("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"),
+    architectures=(_MIXTURE, "GraniteMoeSharedForCausalLM"),
     arch="granitemoe",
     vocabulary="llama",
     rules=(*_ATTENTION, *EXPERTS, *SHARED_EXPERT),
@@ -105,6 +135,8 @@ GRANITE_MOE = Family(
     dropped=DROPPED,
     replaced=(("text_model.", ""),),
     generated=rope_factors,
+    described=_described_mixture,
+    claims=_uniform,
     configurations=(
         ConfigClass("granitemoe", _values(**_EXPERTS), rope="told"),
         ConfigClass("granitemoeshared", _values(**_EXPERTS, shared_intermediate_size=0), rope="told"),

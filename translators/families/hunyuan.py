@@ -7,6 +7,7 @@ from typing import Any
 
 from translators.errors import Unsupported
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.hparams import write_hparams
 from translators.families.llama import (
     ATTENTION_NORMS,
@@ -90,6 +91,36 @@ def _common(write: Parameters) -> None:
     write_hparams(write.kv, write.source.arch, config, write.source.file_type.number, write.blocks)
 
 
+def _described(told: Told, model_type: str, architecture: str, head: int) -> dict[str, Any]:
+    """The base of a stretched context tells its alpha. head: the size of a head there."""
+    found = told.draft(model_type, architecture, derived_head=True)
+    found |= {"use_qk_norm": told.kept("blk.0.attn_q_norm.weight")}
+    found["pad_token_id"] = told.tokens.get("pad_token_id", 0)
+    if told.has("rope.scaling.original_context_length") and told.integer("context_length") == _CONTEXT:
+        alpha = (found["rope_theta"] / 10000) ** ((head - 2) / head)
+        alpha = round(alpha) if abs(alpha - round(alpha)) < 1e-3 else alpha
+        scaling = {"type": "dynamic", "alpha": float(alpha), "factor": 1.0, "beta_fast": 32, "beta_slow": 1}
+        found |= {"rope_theta": 10000.0, "rope_scaling": {**scaling, "mscale": 1.0, "mscale_all_dim": 1.0}}
+    return found
+
+
+def _described_dense(told: Told) -> dict[str, Any]:
+    return _described(told, "hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", told.head_dim)
+
+
+def _described_moe(told: Told) -> dict[str, Any]:
+    count = len(told.layers)
+    head = told.integer("embedding_length") // max(1, told.integer("attention.head_count"))
+    return _described(told, "hunyuan_v1_moe", "HunYuanMoEV1ForCausalLM", head) | {
+        "intermediate_size": told.integer("expert_shared_feed_forward_length"),
+        "num_experts": told.integer("expert_count"),
+        "moe_intermediate_size": [told.integer("expert_feed_forward_length")] * count,
+        "moe_topk": [told.integer("expert_used_count")] * count,
+        "num_shared_expert": [told.integer("expert_shared_count")] * count,
+        "use_mixed_mlp_moe": True,
+    }
+
+
 def _values(**others: Any) -> dict[str, Any]:
     return {
         "vocab_size": 290943, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
@@ -112,6 +143,7 @@ HUNYUAN_DENSE = Family(
     rules=(*EMBEDDINGS, *ATTENTION_NORMS, *PLAIN_QK, *_NORMS, *VALUE_AND_OUTPUT, *FEED_FORWARD),
     parameters=(_common, _dense_scaling),
     left_out=_tied,
+    described=_described_dense,
     configurations=(ConfigClass("hunyuan_v1_dense", _values(), finished=_hunyuan),),
 )
 
@@ -135,5 +167,6 @@ HUNYUAN_MOE = Family(
     ),
     parameters=(COMMON, _mixture, _moe_scaling),
     left_out=_tied,
+    described=_described_moe,
     configurations=(ConfigClass("hunyuan_v1_moe", _values(num_experts=1, moe_topk=1), finished=_hunyuan),),
 )

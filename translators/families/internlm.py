@@ -75,6 +75,7 @@ INTERNLM2 = Family(
         Rule("model.layers.{}.feed_forward.w3", "blk.{}.ffn_up"),
     ),
     parameters=(COMMON,),
+    described=lambda told: told.draft("internlm2", "InternLM2ForCausalLM") | {"bias": False},
 )
 
 INTERNLM3 = replace(
@@ -124,6 +125,7 @@ BAICHUAN = Family(
         *FEED_FORWARD,
     ),
     parameters=(COMMON, _layout),
+    described=lambda told: told.draft("baichuan", "BaichuanForCausalLM"),
 )
 
 XVERSE = Family(
@@ -139,4 +141,5 @@ XVERSE = Family(
         *FEED_FORWARD,
     ),
     parameters=(COMMON, _layout),
+    described=lambda told: told.draft("xverse", "XverseForCausalLM"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from translators.errors import MalformedSource
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass, counted_layers
+from translators.families.described import Told
 from translators.families.llama import experts
 from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule
@@ -78,6 +79,38 @@ def _lfm2(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _described(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
+    heads = told.numbers("attention.head_count_kv")
+    return told.frame(model_type, architecture) | {
+        "hidden_size": told.integer("embedding_length"),
+        "intermediate_size": told.integer("feed_forward_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        "num_attention_heads": told.integer("attention.head_count"),
+        "num_key_value_heads": max(heads, default=0),
+        "max_position_embeddings": told.integer("context_length"),
+        "norm_eps": told.number("attention.layer_norm_rms_epsilon"),
+        "rope_theta": told.number("rope.freq_base"),
+        "conv_L_cache": told.integer("shortconv.l_cache"),
+        "conv_bias": False,
+        "layer_types": ["full_attention" if count else "conv" for count in heads],
+    }
+
+
+def _described_mixture(told: Told) -> dict[str, Any]:
+    return _described(told, "lfm2_moe", "Lfm2MoeForCausalLM") | {
+        "moe_intermediate_size": told.integer("expert_feed_forward_length"),
+        "num_dense_layers": told.integer("leading_dense_block_count"),
+        "num_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "norm_topk_prob": True,
+        "use_expert_bias": any(name.endswith("exp_probs_b.bias") for name in told.model.tensors),
+    }
+
+
+def _described_dense(told: Told) -> dict[str, Any]:
+    return _described(told, "lfm2", "Lfm2ForCausalLM") | {"block_auto_adjust_ff_dim": False}
+
+
 LFM2 = Family(
     architectures=("Lfm2ForCausalLM", "LFM2ForCausalLM"),
     arch="lfm2",
@@ -91,6 +124,7 @@ LFM2 = Family(
         _feed_forward_length,
     ),
     prepared=_attending,
+    described=_described_dense,
     configurations=(
         ConfigClass(
             "lfm2",
@@ -127,4 +161,5 @@ LFM2_MOE = Family(
         Key("shortconv.l_cache", "conv_L_cache"),
     ),
     prepared=_attending,
+    described=_described_mixture,
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from translators.errors import Unsupported
 from translators.families.checkpoint import Checkpoint
+from translators.families.composed import MISTRAL3_EYES
 from translators.families.configuration import ConfigClass, Part
 from translators.families.described import Told
 from translators.families.hparams import rope_parameters, write_llama
@@ -123,6 +124,7 @@ def _described(told: Told) -> dict[str, Any]:
 LLAMA = Family(
     architectures=(
         "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel", "MixtralForCausalLM",
+        "VLlama3ForCausalLM", "LlavaForConditionalGeneration",
     ),
     arch="llama",
     vocabulary="llama",
@@ -136,6 +138,7 @@ LLAMA = Family(
         experts("model.layers.{}.block_sparse_moe.experts", ("w1", "w2", "w3")),
     ),
     parameters=(COMMON, llama_parameters),
+    replaced=(("text_model.", ""),),  # SmolVLM
     generated=rope_factors,
     described=_described,
     bare=frozenset({"LlamaModel"}),
@@ -153,10 +156,16 @@ def _ministral(write: Parameters) -> None:
     write.f32("attention.temperature_scale", rope.get("llama_4_scaling_beta"), "llama_4_scaling_beta")
 
 
-def _not_mistral4(source: Checkpoint) -> dict[str, Any]:
-    if source.config.get("model_type") == "mistral4":
-        raise Unsupported("Mistral 4 has no GGUF translation yet", path="config.json", place="model_type")
-    return dict(source.config)
+def _described3(told: Told) -> dict[str, Any]:
+    """A language model without what it sees with: Ministral 3's, or one that is a Mistral in all but name."""
+    if not told.has("attention.temperature_scale"):
+        mistral = told.draft("mistral", "MistralForCausalLM", derived_head=True)
+        return mistral | {"sliding_window": None}
+    found = told.draft("ministral3", "Ministral3ForCausalLM", derived_head=True)
+    scaling = {**(found.pop("rope_scaling") or {}), "rope_theta": found.pop("rope_theta"), "mscale": 1.0}
+    scaling["mscale_all_dim"] = told.number("rope.scaling.yarn_log_multiplier")
+    scaling["llama_4_scaling_beta"] = told.number("attention.temperature_scale")
+    return found | {"sliding_window": None, "rope_parameters": scaling}
 
 
 MISTRAL3 = Family(
@@ -166,11 +175,11 @@ MISTRAL3 = Family(
     rules=(*EMBEDDINGS, *ATTENTION_NORMS, *ROTARY_QK, *VALUE_AND_OUTPUT, *FEED_FORWARD),
     parameters=(COMMON, llama_parameters, _ministral),
     generated=rope_factors,
-    prepared=_not_mistral4,
+    described=_described3,
     configurations=(
         ConfigClass(
             "mistral3",
-            {},
+            {"spatial_merge_size": 2},
             parts={
                 "text_config": Part(
                     "mistral",
@@ -181,7 +190,8 @@ MISTRAL3 = Family(
                         "sliding_window": None, "head_dim": 128, "rms_norm_eps": 1e-5,
                         "rope_theta": 1000000000.0,
                     },
-                )
+                ),
+                "vision_config": MISTRAL3_EYES,
             },
         ),
     ),

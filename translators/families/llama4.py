@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.checkpoint import Checkpoint
+from translators.families.composed import LLAMA4_EYES
 from translators.families.configuration import ConfigClass, Part, check_layer_types, counted_layers
 from translators.families.llama import (
     ATTENTION_NORMS,
@@ -100,7 +101,7 @@ LLAMA4 = Family(
         ConfigClass(
             "llama4",
             {"text_config": None, "tie_word_embeddings": False},
-            parts={"text_config": Part("llama4_text")},
+            parts={"text_config": Part("llama4_text"), "vision_config": LLAMA4_EYES},
             aliases={
                 "image_token_id": "image_token_index", "boi_token_id": "boi_token_index",
                 "eoi_token_id": "eoi_token_index",

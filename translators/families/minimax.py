@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, check_layer_types, counted_layers
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     EMBEDDINGS,
@@ -27,6 +28,17 @@ def _minimax(whole: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "layer_types": types}
 
 
+def _described(told: Told) -> dict[str, Any]:
+    return told.draft("minimax_m2", "MiniMaxM2ForCausalLM", derived_head=True) | {
+        "rotary_dim": told.integer("rope.dimension_count"),
+        "num_local_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "scoring_func": "sigmoid",
+        "use_routing_bias": told.kept("blk.0.exp_probs_b.bias"),
+        "use_qk_norm": told.kept("blk.0.attn_q_norm.weight"),
+    }
+
+
 MINIMAX_M2 = Family(
     architectures=("MiniMaxM2ForCausalLM",),
     arch="minimax-m2",
@@ -46,6 +58,7 @@ MINIMAX_M2 = Family(
         Key("expert_feed_forward_length", "intermediate_size", "count"),
         Key("rope.dimension_count", "rotary_dim"),
     ),
+    described=_described,
     configurations=(
         ConfigClass(
             "minimax",  # which the first of its config.json claimed to be

@@ -13,6 +13,7 @@ from typing import Any
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.granite import granite_parameters, shared_length
 from translators.families.granite_hybrid import hybrid_parameters, prefixed
 from translators.families.llama import ATTENTION_NORMS, EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
@@ -60,6 +61,17 @@ def _nemotron(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _described(told: Told) -> dict[str, Any]:
+    found = told.draft("nemotron", "NemotronForCausalLM", derived_head=True, norm="norm_eps")
+    part = found["num_attention_heads"] * told.integer("rope.dimension_count") / max(1, found["hidden_size"])
+    scaling = found.pop("rope_scaling")
+    return found | {
+        "hidden_act": "relu2",
+        "partial_rotary_factor": part,
+        **({} if scaling is None else {"factor": scaling["factor"]}),
+    }
+
+
 NEMOTRON = Family(
     architectures=("NemotronForCausalLM",),
     arch="nemotron",
@@ -83,6 +95,7 @@ NEMOTRON = Family(
         ),
         _rotated,
     ),
+    described=_described,
     configurations=(
         ConfigClass(
             "nemotron",

@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia, BLOOM, MPT, StarCoder 1 and 2: GPTs after GPT-2; matrices lie as they are used.
+"""GPT-NeoX and Pythia, StarCoder 2: GPTs after GPT-2; matrices lie as they are used.
 
 NeoX and BLOOM store query, key and value head by head; llama.cpp wants all queries first.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, checked_scaling
+from translators.families.described import Told
 from translators.families.llama import EMBEDDINGS, PLAIN_QK, VALUE_AND_OUTPUT
-from translators.families.parameters import BLOCKS, COMMON, FILE_TYPE, Key, Parameters
+from translators.families.parameters import BLOCKS, COMMON, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.families.transforms import Custom, Place
 from translators.recipes import Recipe, permute, reshape
@@ -37,7 +38,7 @@ def _together(parts: tuple[Recipe, ...], at: Place) -> Recipe:
 _BY_HEAD = Custom(_apart, _together)
 
 
-def _block(layer: str, attention: str) -> tuple[Rule, ...]:
+def block(layer: str, attention: str) -> tuple[Rule, ...]:
     return (
         Rule(f"{layer}.input_layernorm", "blk.{}.attn_norm"),
         Rule(f"{layer}.{attention}.query_key_value", "blk.{}.attn_qkv", _BY_HEAD),
@@ -66,6 +67,24 @@ def _neox(whole: dict[str, Any]) -> dict[str, Any]:
     return {**made, "rope_scaling": checked_scaling(made, False)} if made.get("rope_scaling") else made
 
 
+def _described_neox(told: Told) -> dict[str, Any]:
+    heads = told.integer("attention.head_count")
+    head = told.integer("embedding_length") // max(1, heads)
+    return told.frame("gpt_neox", "GPTNeoXForCausalLM") | {
+        "hidden_size": told.integer("embedding_length"),
+        "intermediate_size": told.integer("feed_forward_length"),
+        "num_hidden_layers": told.integer("block_count"),
+        "num_attention_heads": heads,
+        "max_position_embeddings": told.integer("context_length"),
+        "layer_norm_eps": told.number("attention.layer_norm_epsilon"),
+        "rotary_emb_base": told.number("rope.freq_base", 10000.0),
+        "rotary_pct": told.part("rope.dimension_count", head),
+        "use_parallel_residual": told.flag("use_parallel_residual"),
+        "attention_bias": told.kept("blk.0.attn_qkv.bias"),
+        "hidden_act": "gelu",
+    }
+
+
 GPT_NEOX = Family(
     architectures=("GPTNeoXForCausalLM",),
     arch="gptneox",
@@ -75,7 +94,7 @@ GPT_NEOX = Family(
         Rule("gpt_neox.embed_in", "token_embd"),
         Rule("gpt_neox.final_layer_norm", "output_norm"),
         Rule("embed_out", "output", optional=True),
-        *_block("gpt_neox.layers.{}", "attention"),
+        *block("gpt_neox.layers.{}", "attention"),
     ),
     # Upstream does not tell the file's type here.
     parameters=(
@@ -89,6 +108,7 @@ GPT_NEOX = Family(
         Key("attention.layer_norm_epsilon", "layer_norm_eps", "f32"),
     ),
     dropped=("*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq"),
+    described=_described_neox,
     configurations=(
         ConfigClass(
             "gpt_neox",
@@ -105,161 +125,13 @@ GPT_NEOX = Family(
 )  # fmt: skip
 
 
-def _width(write: Parameters) -> int:
-    return write.integer("hidden_size", "n_embed", "n_embd")
+def _described_starcoder2(told: Told) -> dict[str, Any]:
+    return told.draft("starcoder2", "Starcoder2ForCausalLM", norm="norm_epsilon") | {
+        "hidden_act": "gelu_pytorch_tanh",
+        "use_bias": told.kept("blk.0.attn_q.bias"),
+        "sliding_window": None,
+    }
 
-
-def _bloom_shape(write: Parameters) -> None:
-    width = _width(write)
-    write.u32("context_length", write.value("seq_length", default=width), "seq_length")
-    write.u32("embedding_length", width, "hidden_size")
-    write.u32("feed_forward_length", 4 * width, "hidden_size")
-    write.u32("block_count", write.layers, "n_layer")
-    heads = write.required("n_head", "num_attention_heads")
-    write.count("attention.head_count", heads, "n_head")
-    write.count("attention.head_count_kv", heads, "n_head")
-
-
-def _bloom(whole: dict[str, Any]) -> dict[str, Any]:
-    width = whole.pop("n_embed", None)
-    return whole if width is None else {**whole, "hidden_size": width}
-
-
-BLOOM = Family(
-    architectures=("BloomForCausalLM", "BloomModel"),
-    arch="bloom",
-    vocabulary="gpt2",
-    prefix="",
-    rules=(
-        Rule("word_embeddings", "token_embd"),
-        Rule("word_embeddings_layernorm", "token_embd_norm"),
-        Rule("ln_f", "output_norm"),
-        Rule("lm_head", "output", optional=True),
-        *_block("h.{}", "self_attention"),
-    ),
-    parameters=(_bloom_shape, Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"), FILE_TYPE),
-    replaced=(("transformer.", ""),),
-    configurations=(
-        ConfigClass(
-            "bloom",
-            {
-                "vocab_size": 250880, "hidden_size": 64, "n_layer": 2, "n_head": 8,
-                "layer_norm_epsilon": 1e-05,
-            },
-            kv_heads=False,
-            aliases={"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"},
-            finished=_bloom,
-        ),
-    ),
-)  # fmt: skip
-
-_ATTENTION = {"clip_qkv": None, "alibi": True, "alibi_bias_max": 8}
-
-
-def _mpt_shape(write: Parameters) -> None:
-    width = write.integer("d_model")
-    attention = write.required("attn_config")
-    if not isinstance(attention, dict):
-        raise write.checked.refusal("no object", "attn_config")
-    write.u32("context_length", write.required("max_seq_len"), "max_seq_len")
-    write.u32("embedding_length", width, "d_model")
-    write.u32("block_count", write.layers, "n_layers")
-    write.u32("feed_forward_length", 4 * width, "d_model")
-    write.count("attention.head_count", write.required("n_heads"), "n_heads")
-    if attention.get("kv_n_heads"):
-        write.count("attention.head_count_kv", attention["kv_n_heads"], "kv_n_heads")
-    write.f32("attention.layer_norm_epsilon", 1e-5)
-    if attention.get("clip_qkv") is not None:
-        write.f32("attention.clamp_kqv", attention["clip_qkv"], "clip_qkv")
-    bias = attention.get("alibi_bias_max") if attention.get("alibi") else 0.0
-    write.f32("attention.max_alibi_bias", bias, "alibi_bias_max")
-
-
-def _mpt(whole: dict[str, Any]) -> dict[str, Any]:
-    given = whole["attn_config"]
-    return {**whole, "attn_config": {**_ATTENTION, **(given or {})}}
-
-
-MPT = Family(
-    architectures=("MPTForCausalLM",),
-    arch="mpt",
-    vocabulary="mpt",
-    prefix="transformer.",
-    rules=(
-        Rule("transformer.wte", "token_embd"),
-        Rule("transformer.norm_f", "output_norm"),
-        Rule("transformer.blocks.{}.norm_1", "blk.{}.attn_norm"),
-        Rule("transformer.blocks.{}.attn.Wqkv", "blk.{}.attn_qkv"),
-        Rule("transformer.blocks.{}.attn.out_proj", "blk.{}.attn_output"),
-        Rule("transformer.blocks.{}.norm_2", "blk.{}.ffn_norm"),
-        Rule("transformer.blocks.{}.ffn.up_proj", "blk.{}.ffn_up"),
-        Rule("transformer.blocks.{}.ffn.down_proj", "blk.{}.ffn_down"),
-    ),
-    # Upstream does not tell the file's type here.
-    parameters=(_mpt_shape,),
-    configurations=(
-        ConfigClass(
-            "mpt",
-            {
-                "d_model": 2048, "n_heads": 16, "n_layers": 24, "expansion_ratio": 4, "max_seq_len": 2048,
-                "vocab_size": 50368, "attn_config": None, "layer_norm_epsilon": 1e-05,
-            },
-            kv_heads=False,
-            aliases={
-                "num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers",
-            },
-            finished=_mpt,
-        ),
-    ),
-)  # fmt: skip
-
-
-def _starcoder_shape(write: Parameters) -> None:
-    write.u32("feed_forward_length", 4 * write.integer("n_embd"), "n_embd")
-    write.u32("block_count", write.layers, "n_layer")
-    write.count("attention.head_count", write.required("n_head"), "n_head")
-    write.u32("attention.head_count_kv", 1)
-
-
-STARCODER = Family(
-    architectures=("GPTBigCodeForCausalLM",),
-    arch="starcoder",
-    vocabulary="gpt2",
-    prefix="transformer.",
-    rules=(
-        Rule("transformer.wte", "token_embd"),
-        Rule("transformer.wpe", "position_embd"),
-        Rule("transformer.ln_f", "output_norm"),
-        Rule("lm_head", "output", optional=True),
-        Rule("transformer.h.{}.ln_1", "blk.{}.attn_norm"),
-        Rule("transformer.h.{}.attn.c_attn", "blk.{}.attn_qkv"),
-        Rule("transformer.h.{}.attn.c_proj", "blk.{}.attn_output"),
-        Rule("transformer.h.{}.ln_2", "blk.{}.ffn_norm"),
-        Rule("transformer.h.{}.mlp.c_fc", "blk.{}.ffn_up"),
-        Rule("transformer.h.{}.mlp.c_proj", "blk.{}.ffn_down"),
-    ),
-    parameters=(
-        Key("context_length", "n_positions"),
-        Key("embedding_length", "n_embd"),
-        _starcoder_shape,
-        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"),
-        FILE_TYPE,
-    ),
-    configurations=(
-        ConfigClass(
-            "gpt_bigcode",
-            {
-                "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
-                "n_inner": None, "layer_norm_epsilon": 1e-05,
-            },
-            kv_heads=False,
-            aliases={
-                "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
-                "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
-            },
-        ),
-    ),
-)  # fmt: skip
 
 STARCODER2 = Family(
     architectures=("Starcoder2ForCausalLM",),
@@ -275,6 +147,7 @@ STARCODER2 = Family(
         Rule("model.layers.{}.mlp.c_proj", "blk.{}.ffn_down"),
     ),
     parameters=(COMMON,),
+    described=_described_starcoder2,
     configurations=(
         ConfigClass(
             "starcoder2",

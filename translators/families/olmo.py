@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, checked_layers
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     EMBEDDINGS,
@@ -18,6 +19,8 @@ from translators.families.llama import (
 from translators.families.parameters import COMMON, Key, Parameters
 from translators.families.table import Family, Rule
 from translators.keyvalues import ValueType
+
+_CLAMP = Key("attention.clamp_kqv", "clip_qkv", "f32", optional=True)
 
 
 def _norm(write: Parameters) -> None:
@@ -43,6 +46,12 @@ def _simple_scaling(whole: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _described(told: Told) -> dict[str, Any]:
+    found = told.draft("olmo", "OlmoForCausalLM", norm="layer_norm_eps") | told.of(_CLAMP)
+    del found["layer_norm_eps"]  # the class has none to choose
+    return {"clip_qkv": None, **found}
+
+
 OLMO = Family(
     architectures=("OlmoForCausalLM", "OLMoForCausalLM"),
     arch="olmo",
@@ -54,7 +63,8 @@ OLMO = Family(
         *VALUE_AND_OUTPUT,
         *FEED_FORWARD,
     ),
-    parameters=(COMMON, _norm, Key("attention.clamp_kqv", "clip_qkv", "f32", optional=True)),
+    parameters=(COMMON, _norm, _CLAMP),
+    described=_described,
     configurations=(
         ConfigClass("olmo", _values(50304, 2048, clip_qkv=None), finished=_simple_scaling),
     ),
@@ -77,6 +87,17 @@ def _three_of_four(whole: dict[str, Any]) -> dict[str, Any]:
     return checked_layers(whole, lambda layer: (layer + 1) % 4 != 0)
 
 
+def _described2(told: Told) -> dict[str, Any]:
+    """An OLMo 2, or an OLMo 3 where there are windows."""
+    if not told.has("attention.sliding_window"):
+        return told.draft("olmo2", "Olmo2ForCausalLM")
+    pattern = told.flags("attention.sliding_window_pattern")
+    return told.draft("olmo3", "Olmo3ForCausalLM") | {
+        "sliding_window": told.integer("attention.sliding_window"),
+        "layer_types": ["sliding_attention" if windowed else "full_attention" for windowed in pattern],
+    }
+
+
 OLMO2 = Family(
     architectures=("Olmo2ForCausalLM", "Olmo3ForCausalLM"),
     arch="olmo2",
@@ -91,6 +112,7 @@ OLMO2 = Family(
         Rule("model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"),
     ),
     parameters=(COMMON, _windows),
+    described=_described2,
     configurations=(
         ConfigClass("olmo2", _values(50304, 2048, rms_norm_eps=1e-05), finished=_simple_scaling),
         ConfigClass(
@@ -107,6 +129,15 @@ def _fixed_norm(write: Parameters) -> None:
     write.f32("attention.layer_norm_rms_epsilon", 1e-5)
 
 
+def _described_mixture(told: Told) -> dict[str, Any]:
+    return told.draft("olmoe", "OlmoeForCausalLM") | {
+        "num_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "norm_topk_prob": False,
+        "clip_qkv": None,
+    }
+
+
 OLMOE = Family(
     architectures=("OlmoeForCausalLM",),
     arch="olmoe",
@@ -121,6 +152,7 @@ OLMOE = Family(
         experts(),
     ),
     parameters=(COMMON, _fixed_norm),
+    described=_described_mixture,
     configurations=(
         ConfigClass(
             "olmoe",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from translators.families.hparams import BLOCK_COUNT, rope_parameters, write_hparams
-from translators.families.pooling import write_qwen_pooling
+from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker, write_qwen_pooling
 from translators.families.transforms import Place
 from translators.keyvalues import KeyValues, ValueType
 from translators.metadata.checked import Checked
@@ -174,3 +174,10 @@ def BLOCKS(write: Parameters) -> None:  # noqa: N802
 def POOLING(write: Parameters) -> None:  # noqa: N802
     """How an embedding model pools, as its modules.json tells."""
     write_qwen_pooling(write.kv, write.source.model.root, write.config, write.source.arch)
+
+
+def RANKING(write: Parameters) -> None:  # noqa: N802
+    """How a reranker of Qwen3's pools, if this is one."""
+    source = write.source
+    if is_qwen3_reranker(source.model.root, source.model.name, source.config):
+        write_qwen3_reranker(write.kv, source.arch)

@@ -1,4 +1,4 @@
-"""Phi-2 to Phi-4 and Phi-3.5-MoE: fused matrices stay fused; factors of long contexts are tensors."""
+"""Phi-3, Phi-4 and Phi-3.5-MoE: fused matrices stay fused; factors of long contexts are tensors."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from translators.families.table import Family, Rule
 from translators.gguf_file import GgufTensor
 from translators.recipes import Literal
 
-_WIDTH, _HEADS = ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")
-_CONTEXT = ("n_positions", "max_position_embeddings")
+WIDTH, HEADS = ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")
+CONTEXT = ("n_positions", "max_position_embeddings")
 _ORIGINAL = "original_max_position_embeddings"
 
 
-def _rope_dimensions(source: Checkpoint) -> int:
+def rope_dimensions(source: Checkpoint) -> int:
     part = rope_parameters(source.config).get("partial_rotary_factor", 1.0)
     if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 1:
         raise MalformedSource("no part of a head", path="config.json", place="partial_rotary_factor")
-    return int(part * source.count(*_WIDTH)) // source.count(*_HEADS)
+    return int(part * source.count(*WIDTH)) // source.count(*HEADS)
 
 
 def _original_context(write: Parameters) -> None:
@@ -43,7 +43,7 @@ def _original_context(write: Parameters) -> None:
 
 
 def _rotary(write: Parameters) -> None:
-    write.u32("rope.dimension_count", _rope_dimensions(write.source), "num_attention_heads")
+    write.u32("rope.dimension_count", rope_dimensions(write.source), "num_attention_heads")
     parameters = write.rope
     full = parameters.get("full_attention", parameters)
     write.f32("rope.freq_base", full.get("rope_theta") if isinstance(full, dict) else None, "rope_theta")
@@ -60,7 +60,7 @@ def _attention_factor(write: Parameters) -> None:
     if not parameters.get("long_factor"):
         return
     original = parameters.get(_ORIGINAL)
-    context = write.integer(*_CONTEXT)
+    context = write.integer(*CONTEXT)
     if isinstance(original, bool) or not isinstance(original, int | float) or not 1 < original < 1 << 31:
         raise write.checked.refusal("no context's length", _ORIGINAL)
     scale, factor = context / original, 1.0
@@ -77,7 +77,7 @@ def _factors(source: Checkpoint) -> Iterator[GgufTensor]:
     parameters = rope_parameters(source.config)
     if not parameters.get("long_factor"):
         return
-    count = _rope_dimensions(source) // 2
+    count = rope_dimensions(source) // 2
     for name in ("long", "short"):
         given = parameters.get(f"{name}_factor")
         if (
@@ -98,12 +98,12 @@ def _factors(source: Checkpoint) -> Iterator[GgufTensor]:
 
 
 _PARAMETERS = (
-    Key("context_length", _CONTEXT),
+    Key("context_length", CONTEXT),
     _original_context,
-    Key("embedding_length", _WIDTH),
+    Key("embedding_length", WIDTH),
     Key("feed_forward_length", "intermediate_size", "count"),
     BLOCKS,
-    Key("attention.head_count", _HEADS, "count"),
+    Key("attention.head_count", HEADS, "count"),
     Key("attention.head_count_kv", ("num_key_value_heads", "n_head_kv"), "count"),
     Key("attention.layer_norm_rms_epsilon", "rms_norm_eps", "f32"),
     _rotary,
@@ -200,6 +200,24 @@ PHI3 = Family(
     ),
 )  # fmt: skip
 
+
+def _described_mixture(told: Told) -> dict[str, Any]:
+    found = _described3(told) | {
+        "architectures": ["PhiMoEForCausalLM"],
+        "model_type": "phimoe",
+        "num_local_experts": told.integer("expert_count"),
+        "num_experts_per_tok": told.integer("expert_used_count"),
+        "lm_head_bias": told.kept("output.bias"),
+        "attention_bias": told.kept("blk.0.attn_q.bias"),
+    }
+    if found["rope_scaling"] is not None:
+        # Published scales are those of the formula, which is all that a GGUF holds.
+        scale = told.number("rope.scaling.attn_factor", 1.0)
+        scales = {"short_mscale": scale, "long_mscale": scale, _ORIGINAL: found[_ORIGINAL]}
+        found["rope_scaling"] = {**found["rope_scaling"], **scales}
+    return found
+
+
 PHIMOE = Family(
     architectures=("PhiMoEForCausalLM",),
     arch="phimoe",
@@ -219,6 +237,7 @@ PHIMOE = Family(
     ),
     early=(_attention_factor,),
     generated=_factors,
+    described=_described_mixture,
     configurations=(
         ConfigClass(
             "phimoe",
@@ -227,57 +246,6 @@ PHIMOE = Family(
             ),
             rope=True,
             finished=_phimoe,
-        ),
-    ),
-)  # fmt: skip
-
-
-def _phi2_sizes(write: Parameters) -> None:
-    """Widths and heads, as Phi-2 has them: four times the width in between, as many key-value heads."""
-    write.u32("embedding_length", write.integer(*_WIDTH), "hidden_size")
-    write.u32("feed_forward_length", 4 * write.integer(*_WIDTH), "hidden_size")
-    write.u32("block_count", write.layers, "num_hidden_layers")
-    heads = write.source.count(*_HEADS)
-    write.u32("attention.head_count", heads)
-    write.u32("attention.head_count_kv", heads)
-    write.f32(
-        "attention.layer_norm_epsilon",
-        write.required("layer_norm_epsilon", "layer_norm_eps"),
-        "layer_norm_eps",
-    )
-    write.u32("rope.dimension_count", _rope_dimensions(write.source), "partial_rotary_factor")
-
-
-def _no_bos(write: Parameters) -> None:
-    write.bool("tokenizer.ggml.add_bos_token", False)
-
-
-PHI2 = Family(
-    architectures=("PhiForCausalLM",),
-    arch="phi2",
-    vocabulary="gpt2",
-    rules=(
-        Rule("model.embed_tokens", "token_embd"),
-        Rule("model.final_layernorm", "output_norm"),
-        Rule("lm_head", "output", optional=True),
-        Rule("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
-        *PLAIN_QK,
-        Rule("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
-        Rule("model.layers.{}.self_attn.dense", "blk.{}.attn_output"),
-        Rule("model.layers.{}.mlp.fc1", "blk.{}.ffn_up"),
-        Rule("model.layers.{}.mlp.fc2", "blk.{}.ffn_down"),
-    ),
-    parameters=(Key("context_length", _CONTEXT), _phi2_sizes, FILE_TYPE, _no_bos),
-    configurations=(
-        ConfigClass(
-            "phi",
-            {
-                "vocab_size": 51200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
-                "num_attention_heads": 32, "num_key_value_heads": None, "max_position_embeddings": 2048,
-                "layer_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": None,
-                "partial_rotary_factor": 0.5,
-            },
-            rope=True,
         ),
     ),
 )  # fmt: skip

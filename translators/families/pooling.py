@@ -19,6 +19,7 @@ from translators.sources.stored_file import StoredFile
 _MEAN, _CLS, _LAST, _RANK = 1, 2, 3, 4  # llama.cpp's llama_pooling_type
 _FLAGS = {"pooling_mode_mean_tokens": _MEAN, "pooling_mode_cls_token": _CLS, "pooling_mode_lasttoken": _LAST}
 _MODES = {"mean": _MEAN, "cls": _CLS, "lasttoken": _LAST}
+_FOLDER = "1_Pooling"
 _LIMIT = 10_000_000
 _HINTS = ("qwen3-reranker", "qwen3-vl-reranker")
 # The prompt that Qwen3's rerankers were trained on, as upstream stores it.
@@ -50,6 +51,28 @@ def write_qwen_pooling(kv: KeyValues, root: Path, config: Mapping[str, Any], arc
         if before not in ("cls", "mean"):
             raise Unsupported("only mean and cls can be told", path="config.json", place="classifier_pooling")
         kv.u32(f"{arch}.classifier.pooling_type", _MODES[before])
+
+
+def pooling_files(kv: KeyValues) -> dict[str, Any]:
+    """The way back: modules.json and the pooling module's config.json, by their paths.
+
+    None where the GGUF tells no pooling, or one that sentence-transformers has no module for. What else such
+    a folder may ask for (that vectors are normalised, prompts) a GGUF does not hold.
+    """
+    arch = kv.get("general.architecture", "")
+    kind, width = kv.get(f"{arch}.pooling_type"), kv.get(f"{arch}.embedding_length")
+    if kind not in _FLAGS.values() or not isinstance(width, int):
+        return {}
+    module = "sentence_transformers.models."
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": f"{module}Transformer"},
+        {"idx": 1, "name": "1", "path": _FOLDER, "type": f"{module}Pooling"},
+    ]
+    flags = {flag: number == kind for flag, number in _FLAGS.items()}
+    return {
+        "modules.json": modules,
+        f"{_FOLDER}/config.json": {"word_embedding_dimension": width, **flags},
+    }
 
 
 def is_qwen3_reranker(root: Path, name: str, config: Mapping[str, Any]) -> bool:

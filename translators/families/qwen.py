@@ -17,11 +17,11 @@ from translators.families.llama import (
     VALUE_AND_OUTPUT,
     experts,
 )
-from translators.families.parameters import COMMON, POOLING, Key
+from translators.families.parameters import COMMON, POOLING, RANKING, Key
 from translators.families.table import Family, Rule
 from translators.families.transforms import Split
 
-_DENSE = (*EMBEDDINGS, *BLOCK, *PLAIN_QK)
+DENSE = (*EMBEDDINGS, *BLOCK, *PLAIN_QK)
 # Experts of each layer in one tensor, as transformers 5 saves them: gate above up.
 FUSED_EXPERTS = (
     Rule("model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight", optional=True),
@@ -32,14 +32,13 @@ FUSED_EXPERTS = (
         optional=True,
     ),
 )
-_SPARSE = (
+SPARSE = (
     *EMBEDDINGS,
     *ATTENTION_NORMS,
     *PLAIN_QK,
     *VALUE_AND_OUTPUT,
     Rule("model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", optional=True),
     experts(),
-    *FUSED_EXPERTS,
 )
 SHARED_EXPERT = (
     Rule("model.layers.{}.mlp.shared_expert_gate", "blk.{}.ffn_gate_inp_shexp", optional=True),
@@ -71,7 +70,7 @@ QWEN2 = Family(
     architectures=("Qwen2ForCausalLM", "Qwen2Model"),
     arch="qwen2",
     vocabulary="qwen",
-    rules=_DENSE,
+    rules=DENSE,
     parameters=(COMMON, POOLING),
     described=lambda told: told.draft("qwen2", "Qwen2ForCausalLM", derived_head=True),
     bare=frozenset({"Qwen2Model"}),
@@ -81,8 +80,8 @@ QWEN3 = Family(
     architectures=("Qwen3ForCausalLM", "Qwen3Model"),
     arch="qwen3",
     vocabulary="qwen",
-    rules=(*_DENSE, *QK_NORMS),
-    parameters=(COMMON, POOLING),
+    rules=(*DENSE, *QK_NORMS),
+    parameters=(COMMON, POOLING, RANKING),
     described=lambda told: told.draft("qwen3", "Qwen3ForCausalLM", derived_head=True),
 )
 
@@ -90,7 +89,7 @@ QWEN2_MOE = Family(
     architectures=("Qwen2MoeForCausalLM",),
     arch="qwen2moe",
     vocabulary="gpt2",
-    rules=(*_SPARSE, *SHARED_EXPERT),
+    rules=(*SPARSE, *FUSED_EXPERTS, *SHARED_EXPERT),
     parameters=(COMMON, *EXPERT_SIZES),
     described=lambda told: told.draft("qwen2_moe", "Qwen2MoeForCausalLM") | _mixture(told, False),
 )
@@ -99,7 +98,7 @@ QWEN3_MOE = Family(
     architectures=("Qwen3MoeForCausalLM",),
     arch="qwen3moe",
     vocabulary="gpt2",
-    rules=(*_SPARSE, *QK_NORMS),
+    rules=(*SPARSE, *FUSED_EXPERTS, *QK_NORMS),
     parameters=(COMMON, *EXPERT_SIZES),
     described=lambda told: told.draft("qwen3_moe", "Qwen3MoeForCausalLM") | _mixture(told, True),
 )

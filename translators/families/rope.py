@@ -98,7 +98,7 @@ def _unusable(value: object, place: str) -> MalformedSource:
 
 def scaling_behind(factors: npt.NDArray[np.float32], theta: float) -> Llama3Scaling | None:
     """The scaling that gives exactly these factors, where it is one that published models use."""
-    for context in (8192, 4096, 16384, 32768, 131072):
+    for context in (8192, 4096, 16384, 32768, 131072, 2048, 1024):
         scaling = Llama3Scaling(factor=float(factors.max()), original_context=context)
         if np.array_equal(scaling.factors(theta, 2 * len(factors)), factors):
             return scaling

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.llama import EMBEDDINGS, FEED_FORWARD, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.parameters import COMMON
 from translators.families.table import Family, Rule
+
+
+def _described(told: Told) -> dict[str, Any]:
+    return told.draft("seed_oss", "SeedOssForCausalLM", derived_head=True) | {
+        "attention_out_bias": told.kept("blk.0.attn_output.bias"),
+        "mlp_bias": told.kept("blk.0.ffn_up.bias"),
+    }
+
 
 SEED_OSS = Family(
     architectures=("SeedOssForCausalLM",),
@@ -20,6 +31,7 @@ SEED_OSS = Family(
         *FEED_FORWARD,
     ),
     parameters=(COMMON,),
+    described=_described,
     configurations=(
         ConfigClass(
             "seed_oss",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translators.families.configuration import ConfigClass, check_layer_types, counted_layers
+from translators.families.described import Told
 from translators.families.llama import (
     ATTENTION_NORMS,
     EMBEDDINGS,
@@ -45,6 +46,20 @@ def _smollm3(whole: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "no_rope_layers": rotated, "layer_types": types}
 
 
+def _described(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
+    found = told.draft(model_type, architecture)
+    return found | {"mlp_bias": told.kept("blk.0.ffn_up.bias")}
+
+
+def _described3(told: Told) -> dict[str, Any]:
+    """llama.cpp, too, takes every fourth layer for one that does not rotate."""
+    return _described(told, "smollm3", "SmolLM3ForCausalLM") | {
+        "no_rope_layer_interval": 4,
+        "use_sliding_window": False,
+        "sliding_window": None,
+    }
+
+
 SMOLLM3 = Family(
     architectures=("SmolLM3ForCausalLM",),
     arch="smollm3",
@@ -52,6 +67,7 @@ SMOLLM3 = Family(
     rules=(*_ATTENTION, *FEED_FORWARD),
     parameters=(COMMON, llama_parameters),
     generated=rope_factors,
+    described=_described3,
     configurations=(
         ConfigClass(
             "smollm3",
@@ -77,6 +93,7 @@ ARCEE = Family(
     ),
     parameters=(COMMON, llama_parameters, POOLING),
     generated=rope_factors,
+    described=lambda told: _described(told, "arcee", "ArceeForCausalLM") | {"hidden_act": "relu2"},
     configurations=(
         ConfigClass(
             "arcee",

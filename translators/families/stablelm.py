@@ -5,7 +5,10 @@ Upstream's converter fails on those norms ("unprocessed"); what is made here is 
 
 from __future__ import annotations
 
+from typing import Any
+
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.llama import EMBEDDINGS, FEED_FORWARD, PLAIN_QK, VALUE_AND_OUTPUT
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key, Parameters
 from translators.families.table import Family, Rule, Stack
@@ -27,6 +30,17 @@ def _parallel(write: Parameters) -> None:
 def _norms(kind: str, count: str) -> Stack:
     name = f"model.layers.{{}}.self_attn.{kind}_layernorm.norms.{{}}"
     return Stack((Rule(name, f"blk.{{}}.attn_{kind}_norm", optional=True),), (count,))
+
+
+def _described(told: Told) -> dict[str, Any]:
+    found = told.draft("stablelm", "StableLmForCausalLM", norm="layer_norm_eps")
+    head = found["hidden_size"] // max(1, found["num_attention_heads"])
+    return found | {
+        "partial_rotary_factor": told.part("rope.dimension_count", head),
+        "use_parallel_residual": told.flag("use_parallel_residual"),
+        "use_qkv_bias": found.pop("attention_bias"),
+        "qk_layernorm": told.kept("blk.0.attn_q_norm.weight"),
+    }
 
 
 STABLELM = Family(
@@ -56,6 +70,7 @@ STABLELM = Family(
         Key("attention.layer_norm_epsilon", ("layer_norm_eps", "norm_eps"), "f32"),
         FILE_TYPE,
     ),
+    described=_described,
     configurations=(
         ConfigClass(
             "stablelm",

@@ -10,10 +10,12 @@ from typing import Any
 
 from translators.families.checkpoint import Checkpoint
 from translators.families.configuration import ConfigClass
+from translators.families.described import Told
 from translators.families.parameters import BLOCKS, FILE_TYPE, Key
 from translators.families.table import Family, Rule
 
 _SHARED = ("decoder.embed_tokens.weight", "encoder.embed_tokens.weight", "shared.weight")
+_CLASS = "T5ForConditionalGeneration"
 _TAKEN = "_embedding"  # a key of the prepared configuration
 
 
@@ -100,9 +102,37 @@ def _class(name: str, values: dict[str, Any]) -> ConfigClass:
     return ConfigClass(name, values, kv_heads=False, aliases=aliases, finished=_symmetric)
 
 
+def _returned(name: str, config: Mapping[str, Any]) -> str:
+    """What goes up has another name where there is a gate."""
+    gated = config["feed_forward_proj"] != "relu"
+    return name.replace("DenseReluDense.wi.", "DenseReluDense.wi_1.") if gated else name
+
+
+def _described(told: Told) -> dict[str, Any]:
+    """config.json of a T5, or of a UMT5 where every layer has positions of its own."""
+    each = told.kept("enc.blk.1.attn_rel_b.weight")
+    found = told.of(*_WIDTHS[:3], *_HEADS[:-1])
+    gated = "gated-gelu" if told.kept("enc.blk.0.ffn_gate.weight") else "relu"
+    found |= {"num_layers": told.integer("block_count"), "feed_forward_proj": gated}
+    frame = told.frame("umt5", "UMT5ForConditionalGeneration") if each else told.frame("t5", _CLASS)
+    return frame | found
+
+
+def _described_whole(told: Told) -> dict[str, Any]:
+    layers = told.integer("decoder_block_count", told.integer("block_count"))
+    start = told.of(Key("decoder_start_token_id", "decoder_start_token_id"))
+    return _described(told) | start | {"num_decoder_layers": layers, "is_encoder_decoder": True}
+
+
+def _described_encoder(told: Told) -> dict[str, Any]:
+    found = _described(told)
+    name = "UMT5EncoderModel" if found["model_type"] == "umt5" else "T5EncoderModel"
+    return found | {"architectures": [name], "tie_word_embeddings": True}
+
+
 T5 = Family(
     architectures=(
-        "T5ForConditionalGeneration", "T5WithLMHeadModel", "MT5ForConditionalGeneration",
+        _CLASS, "T5WithLMHeadModel", "MT5ForConditionalGeneration",
         "UMT5ForConditionalGeneration", "UMT5Model",
     ),
     arch="t5",
@@ -118,6 +148,8 @@ T5 = Family(
     prefix="",
     left_out=_other_embedding,
     prepared=_one_embedding,
+    described=_described_whole,
+    returned=_returned,
     configurations=(
         _class("t5", _values(32128, 6, 8, 2048, "relu")),
         _class("mt5", _values(250112, 8, 6, 1024, "gated-gelu", decoder_start_token_id=0)),
@@ -134,4 +166,6 @@ T5_ENCODER = Family(
     prefix="",
     left_out=_other_embedding,
     prepared=_one_embedding,
+    described=_described_encoder,
+    returned=_returned,
 )

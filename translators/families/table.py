@@ -14,25 +14,28 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.families.multimodal import is_multimodal
 from translators.families.transforms import SAME, Transform
+from translators.families.types import type_in_model
 
 if TYPE_CHECKING:
+    from translators.dtypes import DType
     from translators.families.checkpoint import Checkpoint
     from translators.families.configuration import ConfigClass
     from translators.families.described import Told
     from translators.families.parameters import Step
     from translators.gguf_file import GgufTensor
+    from translators.model import Model
 
 _SUFFIXES = (".weight", ".bias")
 # As numbers are written ("01" is none), of layers and experts that there can be.
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_NUMBER = re.compile(r"(?<![^.])(?:0|[1-9][0-9]{0,8})(?![^.])")
+# More kinds of names than any family has, and longer ones.
+_MOST_KNOWN, _LONGEST_KNOWN = 4096, 256
 _ENDINGS = (*_SUFFIXES, ".scale")
-# Of so many names of each family it is remembered what they mean, if they are not longer than this.
-_NAMES, _LONGEST = 4096, 256
 _LANGUAGE_MODEL = "language_model."  # what multimodal checkpoints put before or within a name
 _CORRECTION = "e_score_correction"  # DeepSeek's bias of the router, which is written with a dot in GGUF
 # Buffers of old checkpoints that are no weights.
@@ -114,6 +117,7 @@ class Family:
     dropped:       patterns of names that are left out.
     replaced:      parts of names that are written otherwise before the rules are asked: (old, new).
     renamed:       the name that the rules are asked for, where the configuration decides it: (name, config).
+    returned:      on the way back, the name that a checkpoint has for the rules': (name, config).
     left_out:      whether a tensor is left out that depends on the configuration: (name, config).
     multimodal:    whether a name belongs to another part than the language model.
     generated:     tensors that no checkpoint has; upstream writes them first.
@@ -123,6 +127,7 @@ class Family:
     blocks:        how many layers are written; as many as the configuration says if None.
     configurations: transformers' classes that complete its config.json.
     described:     config.json of a GGUF; without it there is no way back.
+    claims:        whether a GGUF of this arch is this family's, where several families have one arch.
     chosen:        the family that a config.json of these architectures really is of, if they do not tell.
     """
 
@@ -137,6 +142,7 @@ class Family:
     dropped: tuple[str, ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
     renamed: Callable[[str, Mapping[str, Any]], str] | None = None
+    returned: Callable[[str, Mapping[str, Any]], str] | None = None
     left_out: Callable[[str, Mapping[str, Any]], bool] | None = None
     multimodal: Callable[[str], bool] = is_multimodal
     generated: Callable[[Checkpoint], Iterator[GgufTensor]] | None = None
@@ -146,7 +152,12 @@ class Family:
     blocks: Callable[[Mapping[str, Any]], int] | None = None
     configurations: tuple[ConfigClass, ...] = ()
     described: Callable[[Told], dict[str, Any]] | None = None
+    claims: Callable[[Model], bool] | None = None
     chosen: Callable[[Mapping[str, Any]], Family] | None = None
+
+    def stored_type(self, name: str, shape: tuple[int, ...], own: DType) -> DType:
+        """The type of a tensor of its GGUF in the precision `own`."""
+        return type_in_model(name, shape, own, self.types)
 
     def kept(self, name: str, config: Mapping[str, Any]) -> str | None:
         """A checkpoint's name for a tensor as the rules have it; None for one that is left out."""
@@ -168,22 +179,14 @@ class Family:
 
         A name may lack the prefix, as in checkpoints of embedding models that were saved without their head.
         """
-        return self._known(name) if len(name) <= _LONGEST else self._found(name)
+        return self._by_huggingface.match(name) or self._by_huggingface.match(self.prefix + name)
 
     def to_huggingface(self, name: str) -> Match | None:
         """What a GGUF's name is in a checkpoint; None for a name that is in no rule.
 
         `names` of the answer has one name, with `{}` for the expert if it is a stack.
         """
-        return _match(name, self._by_gguf, back=True)
-
-    def _found(self, name: str) -> Match | None:
-        return _match(name, self._by_huggingface) or _match(self.prefix + name, self._by_huggingface)
-
-    @cached_property
-    def _known(self) -> Callable[[str], Match | None]:
-        """The same, remembered: models of one family have most of their names in common."""
-        return lru_cache(_NAMES)(self._found)
+        return self._by_gguf.match(name, back=True)
 
     @cached_property
     def single(self) -> tuple[tuple[Rule, Stack | None], ...]:
@@ -195,29 +198,70 @@ class Family:
         )
 
     @cached_property
-    def _by_huggingface(self) -> dict[str, tuple[Rule, Stack | None]]:
-        return {rule.huggingface: (rule, stack) for rule, stack in self.single}
+    def _by_huggingface(self) -> _Patterns:
+        return _Patterns({rule.huggingface: (rule, stack) for rule, stack in self.single})
 
     @cached_property
-    def _by_gguf(self) -> dict[str, tuple[Rule, Stack | None]]:
+    def _by_gguf(self) -> _Patterns:
         # Where two ways to store a tensor have one name in GGUF, the first is the way back.
         found: dict[str, tuple[Rule, Stack | None]] = {}
         for rule, stack in self.single:
             for name in rule.names:
                 if name.removesuffix(".weight").removesuffix(".bias") not in found:
                     found.setdefault(name, (rule, stack))
-        return found
+        return _Patterns(found)
 
 
-def _match(name: str, rules: Mapping[str, tuple[Rule, Stack | None]], back: bool = False) -> Match | None:
-    for suffix in ("", *_SUFFIXES):
-        if not name.endswith(suffix):
-            continue
-        for pattern, numbers in _patterns(name.removesuffix(suffix)):
-            rule, stack = rules.get(pattern, (None, None))
-            if rule is not None and (suffix or rule.ended):
-                return Match(rule, _names(rule, stack, numbers, suffix, back), numbers, stack)
-    return None
+class _Found(NamedTuple):
+    """The rule of a name, its numbers, and the ending that the rule lacks."""
+
+    rule: Rule
+    stack: Stack | None
+    numbers: tuple[int, ...]
+    suffix: str
+
+
+class _Patterns:
+    """Rules by the pattern of a name, in which a `{}` stands for each number."""
+
+    def __init__(self, rules: Mapping[str, tuple[Rule, Stack | None]]) -> None:
+        self._rules = rules
+        # A rule may be for one number alone: then other numbers of the name decide as well.
+        self._alike = not any(_NUMBER.search(pattern) for pattern in rules)
+        self._known: dict[str, _Found | None] = {}
+
+    def match(self, name: str, back: bool = False) -> Match | None:
+        """What a name was found to be; None for a name that is in no rule."""
+        found = self._found(name)
+        if found is None:
+            return None
+        names = _names(found.rule, found.stack, found.numbers, found.suffix, back)
+        return Match(found.rule, names, found.numbers, found.stack)
+
+    def _found(self, name: str) -> _Found | None:
+        if "{}" in name:
+            return None
+        if not self._alike or len(name) > _LONGEST_KNOWN:
+            return self._sought(name)
+        # Of a hundred thousand names all but some dozens differ in their numbers alone.
+        numbers = tuple(map(int, _NUMBER.findall(name)))
+        alike = _NUMBER.sub("{}", name)
+        if alike not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[alike] = self._sought(name)
+        found = self._known[alike]
+        return None if found is None else found._replace(numbers=numbers)
+
+    def _sought(self, name: str) -> _Found | None:
+        for suffix in ("", *_SUFFIXES):
+            if not name.endswith(suffix):
+                continue
+            for pattern, numbers in _patterns(name.removesuffix(suffix)):
+                rule, stack = self._rules.get(pattern, (None, None))
+                if rule is not None and (suffix or rule.ended):
+                    return _Found(rule, stack, numbers, suffix)
+        return None
 
 
 def _patterns(stem: str) -> Iterator[tuple[str, tuple[int, ...]]]:

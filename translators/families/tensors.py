@@ -1,35 +1,22 @@
 """The tensors of a checkpoint as those of its GGUF: names, recipes, order and types as upstream's converter.
 
 Generated tensors come first, then the stored ones in the order of their files. A stack of experts comes when
-its layer's last matrix was seen. Types follow llama.cpp b11434's conversion/base.py, prepare_tensors: what
-its graphs compute with in F32 alone is F32, all else has the checkpoint's own type.
+its layer's last matrix was seen. Types are the family's `stored_type`.
 Knows nothing of key-values.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from translators.dtypes import DTYPES, F32, DType
+from translators.dtypes import F32
 from translators.errors import MalformedSource, Unsupported
 from translators.families.checkpoint import Checkpoint
 from translators.families.table import Family, Match, Rule, Stack
 from translators.families.transforms import Place
 from translators.gguf_file import GgufTensor
 from translators.recipes import Recipe, cast, stack
-
-# Matrices that are F32 whatever their names end in: routers, positions, token types, small convolutions,
-# mixes of RWKV, coefficients of Gemma 3n, and more of that kind.
-_PRECISE = frozenset(
-    (
-        "ffn_gate_inp", "ffn_gate_inp_shexp", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv",
-        "time_mix_first", "time_mix_w1", "time_mix_w2", "time_mix_decay_w1", "time_mix_decay_w2",
-        "time_mix_lerp_fused", "altup_correct_coef", "altup_predict_coef", "ssm_conv1d_q", "ssm_conv1d_k",
-        "ssm_conv1d_v", "indexer.proj",
-    )
-)  # fmt: skip
-_MATRIX_ENDS = (".weight", ".lora_a", ".lora_b")
 
 
 def converted_tensors(source: Checkpoint, family: Family) -> Iterator[GgufTensor]:
@@ -44,19 +31,6 @@ def converted_tensors(source: Checkpoint, family: Family) -> Iterator[GgufTensor
             raise MalformedSource("there are two tensors of one meaning", place=f"tensor {tensor.name}")
         taken.add(tensor.name)
         yield tensor
-
-
-def stored_type(name: str, shape: tuple[int, ...], own: DType, kept: Mapping[str, str]) -> DType:
-    """The type of a tensor of a GGUF in the precision `own`. kept: a family's own, by ends of names."""
-    if len(shape) <= 1 or name.endswith("_norm.weight"):
-        return F32
-    forced = next((kind for end, kind in kept.items() if name.endswith(end)), None)
-    if forced is not None:
-        return DTYPES[forced] if forced else own
-    stem = name.removesuffix(".weight")
-    if stem.startswith("blk."):
-        stem = stem.split(".", 2)[-1]
-    return F32 if stem in _PRECISE or not name.endswith(_MATRIX_ENDS) else own
 
 
 def names_of_blocks(source: Checkpoint, family: Family, name: str) -> tuple[str, ...]:
@@ -99,10 +73,12 @@ class _Tensors:
         if match.stack is None:
             made = list(zip(match.names, recipes, strict=True))
         else:
-            pile = self._stacks.setdefault((id(match.stack), place.layer), _Pile(match.stack, place))
-            made = list(pile.with_matrix(match, recipes, name))
+            key = id(match.stack), place.layer
+            if key not in self._stacks:
+                self._stacks[key] = _Pile(match.stack, place)
+            made = list(self._stacks[key].with_matrix(match, recipes, name))
         for gguf_name, part in made:
-            dtype = stored_type(gguf_name, part.shape, source.own, family.types)
+            dtype = family.stored_type(gguf_name, part.shape, source.own)
             yield self._tensor(name, gguf_name, cast(part, dtype))
 
     def of_blocks(self, name: str, recipe: Recipe) -> Iterator[GgufTensor]:

@@ -7,6 +7,7 @@ Reads side files while planning, and tensor data only where a family's header de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,8 +16,8 @@ from translators.families import architecture_of, family_of
 from translators.families.checkpoint import Checkpoint
 from translators.families.defaults import completed
 from translators.families.hparams import BLOCK_COUNT
-from translators.families.parameters import Parameters, Step
-from translators.families.pooling import is_qwen3_reranker, write_qwen3_reranker
+from translators.families.parameters import RANKING, Parameters, Step
+from translators.families.pooling import is_qwen3_reranker
 from translators.families.reranking import with_judgement
 from translators.families.table import Family
 from translators.families.tensors import converted_tensors, names_of_blocks
@@ -29,6 +30,8 @@ from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.vocab import write_tokenizer
 
 QUANTIZATION_VERSION = 2  # ggml's GGML_QNT_VERSION
+# A layer: of the model, or of the part that sees ("v.") or hears ("a.").
+_BLOCK = re.compile(r"(?:[va]\.)?blk\.([0-9]+)\.")
 
 
 def own_file_type(model: Model) -> FileType:
@@ -60,13 +63,11 @@ def converted(model: Model) -> GgufFile:
     """
     family = family_of(model.config)
     source = _checkpoint(model, family)
-    reranks = family.arch == "qwen3" and is_qwen3_reranker(model.root, model.name, source.config)
+    reranks = RANKING in family.parameters and is_qwen3_reranker(model.root, model.name, source.config)
     blocks = None if family.blocks is None else family.blocks(source.config)
     # First of all, as it says best what is wrong with a config.json.
-    early = _written(family.early, source, blocks)
-    hyper_parameters = _written(family.parameters, source, blocks)
-    if reranks:
-        write_qwen3_reranker(hyper_parameters)
+    early = written(family.early, source, blocks)
+    hyper_parameters = written(family.parameters, source, blocks)
     vocabulary = KeyValues()
     write_tokenizer(
         vocabulary, model.tokenizer or model.root, source.config, style=family.vocabulary, arch=family.arch
@@ -77,16 +78,16 @@ def converted(model: Model) -> GgufFile:
             with_judgement(tensors, vocabulary, tied=bool(source.config.get("tie_word_embeddings")))
         )
     layers = source.count(*BLOCK_COUNT) if blocks is None else blocks
-    _check_complete(family, layers, {tensor.name for tensor in tensors})
+    check_complete(family, layers, {tensor.name for tensor in tensors})
     key_values = KeyValues()
     parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
     key_values.string("general.architecture", family.arch)
-    _append(key_values, early)
+    append(key_values, early)
     write_general(key_values, model.root, model.name, model.config, parameters)
-    _append(key_values, hyper_parameters)
+    append(key_values, hyper_parameters)
     key_values.u32("general.quantization_version", QUANTIZATION_VERSION)
     _write_precisions(key_values, source, family)
-    _append(key_values, vocabulary)
+    append(key_values, vocabulary)
     return GgufFile(key_values, tensors)
 
 
@@ -109,7 +110,8 @@ def _write_precisions(key_values: KeyValues, source: Checkpoint, family: Family)
         key_values.array("general.tensor_extra.prec_a4", ValueType.BOOL, [False] * len(names))
 
 
-def _written(steps: Iterable[Step], source: Checkpoint, blocks: int | None) -> KeyValues:
+def written(steps: Iterable[Step], source: Checkpoint, blocks: int | None = None) -> KeyValues:
+    """The key-values that steps write. Raises what they raise."""
     key_values = KeyValues()
     write = Parameters(key_values, source, blocks)
     for step in steps:
@@ -117,13 +119,17 @@ def _written(steps: Iterable[Step], source: Checkpoint, blocks: int | None) -> K
     return key_values
 
 
-def _append(key_values: KeyValues, others: KeyValues) -> None:
+def append(key_values: KeyValues, others: KeyValues) -> None:
+    """Set all of the others as well."""
     for key, value in others.items():
         key_values.set(key, value)
 
 
-def _check_complete(family: Family, layers: int, present: set[str]) -> None:
-    """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded."""
+def check_complete(family: Family, layers: int, present: set[str], told: str = "num_hidden_layers") -> None:
+    """Refuse a checkpoint that lacks layers or parts of them: its GGUF could not be loaded.
+
+    present: names of the GGUF. told: the key of the configuration that `layers` comes from.
+    """
     stems = [
         name if rule.ended else name + ".weight"
         for rule, _ in family.single
@@ -139,11 +145,11 @@ def _check_complete(family: Family, layers: int, present: set[str]) -> None:
         first = found.names[0] if found else missing[0]
         raise MalformedSource(
             f"{len(missing)} tensors of {len(wanted)} are missing", place=f"tensor {first}",
-            remedy="fetch the missing shards, or check num_hidden_layers in config.json",
+            remedy=f"fetch the missing shards, or check {told} in config.json",
         )  # fmt: skip
-    number = max((int(name.split(".")[1]) for name in present if name.startswith("blk.")), default=-1) + 1
+    number = max((int(found[1]) for found in map(_BLOCK.match, present) if found), default=-1) + 1
     if number > layers:
         raise MalformedSource(
             f"there are {number} layers of weights, here it says {layers}", path="config.json",
-            place="num_hidden_layers", remedy="take config.json from the model's original repository",
+            place=told, remedy="take config.json from the model's original repository",
         )  # fmt: skip

@@ -10,31 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from translators.dtypes import BF16, DType
+from translators.dtypes import BF16, F32, DType
 from translators.errors import MalformedSource, Unsupported
-from translators.families import family_of_arch
+from translators.families import family_of_gguf
 from translators.families.described import Told, decimal, number
-from translators.families.table import Family, Match
+from translators.families.table import Match
 from translators.families.transforms import Place
 from translators.keyvalues import KeyValues
 from translators.model import Model
 from translators.quants import can_decode
 from translators.recipes import Recipe, cast, reshape, slice_, stored
 
+# DeepSeek's bias of the router, as the rules have it and as checkpoints do.
+_CORRECTION = ("e_score_correction.bias", "e_score_correction_bias")
+# What checkpoints keep in F32 whatever their precision is.
+_PRECISE = (_CORRECTION[1],)
 # Tensors that no checkpoint has.
 _GENERATED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
-def has_way_back(arch: str) -> bool:
-    """Whether a GGUF of this architecture is shown as a Hugging Face folder."""
-    return family_of_arch(arch).described is not None
-
-
 def own_dtype(model: Model) -> DType:
-    """The precision that the weights come back in."""
-    matrices = (tensor.dtype for tensor in model.tensors.values() if len(tensor.shape) > 1)
-    first = next(matrices, BF16)
-    return first if first.is_float and all(dtype.is_float for dtype in matrices) else BF16
+    """The precision that weights come back in: that of matrices which are not F32 in every GGUF."""
+    matrices = [tensor.dtype for tensor in model.tensors.values() if len(tensor.shape) > 1]
+    if not matrices or not all(dtype.is_float for dtype in matrices):
+        return BF16
+    return next((dtype for dtype in matrices if dtype != F32), F32)
 
 
 def weights(model: Model, dtype: DType | None = None) -> Iterator[tuple[str, Recipe]]:
@@ -44,8 +44,9 @@ def weights(model: Model, dtype: DType | None = None) -> Iterator[tuple[str, Rec
     experts as one after the other. Raises Unsupported (architecture, tensor, or type that cannot be
     decoded), MalformedSource.
     """
-    family, dtype = _family(_key_values(model)), dtype or own_dtype(model)
+    family, dtype = family_of_gguf(model), dtype or own_dtype(model)
     described = config(model, dtype)
+    bare = family.prefix if _is_headless(described["architectures"][0]) else ""
     waiting: dict[tuple[int, tuple[int, ...], str], dict[str, Recipe]] = {}
     for tensor in model.tensors.values():
         if tensor.name in _GENERATED:
@@ -55,21 +56,31 @@ def weights(model: Model, dtype: DType | None = None) -> Iterator[tuple[str, Rec
             raise Unsupported(f"the {family.arch} family has no such tensor", place=f"tensor {tensor.name}")
         if not can_decode(tensor.dtype):
             raise Unsupported(f"{tensor.dtype.name} cannot be decoded", place=f"tensor {tensor.name}")
-        (name,), place = match.names, Place(described, tensor.name, match.layer)
+        place = Place(described, tensor.name, match.layer)
+        name = match.names[0].removeprefix(bare)
+        if family.returned is not None:
+            name = family.returned(name, described)
+        if name.endswith(_CORRECTION[0]):
+            name = name.removesuffix(_CORRECTION[0]) + _CORRECTION[1]
         # Values are computed with as stored; blocks must be decoded before rows of them can move.
         recipe = stored(tensor) if tensor.dtype.is_float else cast(stored(tensor), dtype)
         if match.stack is not None:
-            yield from _experts(match, recipe, place, dtype)
+            yield from _experts(name, match, recipe, place, dtype)
             continue
         parts = waiting.setdefault((id(match.rule), match.numbers, name), {})
         parts[tensor.name.removesuffix(".weight").removesuffix(".bias")] = recipe
         wanted = [each.removesuffix(".weight").removesuffix(".bias") for each in _filled(match)]
         if len(parts) == len(wanted):
             whole = match.rule.transform.to_huggingface(tuple(parts[each] for each in wanted), place)
-            yield name, cast(whole, dtype)
+            yield name, cast(whole, F32 if name.endswith(_PRECISE) else dtype)
             del waiting[id(match.rule), match.numbers, name]
     for _, _, name in waiting:
         raise MalformedSource("a part of it is missing", place=f"tensor {name}")
+
+
+def _is_headless(architecture: str) -> bool:
+    """Whether a class is a model without a head, which has no prefix before its names."""
+    return architecture.endswith("Model") and not architecture.endswith("HeadModel")
 
 
 def _filled(match: Match) -> list[str]:
@@ -78,9 +89,10 @@ def _filled(match: Match) -> list[str]:
     return [name.format(layer) for name in match.rule.names]
 
 
-def _experts(match: Match, recipe: Recipe, place: Place, dtype: DType) -> Iterator[tuple[str, Recipe]]:
+def _experts(
+    name: str, match: Match, recipe: Recipe, place: Place, dtype: DType
+) -> Iterator[tuple[str, Recipe]]:
     """The matrices of a stack, one for each expert."""
-    (name,) = match.names
     for expert in range(recipe.shape[0]):
         matrix = reshape(slice_(recipe, 0, expert, expert + 1), recipe.shape[1:])
         yield name.format(expert), cast(match.rule.transform.to_huggingface((matrix,), place), dtype)
@@ -93,10 +105,11 @@ def config(model: Model, dtype: DType | None = None) -> dict[str, Any]:
     Raises Unsupported for what config.json could not say truly, MalformedSource for absent keys.
     """
     key_values = _key_values(model)
-    family = _family(key_values)
+    family = family_of_gguf(model)
     assert family.described is not None
     told = Told(model, key_values, family.arch, dtype or own_dtype(model))
-    return family.described(told) | told.tokens
+    described = family.described(told)
+    return described | {key: token for key, token in told.tokens.items() if key not in described}
 
 
 def generation_config(model: Model, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,10 +136,3 @@ def _key_values(model: Model) -> KeyValues:
     if model.key_values is None:
         raise Unsupported("only a GGUF is translated into a Hugging Face folder", path=str(model.root))
     return model.key_values
-
-
-def _family(key_values: KeyValues) -> Family:
-    family = family_of_arch(str(key_values.get("general.architecture", "")))
-    if family.described is None:
-        raise Unsupported(f"GGUF architecture {family.arch!r} has no Hugging Face translation yet")
-    return family

@@ -25,17 +25,23 @@ __all__ = ["ParameterCount", "count_parameters", "write_general"]
 
 
 def write_general(
-    kv: KeyValues, root: Path, name: str, config: Mapping[str, Any], parameters: ParameterCount
+    kv: KeyValues,
+    root: Path,
+    name: str,
+    config: Mapping[str, Any],
+    parameters: ParameterCount,
+    *,
+    kind: str = "model",
 ) -> None:
     """Append `general.type` up to `general.languages`, in upstream's order.
 
     `general.architecture` comes before them in a file; whoever knows it has set it.
     root: the model's directory. name: the directory's name. config: config.json, of which only
-    `_name_or_path` is read, as the file has it.
+    `_name_or_path` is read, as the file has it. kind: of file, in upstream's words.
     Raises MalformedSource (bad YAML, values that a GGUF cannot hold, a name that is no UTF-8) or
     MissingSource (a file that cannot be read).
     """
-    kv.string("general.type", "model")
+    kv.string("general.type", kind)
     write_sampling(kv, root)
     Checked(kv, str(root), "rename the directory").text(name, "its name")
     of_config = Checked(kv, str(root / "config.json"))

@@ -12,6 +12,7 @@ these); MXFP4 and NVFP4 give blocks of that type, whose bits only moved.
     transposed.py     GPTQ, AWQ
     bitsandbytes.py   NF4, FP4, LLM.int8
     blocks.py         MXFP4, NVFP4
+    mlx.py            MLX's own: scale and bias a group
 
 Values of the checkpoint are read only where they decide about names or shapes, a few bytes each.
 Knows nothing of architectures.
@@ -24,7 +25,7 @@ from typing import Any
 
 from translators.errors import Unsupported
 from translators.model import Model
-from translators.quantised import bitsandbytes, blocks, compressed, scaled, transposed
+from translators.quantised import bitsandbytes, blocks, compressed, mlx, scaled, transposed
 from translators.quantised.configuration import quantisation_of
 from translators.quantised.logical import OWN, Logical, Workings
 
@@ -38,6 +39,7 @@ _METHODS: dict[str, Callable[[Workings, Mapping[str, Any]], None]] = {
     "awq": transposed.awq,
     "bitsandbytes": bitsandbytes.dequantise,
     "mxfp4": blocks.mxfp4,
+    "mlx": mlx.dequantise,
 }
 
 

@@ -16,6 +16,8 @@ from translators.sources.side_files import json_object
 
 _MODELOPT = "hf_quant_config.json"
 PLACE = "quantization_config"
+# Where mlx-lm says it; it repeats that under the other name, without a method.
+MLX_PLACE = "quantization"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ def quantisation_of(model: Model) -> Quantisation | None:
     if settings is not None and not isinstance(settings, dict):
         raise malformed(f"{settings!r:.40} does not describe a quantisation", PLACE)
     settings = settings or {}
+    by_mlx = model.config.get(MLX_PLACE)
+    if isinstance(by_mlx, dict) and "bits" in by_mlx and "quant_method" not in settings:
+        return Quantisation("mlx", by_mlx)
     algorithm, layers = settings.get("quant_algo"), settings.get("quantized_layers")
     method, form, groups = (settings.get(key) for key in ("quant_method", "format", "config_groups"))
     if not algorithm or not layers:

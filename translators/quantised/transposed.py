@@ -1,6 +1,7 @@
 """GPTQ and AWQ: packed integers of a matrix that is stored with its inputs as rows.
 
     GPTQ   qweight [inputs / 8, outputs]   qzeros [groups, outputs / 8]   scales [groups, outputs]
+           (of 3 bits: 32 codes in each three words)
            and g_idx [inputs], the group that each input belongs to: in any order after act-order
     AWQ    qweight [inputs, outputs / 8], the codes of a word in another order; qzeros and scales as above
 
@@ -15,7 +16,16 @@ from typing import Any
 
 from translators.quantised.configuration import number, unsupported
 from translators.quantised.logical import Workings, fitting
-from translators.recipes import Stored, Transposed, cast, scaled, transposed, unpacked
+from translators.recipes import (
+    Recipe,
+    Stored,
+    Transposed,
+    cast,
+    scaled,
+    transpose2d,
+    transposed,
+    unpacked,
+)
 
 # Where in a word each of its eight codes lies, in the order of outputs.
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
@@ -26,7 +36,7 @@ _LONGEST = 1 << 22
 def gptq(workings: Workings, settings: Mapping[str, Any]) -> None:
     """Put weights at the end, in the stead of packed ones."""
     bits = number(settings, "bits")
-    if bits not in (2, 4, 8):
+    if bits not in (2, 3, 4, 8):
         raise unsupported(f"GPTQ with {bits} bits", "bits")
     form = settings.get("checkpoint_format", "gptq")
     if form not in ("gptq", "gptq_v2"):
@@ -37,7 +47,11 @@ def gptq(workings: Workings, settings: Mapping[str, Any]) -> None:
         groups = workings.take_if(f"{base}.g_idx")
         with fitting(f"{base}.weight"):
             codes = unpacked(transposed(_words(packed)), bits, axis=1)
-            zero = unpacked(transposed(_words(zeros)), bits, axis=0)
+            zero: Recipe
+            if bits == 3:
+                zero = transpose2d(unpacked(_words(zeros), bits, axis=1))
+            else:
+                zero = unpacked(transposed(_words(zeros)), bits, axis=0)
             scale = _scales(scales)
             block: tuple[int, ...] = ()
             if groups is None:

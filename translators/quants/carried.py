@@ -96,7 +96,7 @@ def _cut(value: Value) -> Value:
         return string(text.partition(b"\0")[0]) if b"\0" in text else value
     if value.element is ValueType.ARRAY:
         raise Unsupported("llama-quantize cannot read arrays of arrays")
-    if value.element is ValueType.STRING:
+    if value.element is ValueType.STRING and not value.no_nul:
         texts = value.strings
         if any(b"\0" in text for text in texts):
             return array(ValueType.STRING, [text.partition(b"\0")[0] for text in texts])

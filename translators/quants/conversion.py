@@ -52,7 +52,14 @@ def needs_rows(dtype: DType) -> bool:
 
 
 def convert(
-    source: DType, target: DType, raw: Bytes, *, first: int, checked: bool, columns: Floats | None = None
+    source: DType,
+    target: DType,
+    raw: Bytes,
+    *,
+    first: int,
+    checked: bool,
+    columns: Floats | None = None,
+    out: Bytes | None = None,
 ) -> Bytes:
     """The elements of `raw`, whole blocks of `source`, as whole blocks of `target`.
 
@@ -61,6 +68,7 @@ def convert(
     `first` is the index in its tensor of the first element, for errors. `checked` refuses what
     llama-quantize refuses: NaN and infinity in plain floats and in the scales of blocks, in the source
     and in the result. Plain numbers round to nearest even; unchecked, NaN and infinity stay what they are.
+    What is computed is written to `out`, if there is one: as long, and aligned for the widest word.
 
     Raises BadValues (`checked` only; its place is the element's index), Unsupported (no kernel for a
     type), ValueError (no whole number of blocks).
@@ -75,7 +83,7 @@ def convert(
             _check(source, raw, first)
         return raw
     _refuse_unknown(source, target, weighted=columns is not None)
-    result = np.empty(made_bytes, np.uint8)
+    result = np.empty(made_bytes, np.uint8) if out is None else out
     if kernels.makes(source, target, weighted=columns is not None) and _convert_by_kernel(
         source, target, raw, result, first=first, checked=checked, columns=columns
     ):

@@ -33,6 +33,9 @@ _MOST_LAYERS = 512
 # Layers that mark a model as one of 70 billion weights, whose value weights get more bits.
 _LAYERS_OF_70B = {"llama": 80, "llama-embed": 80, "qwen2": 80, "olmo": 80, "deci": 80, "jais2": 68}
 _DENSE_WITH_ONE_EXPERT = frozenset({"hunyuan-dense", "hunyuan_vl"})
+# Which are not opened without the sections of their rotary positions.
+_SECTIONS = "rope.dimension_sections"
+_IN_SECTIONS = frozenset({"qwen2vl", "qwen35", "qwen35moe", "qwen3vl", "qwen3vlmoe", "qwen4exp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Subject:
             raise Unsupported(
                 f"llama-quantize needs 1 to {_MOST_LAYERS} layers", place=f"{architecture}.block_count"
             )
+        if architecture in _IN_SECTIONS and f"{architecture}.{_SECTIONS}" not in key_values:
+            raise Unsupported("llama-quantize needs it of such a model", place=f"{architecture}.{_SECTIONS}")
         experts = _number(key_values, f"{architecture}.expert_count")
         if architecture in _DENSE_WITH_ONE_EXPERT and experts <= 1:
             experts = 0

@@ -34,9 +34,12 @@ def chosen(choices: Choices, file_type: FileType, matrix: ImportanceMatrix | Non
     """
     weighed = None if matrix is None else frozenset(matrix.entries)
     result = []
+    proven: set[tuple[str, str]] = set()
     for tensor, dtype in choices.of(file_type, imatrix=weighed):
         importance = None if matrix is None else _importance(tensor, dtype, matrix)
-        _prove_convertible(tensor, dtype)
+        if (types := (tensor.dtype.name, dtype.name)) not in proven:
+            _prove_convertible(tensor, dtype)
+            proven.add(types)
         result.append(Chosen(tensor, dtype, importance))
     return result
 

@@ -19,6 +19,9 @@ from the tensor's first element: a byte does not depend on the range it was aske
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
     merging.py     LowRank: a weight with an adapter's update merged into it
+    affine.py      Affine, Dequantised: groups of a row as MLX has them
+    inflating.py   Inflated: out of a deflated stream
+    checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
 the functions in lower case, which check shapes and leave out what is not needed.
@@ -27,22 +30,15 @@ Knows nothing of names, formats or files beyond extents.
 
 from __future__ import annotations
 
-from translators.recipes import (
-    arithmetic,
-    casting,
-    codebooks,
-    joining,
-    merging,
-    movement,
-    permuting,
-    repacking,
-    scaling,
-    strides,
-    unpacking,
-)
+import sys
+from typing import get_args
+
+from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
-from translators.recipes.casting import Cast, cast, cast_print, recipe_print
+from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
+from translators.recipes.checksums import Sealed, sealed
 from translators.recipes.codebooks import Codebook, codebook
+from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.merging import LowRank, low_rank
@@ -86,35 +82,33 @@ Recipe = (
     | Codebook
     | Repacked
     | Strided
+    | Affine
+    | Dequantised
+    | Inflated
+    | Sealed
+    | LowRank
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
-for _module in (
-    arithmetic,
-    casting,
-    codebooks,
-    joining,
-    merging,
-    movement,
-    permuting,
-    repacking,
-    scaling,
-    strides,
-    unpacking,
-):
-    vars(_module)["Recipe"] = Recipe
+for _operation in get_args(Recipe):
+    for _struct in _operation.__mro__:
+        if _struct.__module__.startswith(__name__):
+            vars(sys.modules[_struct.__module__])["Recipe"] = Recipe
 
 __all__ = [
+    "Affine",
     "Bytes",
     "Cast",
     "Codebook",
     "Combine",
     "CombineName",
     "Concat",
+    "Dequantised",
     "Derived",
     "Expand",
     "Fill",
     "Gather",
+    "Inflated",
     "Literal",
     "LowRank",
     "Map",
@@ -125,6 +119,7 @@ __all__ = [
     "Repacked",
     "Reshape",
     "Scaled",
+    "Sealed",
     "Slice",
     "Source",
     "Stack",
@@ -141,7 +136,9 @@ __all__ = [
     "concat",
     "expand",
     "fill",
+    "fill_bytes",
     "gather",
+    "inflated",
     "low_rank",
     "map_",
     "nbytes",
@@ -153,6 +150,7 @@ __all__ = [
     "repacked",
     "reshape",
     "scaled",
+    "sealed",
     "slice_",
     "split",
     "stack",

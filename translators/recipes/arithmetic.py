@@ -56,7 +56,7 @@ _COMBINATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-class Map(msgspec.Struct, frozen=True, tag="map", tag_field="op", array_like=True):
+class Map(msgspec.Struct, frozen=True, tag="map", tag_field="op", array_like=True, gc=False):
     """A function of each element, and of `operand` where it takes one. The operand's type is F16 or F32."""
 
     of: Recipe
@@ -94,7 +94,7 @@ class Map(msgspec.Struct, frozen=True, tag="map", tag_field="op", array_like=Tru
             return _rounded(_MAPS[self.function](values, operand), self.dtype)
 
 
-class Combine(msgspec.Struct, frozen=True, tag="combine", tag_field="op", array_like=True):
+class Combine(msgspec.Struct, frozen=True, tag="combine", tag_field="op", array_like=True, gc=False):
     """A function of each two elements of tensors of one shape. F16 of two F16, else F32."""
 
     function: CombineName

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 
 
-class Codebook(msgspec.Struct, frozen=True, tag="codebook", tag_field="op", array_like=True):
+class Codebook(msgspec.Struct, frozen=True, tag="codebook", tag_field="op", array_like=True, gc=False):
     """Numbers of a table, scaled by the block, as F32.
 
     codes:  bytes: a code each, or two of which the first is in the high bits.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _REMEDY = "check config.json, and that all shards are of one version"
 
 
-class Concat(msgspec.Struct, frozen=True, tag="concat", tag_field="op", array_like=True):
+class Concat(msgspec.Struct, frozen=True, tag="concat", tag_field="op", array_like=True, gc=False):
     """The parts one behind another along `axis`; all other dimensions and the types are alike."""
 
     parts: tuple[Recipe, ...]
@@ -92,7 +92,7 @@ def _rows(out: Bytes, begin: int, rows: int, taken: int, row: int) -> Bytes:
     return np.lib.stride_tricks.as_strided(out[begin:], (rows, taken), (row, 1))
 
 
-class Stack(msgspec.Struct, frozen=True, tag="stack", tag_field="op", array_like=True):
+class Stack(msgspec.Struct, frozen=True, tag="stack", tag_field="op", array_like=True, gc=False):
     """Tensors of one shape and type, one after another along a new first axis: a layer's experts."""
 
     parts: tuple[Recipe, ...]

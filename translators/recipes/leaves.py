@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from translators.recipes import Recipe
 
 
-class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True):
+class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_like=True, gc=False):
     """The bytes of a source tensor, as they are."""
 
     extent: Extent
@@ -48,7 +48,7 @@ class Stored(msgspec.Struct, frozen=True, tag="stored", tag_field="op", array_li
         return np.frombuffer(source.read(self.extent.file, self.extent.offset + start, length), np.uint8)
 
 
-class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_like=True):
+class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_like=True, gc=False):
     """A tensor that no source holds, computed while planning (rope_freqs and the like): small."""
 
     data: bytes
@@ -76,7 +76,7 @@ class Literal(msgspec.Struct, frozen=True, tag="literal", tag_field="op", array_
         return np.frombuffer(self.data, np.uint8, self.dtype.nbytes(elements.count), start)
 
 
-class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=True):
+class Fill(msgspec.Struct, frozen=True, tag="fill", tag_field="op", array_like=True, gc=False):
     """The same number everywhere, rounded to the type by way of float32."""
 
     shape: tuple[int, ...]

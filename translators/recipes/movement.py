@@ -74,7 +74,7 @@ class Runs:
         return Runs(self.starts[heads], np.add.reduceat(self.lengths, heads))
 
 
-class Movement(msgspec.Struct, frozen=True, tag_field="op", array_like=True):
+class Movement(msgspec.Struct, frozen=True, tag_field="op", array_like=True, gc=False):
     """An operation that changes no element. It has a `shape` and a `trace` of its own."""
 
     of: Recipe

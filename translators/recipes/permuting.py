@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Box = tuple[tuple[int, int], ...]
 
 
-class Permute(msgspec.Struct, frozen=True, tag="permute", tag_field="op", array_like=True):
+class Permute(msgspec.Struct, frozen=True, tag="permute", tag_field="op", array_like=True, gc=False):
     """Axis n of the result is axis `axes[n]` of the operand, as in NumPy's transpose."""
 
     of: Recipe

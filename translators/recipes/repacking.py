@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SHARED = {"MXFP4": 32, "NVFP4": 16}
 
 
-class Repacked(msgspec.Struct, frozen=True, tag="repacked", tag_field="op", array_like=True):
+class Repacked(msgspec.Struct, frozen=True, tag="repacked", tag_field="op", array_like=True, gc=False):
     """Pairs of codes and scales as blocks of `type`, MXFP4 or NVFP4.
 
     pairs:  bytes of two codes each, in the order of the elements.

@@ -11,6 +11,7 @@ Knows nothing of how codes were packed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ Ints = npt.NDArray[np.int64]
 _SLAB = 1 << 16
 
 
-class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_like=True):
+class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_like=True, gc=False):
     """`(codes - zero - shift) * scale` as F32.
 
     codes:  plain numbers: floats of eight bits, or integers.
@@ -94,7 +95,9 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
         """Scale the codes of a rectangle of the weight, seen as a matrix of rows, in their place."""
         rows = self._scale_rows(row, row + len(values))
         scale = self._read(self.scale, rows, source)
-        zero = None if self.zero is None else self._read(self.zero, rows, source)
+        zero, shift = None if self.zero is None else self._read(self.zero, rows, source), self.shift
+        if zero is not None and shift and _are_small(self.codes) and _are_small(self.zero):
+            zero, shift = zero + np.float32(shift), 0  # exact, in whatever order
         rows -= rows[0]
         pick, each = self._columns(column, column + values.shape[1], source)
         step = max(1, _SLAB // values.shape[1])
@@ -104,8 +107,8 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
                 block = block.reshape(len(block), -1, each)
             if zero is not None:
                 block -= _spread(zero, some, pick, each)
-            if self.shift:
-                block -= np.float32(self.shift)
+            if shift:
+                block -= np.float32(shift)
             factor = _spread(scale, some, pick, each)
             if self.divided:
                 block /= factor
@@ -142,7 +145,7 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
                     f"a column is of none of the {held} groups", place="g_idx",
                     remedy="get the model again, or from another source",
                 )  # fmt: skip
-            return numbers, 0
+            return _in_order(numbers)
         block = self.blocks[-1]
         if block >= end - first and first // block == (end - 1) // block:
             return slice(first // block, first // block + 1), end - first
@@ -151,13 +154,33 @@ class Scaled(msgspec.Struct, frozen=True, tag="scaled", tag_field="op", array_li
         return np.arange(first, end) // block, 0
 
 
+def _are_small(of: Recipe | None) -> bool:
+    return of is not None and of.dtype.name in ("U8", "I8")
+
+
+def _in_order(groups: Ints) -> tuple[Ints | slice, int]:
+    """As `_columns` gives them, where groups follow one another and all have as many columns."""
+    each = int(np.argmax(groups != groups[0])) or len(groups)
+    count, first = len(groups) // each, int(groups[0])
+    if (
+        each == 1
+        or len(groups) % each
+        or not np.array_equal(groups, np.arange(first * each, (first + count) * each) // each)
+    ):
+        return groups, 0
+    return slice(first, first + count), each
+
+
 _INTEGERS = {"I32": np.int32, "I64": np.int64}
 
 
 def _spread(of: Floats, rows: Ints, pick: Ints | slice, each: int) -> Floats:
     """The scales of these rows, as they are broadcast over columns."""
-    # Rows of a block have the same ones: mostly there is only one row of them.
-    spread = (of if len(of) == 1 else of[rows])[:, pick]
+    # Rows of a block have the same ones: mostly there is only one row of them. Or each row has its own.
+    if len(of) > 1:
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        of = of[first:end] if end - first == len(rows) else of[rows]
+    spread = of[:, pick] if isinstance(pick, slice) else np.take(of, pick, 1, mode="clip")
     return spread[:, :, None] if each else spread
 
 
@@ -186,24 +209,8 @@ def scaled(
     index or for all. A scale that has fewer dimensions than the codes covers all of the last ones. Raises
     ValueError where the shapes do not fit, or where there are no codes.
     """
-    shape, held = codes.shape, scale.shape
-    wrong = ValueError(f"scales of shape {list(held)} do not fit a weight of shape {list(shape)}")
-    extra = len(held) - len(block)
-    if not shape or not prod(shape) or len(held) > len(shape) or extra < 0 or min(block, default=1) < 1:
-        raise wrong
-    sizes = (1,) * extra + block
-    held += (1,) * (len(shape) - len(held))
-    sizes += (1,) * (len(shape) - len(sizes))
-    blocks = []
-    for axis, (elements, scales, size) in enumerate(zip(shape, held, sizes, strict=True)):
-        by_group = groups is not None and axis == len(shape) - 1
-        if scales == 1 and not (extra <= axis < len(scale.shape) and size < elements):
-            size = elements
-        elif (not by_group and -(-elements // size) > scales) or (
-            size == 1 and scales != elements and not by_group
-        ):
-            raise wrong
-        blocks.append(size)
+    held, blocks = _blocks(codes.shape, scale.shape, block, groups is not None)
+    shape = codes.shape
     if zero is not None and zero.shape != scale.shape:
         raise ValueError(f"zeros of shape {list(zero.shape)} do not fit scales of shape {list(scale.shape)}")
     if groups is not None and (groups.shape != shape[-1:] or groups.dtype.name not in _INTEGERS):
@@ -214,4 +221,29 @@ def scaled(
         if part is not None and part.dtype.block > 1:
             raise ValueError(f"{part.dtype.name} holds no plain numbers")
     zeros = None if zero is None else reshape(zero, held)
-    return Scaled(codes, reshape(scale, held), tuple(blocks), zeros, shift, groups, divided)
+    return Scaled(codes, reshape(scale, held), blocks, zeros, shift, groups, divided)
+
+
+@lru_cache(256)  # the experts of a model have few shapes, and there are tens of thousands of them
+def _blocks(
+    shape: tuple[int, ...], held: tuple[int, ...], block: tuple[int, ...], grouped: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of the scales in as many dimensions as the codes have, and how many elements share one."""
+    wrong = ValueError(f"scales of shape {list(held)} do not fit a weight of shape {list(shape)}")
+    rank, extra = len(held), len(held) - len(block)
+    if not shape or not prod(shape) or rank > len(shape) or extra < 0 or min(block, default=1) < 1:
+        raise wrong
+    sizes = (1,) * extra + block
+    held += (1,) * (len(shape) - rank)
+    sizes += (1,) * (len(shape) - len(sizes))
+    blocks = []
+    for axis, (elements, scales, size) in enumerate(zip(shape, held, sizes, strict=True)):
+        by_group = grouped and axis == len(shape) - 1
+        if scales == 1 and not (extra <= axis < rank and size < elements):
+            size = elements
+        elif (not by_group and -(-elements // size) > scales) or (
+            size == 1 and scales != elements and not by_group
+        ):
+            raise wrong
+        blocks.append(size)
+    return held, tuple(blocks)

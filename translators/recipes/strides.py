@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from translators.recipes import Recipe
 
 
-class Strided(Movement, frozen=True, tag="strided"):
+class Strided(Movement, frozen=True, tag="strided", gc=False):
     """Element (i, j, ...) of the result is element `offset` + i * steps[0] + j * steps[1] + ... of `of`."""
 
     to: tuple[int, ...]

@@ -6,18 +6,21 @@ a one (AWQ), or a quarter of all rows in each pair of bits (BitNet). `Transposed
 cover them all; what they yield is the codes, a byte each, in the order of the weight.
 
 Of a transposed matrix every row of the source is touched for any row of the result: few bytes each, in as
-many reads, unless rows are so short that what lies between is read along. The system keeps the pages in
-between. Knows nothing of scales or of what the codes mean.
+many reads, unless rows are so short that what lies between is read along. So where a source keeps what was
+made of it, whole strips are read, pages of a file wide, and the rows beside are there for the next reads.
+Knows nothing of scales or of what the codes mean.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Hashable
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from translators.dtypes import DTYPES, DType
 from translators.ranges import ElementRange
@@ -30,7 +33,18 @@ if TYPE_CHECKING:
 # A gap of so many bytes is cheaper read than passed over: a read costs about as much as copying them.
 _NEAR = 8192
 _TOGETHER = 1 << 20
+# Bytes of a strip, and of a row within one: a page of a file is read whatever is wanted of it.
+_STRIP = 4 << 20
+_NARROWEST, _WIDEST = 256, 4096
 _ITEMS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@runtime_checkable
+class KeepingSource(Source, Protocol):
+    """A source that keeps for a while what was made of a file, as long as that stays as it is."""
+
+    def kept(self, file: int, key: Hashable, make: Callable[[], Bytes]) -> Bytes:
+        """What `make` gave for this key, now or before: not to be changed."""
 
 
 @runtime_checkable
@@ -52,7 +66,7 @@ def _rows(source: Source, file: int, offset: int, length: int, *, stride: int, c
     return strip
 
 
-class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True):
+class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", array_like=True, gc=False):
     """A stored matrix of plain numbers, its columns as rows."""
 
     of: Stored
@@ -79,32 +93,45 @@ class Transposed(msgspec.Struct, frozen=True, tag="transposed", tag_field="op", 
         return self.of.source_bytes
 
     def read(self, elements: ElementRange, source: Source) -> Bytes:
-        """The bytes of `elements`, which are whole rows."""
+        """The bytes of `elements`, which are whole rows. They may be kept: nobody may write to them."""
         rows, columns = self.of.shape
-        size, start = self.dtype.size, self.of.extent.offset
-        first, count = elements.first // rows, elements.count // rows
-        stride, skip, wide = columns * size, first * size, count * size
+        first, end = elements.first // rows, elements.end // rows
+        if not isinstance(source, KeepingSource):
+            return self._strip(first, end, source)
+        size, extent = self.dtype.size, self.of.extent
+        step = max(_NARROWEST, min(_WIDEST, _STRIP // rows)) // size
+        parts = []
+        for low in range(first - first % step, end, step):
+            high = min(low + step, columns)
+            made = source.kept(
+                extent.file, (extent.offset, low, high), partial(self._strip, low, high, source)
+            )
+            parts.append(made[(max(first, low) - low) * rows * size : (min(end, high) - low) * rows * size])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _strip(self, first: int, end: int, source: Source) -> Bytes:
+        """The bytes of these rows, which are columns of what is stored."""
+        rows, columns = self.of.shape
+        file, start, size = self.of.extent.file, self.of.extent.offset, self.dtype.size
+        stride, skip, wide = columns * size, first * size, (end - first) * size
         if stride - wide > _NEAR:
-            strip = _rows(source, self.of.extent.file, start + skip, wide, stride=stride, count=rows)
+            strip = _rows(source, file, start + skip, wide, stride=stride, count=rows)
         else:
             strip = np.empty((rows, wide), np.uint8)
             step = max(1, _TOGETHER // stride)
             for row in range(0, rows, step):
                 some = min(step, rows - row)
-                data = source.read(
-                    self.of.extent.file, start + row * stride + skip, (some - 1) * stride + wide
-                )
-                whole = np.empty(some * stride, np.uint8)
-                whole[: len(data)] = np.frombuffer(data, np.uint8)
-                strip[row : row + some] = whole.reshape(some, stride)[:, :wide]
+                data = source.read(file, start + row * stride + skip, (some - 1) * stride + wide)
+                read = np.frombuffer(data, np.uint8)
+                strip[row : row + some] = as_strided(read, (some, wide), (stride, 1))
         return np.ascontiguousarray(strip.view(_ITEMS[size]).T).reshape(-1).view(np.uint8)
 
 
-class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", array_like=True):
+class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", array_like=True, gc=False):
     """The codes in a matrix of words, one byte each.
 
-    bits:   of a code: 1, 2, 4 or 8.
-    order:  where in a word each of its codes lies, counted in codes from the lowest bit.
+    bits:   of a code: 1, 2, 4 or 8; or 3, along the rows only: they run on from word to word.
+    order:  where in a word each of its codes lies, counted in codes from the lowest bit; () of 3 bits.
     axis:   1: the codes of a word are neighbours in a row. 0: in a column.
     count:  how many codes there are along the axis; the last words may hold a few that are none.
     banded: axis 0 only: the first codes of all words are the first rows, the second ones the next, ...
@@ -179,23 +206,38 @@ class Unpacked(msgspec.Struct, frozen=True, tag="unpacked", tag_field="op", arra
 
     def _codes(self, words: Bytes) -> Bytes:
         """All codes of the words, those of a word side by side."""
-        if self.order == tuple(range(len(self.order))) or self.of.dtype.size == 1:
-            table = _table(self.bits, self.order[: 8 // self.bits])
-            return np.take(table, words.reshape(-1), mode="clip").view(np.uint8)
+        if self.bits == 3:
+            return _threes(words)
+        if self.order == tuple(range(len(self.order))):
+            return _spread(words.reshape(-1), self.bits)
         made = np.empty((*words.shape[:2], len(self.order)), np.uint8)
         for number in range(len(self.order)):
             self._code(words, number, made[:, :, number])
         return made
 
 
-@cache
-def _table(bits: int, order: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """The codes in each of the 256 bytes, as one number that has them as its bytes."""
-    values = np.arange(256, dtype=np.uint8)
-    codes = np.stack([values >> (place * bits) & (1 << bits) - 1 for place in order], axis=1)
-    table = np.ascontiguousarray(codes, np.uint8).view(_ITEMS[len(order)]).reshape(256)
-    table.flags.writeable = False
-    return table
+def _spread(data: Bytes, bits: int) -> Bytes:
+    """The codes of bytes, the lowest first: each byte becomes a number that has its codes as its bytes."""
+    each = 8 // bits
+    if each == 1:
+        return data
+    moved = data.astype(_ITEMS[each])
+    made = moved.copy()
+    for _ in range(1, each):
+        moved <<= 8 - bits  # the next code is now in the next byte
+        made |= moved
+    made &= int.from_bytes(bytes([(1 << bits) - 1]) * each, "little")
+    return made.view(np.uint8)
+
+
+def _threes(words: Bytes) -> Bytes:
+    """The codes of three bits, eight in each three bytes."""
+    data = words.reshape(-1, 3).astype(np.uint32)
+    numbers = data[:, 0] | data[:, 1] << 8 | data[:, 2] << 16
+    made = np.empty((len(numbers), 8), np.uint8)
+    for place in range(8):
+        made[:, place] = numbers >> 3 * place & 7
+    return made
 
 
 def unpacked(of: Recipe, bits: int, *, axis: int, count: int = 0, order: tuple[int, ...] = ()) -> Unpacked:
@@ -204,14 +246,16 @@ def unpacked(of: Recipe, bits: int, *, axis: int, count: int = 0, order: tuple[i
     The first code of a word is its lowest unless `order` says otherwise. Raises ValueError for what does not
     fit.
     """
-    each = of.dtype.size * 8 // bits if bits in (1, 2, 4, 8) and of.dtype.block == 1 else 0
-    order = order or tuple(range(each))
-    if len(of.shape) != 2 or not each or sorted(order) != list(range(each)):
+    words, each = 1, of.dtype.size * 8 // bits if bits in (1, 2, 4, 8) and of.dtype.block == 1 else 0
+    places = tuple(range(each))
+    if bits == 3 and axis == 1 and of.dtype.name == "I32":
+        words, each = 3, 32
+    if len(of.shape) != 2 or not each or sorted(order or places) != list(places) or of.shape[axis] % words:
         raise ValueError(f"{of.dtype.name} of shape {list(of.shape)} holds no codes of {bits} bits")
-    most = of.shape[axis] * each
+    most = of.shape[axis] // words * each
     if not most - each < (count or most) <= most:
         raise ValueError(f"{of.shape[axis]} words hold {most} codes, not {count}")
-    return Unpacked(of, bits, order, axis, count or most)
+    return Unpacked(of, bits, order or places, axis, count or most)
 
 
 def bands(of: Recipe, bits: int) -> Unpacked:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import gguf, peft, pytorch, safetensors
+from translators.sources import flax, gguf, npz, peft, pytorch, safetensors
 from translators.sources.bases import base_of
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
@@ -31,6 +31,8 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
     "pytorch": pytorch.read,
     "gguf": gguf.read,
+    "flax": flax.read,
+    "npz": npz.read,
 }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from translators.sources.matrices import is_imatrix
 
-SAFETENSORS, GGUF, BIN = ".safetensors", ".gguf", ".bin"
+SAFETENSORS, GGUF, BIN, NPZ, MSGPACK = ".safetensors", ".gguf", ".bin", ".npz", ".msgpack"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
@@ -177,10 +177,33 @@ def _named(kind: str, sets: list[tuple[str, tuple[str, ...]]]) -> list[Found]:
     return [Found(kind, stem, files) for stem, files in sets]
 
 
+def _flax(kind: Format, names: list[str]) -> list[Found]:
+    """transformers' name, `flax_model.msgpack` or shards of it with an index; else `model.msgpack`."""
+    weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
+    for stem in ("flax_model", "model"):
+        own = [name for name in weights if part_of(name).stem == stem]
+        if own:
+            return [Found(kind.name, "", (*filter(kind.is_index, own), *filter(kind.is_weight, own)))]
+    return []
+
+
+def _arrays(kind: Format, names: list[str]) -> list[Found]:
+    """`model*.npz`, or the only one of a directory: several of other names are data of any kind."""
+    arrays = [name for name in names if kind.is_weight(name)]
+    own = [name for name in arrays if name.startswith("model")]
+    sets: dict[tuple[str, int], list[str]] = {}
+    for name in own or (arrays if len(arrays) == 1 else []):
+        part = part_of(name)
+        sets.setdefault((part.stem, part.count), []).append(name)
+    return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(sets.items())])
+
+
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
     Format("peft", ("adapter_model.safetensors", "adapter_model.bin"), _peft),
     Format("safetensors", (SAFETENSORS,), checkpoint),
     Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
     Format("gguf", (GGUF,), _gguf, alone=True),
+    Format("flax", (MSGPACK,), _flax),
+    Format("npz", (NPZ,), _arrays, alone=True),
 )

@@ -22,9 +22,8 @@ from translators.sources.stored_file import StoredFile, clipped
 
 _LOCAL = struct.Struct("<4s22xHH")  # signature; name and extra field: their lengths
 _SIGNATURE = b"PK\x03\x04"
-# More than any checkpoint has; a directory of so many entries takes some 500 MB of Python.
-_MOST_MEMBERS = 1_000_000
-_MOST_DIRECTORY = 256 << 20
+# More than any checkpoint has: 150,000 tensors. So many bytes of entries become 250 MB of Python at most.
+_MOST_DIRECTORY = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def zip_members(file: StoredFile) -> dict[str, Member]:
     """The members by name, in the archive's order. Raises MalformedSource, Unsupported (encryption)."""
     try:
         with zipfile.ZipFile(_Descriptor(file)) as archive:
-            entries = archive.infolist()
+            entries, limit = archive.infolist(), archive.start_dir
     except (
         zipfile.BadZipFile,
         OSError,
@@ -96,26 +95,32 @@ def zip_members(file: StoredFile) -> dict[str, Member]:
         UnicodeError,
     ) as error:
         raise file.malformed(f"no usable zip archive: {error}", "central directory") from error
-    if len(entries) > _MOST_MEMBERS:
-        raise file.malformed(f"{len(entries):,} members are too many", "central directory")
     members: dict[str, Member] = {}
     for entry in entries:
         if entry.filename in members:
             raise file.malformed("the member is there twice", f"member {clipped(entry.filename)!r}")
         members[entry.filename] = _member(file, entry)
+    end = 0
+    for member in sorted(members.values(), key=lambda member: member.offset):
+        if member.length and member.offset < end:
+            raise file.malformed("it shares bytes with another member", f"member {clipped(member.name)!r}")
+        end = max(end, member.offset + member.length)
+    if end > limit:
+        raise file.malformed("a member reaches into the directory", "central directory")
     return members
 
 
 def member_bytes(file: StoredFile, member: Member, limit: int) -> bytes:
     """The bytes of a member of at most `limit`. Raises MalformedSource, Unsupported (a rare compression)."""
-    if member.size > limit:
-        reason = f"{member.size:,} bytes are too many for such a member"
+    size = max(member.size, member.length)
+    if size > limit:
+        reason = f"{size:,} bytes are too many for such a member"
         raise file.malformed(reason, f"member {clipped(member.name)!r}")
     data = file.read(member.offset, member.length)
     if member.plain:
         return data
     if member.method != zipfile.ZIP_DEFLATED:
-        raise Unsupported(f"compression method {member.method}", path=file.shown, place=member.name)
+        raise Unsupported(f"compression method {member.method}", path=file.shown, place=clipped(member.name))
     try:
         # One byte more than it says, to see whether there is more.
         plain = zlib.decompressobj(-15).decompress(data, member.size + 1)

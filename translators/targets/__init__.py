@@ -15,9 +15,19 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
-from translators.targets import adapter, gguf, hf_folders, huggingface, safetensors
+from translators.targets import (
+    adapter,
+    gguf,
+    hf_folders,
+    huggingface,
+    mlx,
+    mmproj,
+    pytorch,
+    safetensors,
+    weights_only,
+)
 
-FOLDERS = (hf_folders.TARGET,)
+FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET)
 
 
 def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
@@ -44,4 +54,6 @@ def _files(model: Model) -> Iterator[Plan | Refusal]:
     else:
         yield from huggingface.plans(model)
     yield from gguf.plans(model)
+    if model.key_values is None:
+        yield from mmproj.plans(model)
     yield from adapter.plans(model)

@@ -21,25 +21,26 @@ from typing import Any
 
 from translators.dtypes import F32, DType
 from translators.errors import Unsupported
-from translators.families import to_huggingface
-from translators.layout import Layout, LiteralBytes, TensorBytes
-from translators.model import Extent, FileIdentity, Model
+from translators.families import family_of_gguf, to_huggingface
+from translators.families.pooling import pooling_files
+from translators.layout import Layout, LiteralBytes
+from translators.model import FileIdentity, Model
 from translators.plan import Plan
 from translators.quantised import is_quantised, logical
-from translators.quantised.configuration import PLACE
-from translators.recipes import Recipe, Stored, cast, stored
+from translators.quantised.configuration import MLX_PLACE, PLACE
+from translators.recipes import Recipe, cast, stored
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, is_weights
 from translators.sources.side_files import TOKENIZER_FILES
 from translators.sources.stored_file import identity_of
+from translators.torch_types import TORCH_NAMES
 from translators.vocab.to_huggingface import huggingface_files
 
 CONFIG = "config.json"
-# transformers' names of precisions, in config.json.
-TORCH_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # What people put beside weights and a copy of the model should have. Code is copied as what it is, a file.
 _ALONG = (".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".py", ".v3", ".vocab")
 _ALONG_NAMES = ("license", "notice", "usage_policy", "use_policy")
 _LARGEST = 256 << 20
+_OF_QUANTISATION = (PLACE, MLX_PLACE, "compression_config")
 
 Companion = bytes | FileIdentity
 
@@ -77,6 +78,8 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
         generation = to_huggingface.generation_config(model, config)
         companions: dict[str, Companion] = {"generation_config.json": in_json(generation)}
         companions |= huggingface_files(model.key_values)
+        pooling = pooling_files(model.key_values)
+        companions |= {name: in_json(content) for name, content in pooling.items()}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
     return HuggingFace(model, own, _config(model, own), tensors, _companions_of(model))
@@ -85,16 +88,15 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
 def refused(model: Model) -> str:
     """Why the model is no Hugging Face folder with a configuration; "" where it is. Cheap: for listings."""
     if model.key_values is not None:
-        arch = str(model.key_values.get("general.architecture", ""))
         try:
-            known = to_huggingface.has_way_back(arch)
+            family_of_gguf(model)
         except Unsupported as error:
             return error.reason
-        return "" if known else f"GGUF architecture {arch!r} has no Hugging Face translation yet"
+        return ""
     return "" if model.config else "there is no config.json"
 
 
-def in_json(content: Mapping[str, Any]) -> bytes:
+def in_json(content: object) -> bytes:
     """A JSON file as transformers writes them."""
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -107,13 +109,7 @@ def companion_plans(found: HuggingFace, folder: str) -> Iterator[Plan]:
             make = partial(literal, found.files, content)
             yield Plan(f"{folder}/{name}", "made of the source's configuration", make)
         else:
-            yield Plan(f"{folder}/{name}", "the source's own file", partial(whole_file, content, name))
-
-
-def whole_file(file: FileIdentity, name: str) -> Layout:
-    """The layout of a source file as it is."""
-    whole = Stored(Extent(0, 0, file.size), "U8", (file.size,))
-    return Layout((file,), (TensorBytes(name, whole),) if file.size else ())
+            yield Plan(f"{folder}/{name}", "the source's own file", partial(Layout.whole, content, name))
 
 
 def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:
@@ -143,7 +139,7 @@ def _in(recipe: Recipe, dtype: DType) -> Recipe:
 
 def _config(model: Model, own: DType) -> dict[str, Any]:
     """The source's config.json, for tensors of that precision that nobody quantised."""
-    config = {key: value for key, value in model.config.items() if key not in (PLACE, "compression_config")}
+    config = {key: value for key, value in model.config.items() if key not in _OF_QUANTISATION}
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         for key in ("torch_dtype", "dtype"):
             if key in part:

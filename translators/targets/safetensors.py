@@ -19,9 +19,9 @@ from pathlib import Path
 
 from translators.errors import Unsupported
 from translators.layout import Layout, LiteralBytes, TensorBytes
-from translators.model import Extent, FileIdentity, Model
+from translators.model import FileIdentity, Model
 from translators.plan import Plan, Refusal
-from translators.recipes import Recipe, Stored, nbytes, stored
+from translators.recipes import Recipe, nbytes, stored
 
 NAME = "model.safetensors"
 # What transformers and others expect where a checkpoint says nothing of its own.
@@ -42,7 +42,7 @@ def merged(model: Model) -> Plan | Refusal:
     """The model's tensors in one file, in their own dtypes; a source that is such a file is that file."""
     weights = model.files[: model.weights]
     if len(weights) == 1 and Path(os.fsdecode(weights[0].path)).name == NAME:
-        make = partial(_whole_file, weights[0])
+        make = partial(Layout.whole, weights[0], NAME)
         return Plan(NAME, "the source's own file", make, equals="the source file")
     for tensor in model.tensors.values():
         if not tensor.dtype.safetensors:
@@ -50,7 +50,7 @@ def merged(model: Model) -> Plan | Refusal:
             return Refusal(NAME, reason, "the Hugging Face form of this model is made by its family")
     tensors = [(tensor.name, stored(tensor)) for tensor in model.tensors.values()]
     metadata = model.metadata or DEFAULT_METADATA
-    if len(_header(_in_order(tensors), metadata)) > HEADER_LIMIT:
+    if _header_bound(tensors, metadata) > HEADER_LIMIT < len(_header(_in_order(tensors), metadata)):
         return Refusal(NAME, f"the header of all tensors exceeds the format's {HEADER_LIMIT:,} bytes")
     make = partial(layout_of, weights, tensors, metadata)
     return Plan(NAME, "all shards in one file", make, equals=f"{WRITER} makes of the source's tensors")
@@ -81,16 +81,23 @@ def _in_order(tensors: Sequence[tuple[str, Recipe]]) -> list[tuple[str, Recipe]]
 
 def _header(ordered: Sequence[tuple[str, Recipe]], metadata: Mapping[str, str]) -> bytes:
     """The JSON header, padded with spaces to a multiple of eight."""
-    entries: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    entries = [f'"__metadata__":{_json(dict(metadata))}'] if metadata else []
     at = 0
     for name, recipe in ordered:
         end = at + nbytes(recipe)
-        entries[name] = {"dtype": recipe.dtype.name, "shape": recipe.shape, "data_offsets": (at, end)}
+        shape = ",".join(map(str, recipe.shape))
+        entries.append(
+            f'{_json(name)}:{{"dtype":"{recipe.dtype.name}","shape":[{shape}],"data_offsets":[{at},{end}]}}'
+        )
         at = end
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text = f"{{{','.join(entries)}}}".encode()
     return text + b" " * (-len(text) % 8)
 
 
-def _whole_file(file: FileIdentity) -> Layout:
-    whole = Stored(Extent(0, 0, file.size), "U8", (file.size,))
-    return Layout((file,), (TensorBytes(NAME, whole),))
+def _header_bound(tensors: Sequence[tuple[str, Recipe]], metadata: Mapping[str, str]) -> int:
+    """What a header has at most: a character is escaped in six bytes, a number has twenty digits."""
+    names = sum(6 * len(name) + 21 * len(recipe.shape) for name, recipe in tensors)
+    return names + 128 * (1 + len(tensors)) + 6 * len(_json(dict(metadata)))
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

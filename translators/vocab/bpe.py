@@ -36,21 +36,18 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
         )
     pre = _pre_tokenizer(folder, tokenizer)
     added = tokenizer.backend.get_added_tokens_decoder()
-    texts: list[bytes] = []
-    types: list[TokenType] = []
-    for number in range(count):
-        text, kind = by_id.get(number), TokenType.NORMAL
-        if text is None:
-            text, kind = f"[PAD{number}]", TokenType.UNUSED
-        elif (token := added.get(number)) is not None:
-            if not token.normalized:
-                text = tokenizer.decoded(tokenizer.encoded(text, with_special=False))
-            kind = TokenType.CONTROL if token.special or looks_special(text) else TokenType.USER_DEFINED
-            if kind is TokenType.USER_DEFINED:
-                text = text.replace(SPACE_MARK, " ")
-        texts.append(text.encode("utf-8"))
-        types.append(kind)
-    return Tokens(texts, types), pre
+    types = [TokenType.NORMAL] * count
+    for number in by_id.keys() & added:
+        text, token = by_id[number], added[number]
+        if not token.normalized:
+            text = tokenizer.decoded(tokenizer.encoded(text, with_special=False))
+        is_control = token.special or looks_special(text)
+        types[number] = TokenType.CONTROL if is_control else TokenType.USER_DEFINED
+        by_id[number] = text if is_control else text.replace(SPACE_MARK, " ")
+    if len(by_id) < count:
+        for number in set(range(count)).difference(by_id):
+            by_id[number], types[number] = f"[PAD{number}]", TokenType.UNUSED
+    return Tokens(list(map(str.encode, map(by_id.__getitem__, range(count)))), types), pre
 
 
 def has_byte_fallback(folder: Folder) -> bool:
@@ -68,7 +65,7 @@ def has_byte_fallback(folder: Folder) -> bool:
 
 def byte_fallback(folder: Folder, tokenizer: FastTokenizer) -> Tokens:
     """The tokens of a BPE with byte fallback. Raises MalformedSource where ids have gaps."""
-    base = tokenizer.backend.get_vocab_size(with_added_tokens=False)
+    base = tokenizer.base_size
     by_id = tokens_by_id(folder, tokenizer)
     special = tokenizer.special_ids
     added = sorted(n for n in tokenizer.backend.get_added_tokens_decoder() if n >= base)
@@ -90,12 +87,12 @@ def byte_fallback(folder: Folder, tokenizer: FastTokenizer) -> Tokens:
 
 def tokens_by_id(folder: Folder, tokenizer: FastTokenizer) -> dict[int, str]:
     """Text by id, added tokens too. Raises MalformedSource for two texts of one id."""
-    vocabulary = tokenizer.backend.get_vocab(with_added_tokens=True)
+    vocabulary = tokenizer.vocabulary
     if not 0 < len(vocabulary) <= MAX_TOKENS:
         raise folder.malformed(
             "tokenizer.json", f"{len(vocabulary):,} tokens are not possible", "model.vocab"
         )
-    by_id = {number: text for text, number in vocabulary.items()}
+    by_id = dict(zip(vocabulary.values(), vocabulary, strict=True))
     if len(by_id) != len(vocabulary):
         raise folder.malformed("tokenizer.json", "two tokens have the same id", "model.vocab")
     return by_id

@@ -9,9 +9,9 @@ from __future__ import annotations
 from translators.errors import MissingSource, Unsupported
 from translators.keyvalues import ValueType
 from translators.vocab.bpe import byte_level
+from translators.vocab.bpe_styles import without_marks
 from translators.vocab.sentencepiece import BPE, UNIGRAM, read_model
 from translators.vocab.stored import PREFIX
-from translators.vocab.styles import without_marks
 from translators.vocab.tokens import SPACE_MARK, Tokens, TokenType
 from translators.vocab.unigram import Unigram, of_json, of_t5, of_xlm_roberta
 from translators.vocab.writing import Writing

@@ -23,6 +23,7 @@ from tokenizers.processors import TemplateProcessing
 
 from translators.errors import MissingSource, Unsupported
 from translators.vocab.classes import TokenizerClass, tokenizer_class
+from translators.vocab.excerpt import Excerpt, excerpt_of
 from translators.vocab.folder import Folder
 from translators.vocab.plain import plain_tokenizer
 
@@ -44,6 +45,7 @@ class FastTokenizer:
     tidy:              whether decoding tidies up spaces (clean_up_tokenization_spaces).
     adds_bos:          what the class says of its bos token; False where it says nothing.
     adds_prefix_space: add_prefix_space of the configuration, or the class's.
+    whole:             where `backend` has only an excerpt of the model's vocabulary, all of it.
     """
 
     folder: Folder
@@ -53,9 +55,10 @@ class FastTokenizer:
     tidy: bool
     adds_bos: bool = False
     adds_prefix_space: bool = False
+    whole: Mapping[str, int] | None = None
 
     def encoded(self, text: str, *, with_special: bool) -> list[int]:
-        """The ids of `text`."""
+        """The ids of `text`, which must be an added token's or the sample, if one was named."""
         with _library(self.folder):
             return list(self.backend.encode(text, add_special_tokens=with_special).ids)
 
@@ -67,6 +70,18 @@ class FastTokenizer:
             for old, new in _TIDY:
                 text = text.replace(old, new)
         return text
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Ids by text, added tokens too."""
+        if self.whole is None:
+            return dict(self.backend.get_vocab(with_added_tokens=True))
+        return {**self.whole, **self.added_ids}
+
+    @property
+    def base_size(self) -> int:
+        """How many tokens the model has, without the added ones."""
+        return len(self.whole) if self.whole is not None else self.backend.get_vocab_size(False)
 
     @property
     def added_ids(self) -> dict[str, int]:
@@ -81,8 +96,10 @@ class FastTokenizer:
         return {number for number in (unknown if n is None else n for n in found) if number is not None}
 
 
-def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
+def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None) -> FastTokenizer:
     """The tokenizer of `folder`, whose config.json is `config`.
+
+    sample: the only text that will be encoded, beside the added tokens' own; loading is faster by it.
 
     Raises MissingSource without tokenizer files, Unsupported for a class that cannot be had without its code,
     MalformedSource for files that transformers could not load either.
@@ -94,7 +111,12 @@ def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
     arguments: dict[str, Any] = {**kind.special, **settings}
     try:
         named = _named_tokens(arguments, kind, listed)
-        backend = _backend(folder, arguments, kind, named)
+        excerpt = (
+            None
+            if sample is None
+            else _excerpt(folder, arguments, sample, (*listed.values(), *named.values()))
+        )
+        backend = _backend(folder, arguments, kind, named, excerpt)
         _add_tokens(backend, listed.values(), named)
         _set_prefix_space(backend, arguments.get("add_prefix_space", kind.prefix))
         if kind.cases is not None:
@@ -113,6 +135,7 @@ def load(folder: Folder, config: Mapping[str, Any]) -> FastTokenizer:
         bool(arguments.get("clean_up_tokenization_spaces", False)),
         adds_bos=kind.template and bool(arguments.get("add_bos_token", kind.add_bos)),
         adds_prefix_space=bool(arguments.get("add_prefix_space", kind.prefix)),
+        whole=excerpt and excerpt.vocabulary,
     )
 
 
@@ -128,10 +151,24 @@ def _refuse_detours(folder: Folder, settings: Mapping[str, Any], kind: Tokenizer
         )  # fmt: skip
 
 
+def _excerpt(
+    folder: Folder, arguments: Mapping[str, Any], sample: str, tokens: Iterable[AddedToken]
+) -> Excerpt | None:
+    """The excerpt of tokenizer.json for `sample`, where that is the file and one can be made."""
+    # Where special tokens are split as other text is, the model sees their texts as well.
+    if "tokenizer_file" in arguments or arguments.get("split_special_tokens"):
+        return None
+    return excerpt_of(folder.json("tokenizer.json"), sample, [token.content for token in tokens])
+
+
 def _backend(
-    folder: Folder, arguments: dict[str, Any], kind: TokenizerClass, named: dict[str, AddedToken]
-) -> Tokenizer:
-    """The tokenizer of tokenizer.json, else of vocab.json with merges.txt; without truncation or padding."""
+    folder: Folder, arguments: dict[str, Any], kind: TokenizerClass, named: dict[str, AddedToken],
+    excerpt: Excerpt | None,
+) -> Tokenizer:  # fmt: skip
+    """The tokenizer of tokenizer.json, or of the excerpt of it, else of vocab.json with merges.txt.
+
+    Without truncation or padding.
+    """
     if not folder.has("tokenizer.json") or "tokenizer_file" in arguments:
         has_words = kind.plain == "bert" and folder.has("vocab.txt")
         if not has_words and not (folder.has("vocab.json") and folder.has("merges.txt")):
@@ -140,7 +177,8 @@ def _backend(
                 path=str(folder.root), remedy="fetch the tokenizer's files too",
             )  # fmt: skip
         return plain_tokenizer(folder, arguments, kind, named)
-    text = folder.text("tokenizer.json")  # bytes that are no UTF-8 would make the library abort the process
+    # Bytes that are no UTF-8 would make the library abort the process.
+    text = folder.text("tokenizer.json") if excerpt is None else json.dumps(excerpt.document)
     with _library(folder):
         backend = Tokenizer.from_str(text)
     if backend.padding is not None and "pad_token" not in arguments:

@@ -14,7 +14,7 @@ from typing import Any
 
 from translators.errors import Unsupported
 from translators.keyvalues import KeyValues
-from translators.vocab import encoders, native, ranked, styles
+from translators.vocab import bpe_styles, encoders, native, ranked, styles
 from translators.vocab.folder import Folder
 from translators.vocab.writing import Writing
 
@@ -45,19 +45,19 @@ STYLES: Mapping[str, Style] = {
     "sentencepiece": styles.sentencepiece,
     "none": styles.none,
     # Families with rules of their own.
-    "chatglm": styles.chatglm,
+    "chatglm": bpe_styles.chatglm,
     "deepseek2": ranked.deepseek2,
-    "deepseek32": styles.deepseek32,
-    "dots3": styles.dots3,
+    "deepseek32": bpe_styles.deepseek32,
+    "dots3": bpe_styles.dots3,
     "ernie4.5": styles.ernie,
     "gemma": styles.gemma,
     "gemma2": styles.gemma2,
     "gemma3": styles.gemma3,
     "gemma3n": styles.gemma3n,
     "gemma4": styles.gemma4,
-    "glm": styles.glm,
-    "glm4": styles.glm4,
-    "granite-hybrid": styles.granite_hybrid,
+    "glm": bpe_styles.glm,
+    "glm4": bpe_styles.glm4,
+    "granite-hybrid": bpe_styles.granite_hybrid,
     "grok": styles.grok,
     "hunyuan-dense": ranked.hunyuan_dense,
     "hunyuan-moe": ranked.hunyuan_moe,
@@ -65,19 +65,19 @@ STYLES: Mapping[str, Style] = {
     "internlm3": styles.internlm3,
     "jamba": styles.jamba,
     "kimi-linear": ranked.kimi_linear,
-    "mamba": styles.mamba,
-    "mamba2": styles.mamba2,
-    "minimax-text": styles.minimax,
+    "mamba": bpe_styles.mamba,
+    "mamba2": bpe_styles.mamba2,
+    "minimax-text": bpe_styles.minimax,
     "mistral": native.mistral,
-    "mpt": styles.mpt,
+    "mpt": bpe_styles.mpt,
     "nemotron": styles.nemotron,
-    "nemotron-h": styles.nemotron_h,
+    "nemotron-h": bpe_styles.nemotron_h,
     "openelm": styles.openelm,
     "phi3": styles.phi3,
     "qwen1": ranked.qwen1,
     "qwen3-omni": styles.qwen3_omni,
-    "refact": styles.refact,
-    "solar-open": styles.solar_open,
+    "refact": bpe_styles.refact,
+    "solar-open": bpe_styles.solar_open,
     "stablelm": ranked.stablelm,
     "xverse": styles.xverse,
     # Encoders.

@@ -211,25 +211,28 @@ _REMEDY = "fetch the file again; a tiktoken vocabulary does not belong under thi
 
 
 def written_model(
-    texts: list[str], scores: list[float], types: list[TokenType], *, space_prefix: bool
-) -> bytes | None:
+    texts: list[str], scores: list[float], types: list[TokenType], *,
+    space_prefix: bool, kind: int = BPE, removes_spaces: bool = False, characters: bytes = b"",
+) -> bytes | None:  # fmt: skip
     """A SentencePiece model with these pieces, by id; None where no valid model can have them.
 
-    Written as a BPE model without normalisation of its own, as the Llama models are. A valid one has exactly
-    one unknown piece, texts in all of them, and all 256 byte pieces or none.
+    Written as a BPE model without normalisation of its own, as the Llama models are, unless told otherwise.
+    A valid one has exactly one unknown piece, texts in all of them, and all 256 byte pieces or none.
     """
     count = types.count(TokenType.BYTE)
     if len(scores) != len(texts) or types.count(TokenType.UNKNOWN) != 1 or count not in (0, 256):
         return None
     parts = []
-    for text, score, kind in zip(texts, scores, types, strict=True):
+    for text, score, form in zip(texts, scores, types, strict=True):
         piece = _encoded(1, text.encode("utf-8")) + _key(2, _FIXED32) + _FLOAT.pack(score)
-        if kind is not TokenType.NORMAL:
-            piece += _setting(3, kind)
+        if form is not TokenType.NORMAL:
+            piece += _setting(3, form)
         parts.append(_encoded(1, piece))
     unknown = types.index(TokenType.UNKNOWN)
-    trainer = _setting(3, 2) + _setting(4, len(texts)) + _setting(35, count != 0) + _setting(40, unknown)
-    normalizer = _encoded(1, b"identity") + _setting(3, space_prefix) + _setting(4, 0)
+    trainer = _setting(3, kind) + _setting(4, len(texts)) + _setting(35, count != 0) + _setting(40, unknown)
+    table = _encoded(2, characters) if characters else b""
+    name = _encoded(1, b"nmt_nfkc" if characters else b"identity")
+    normalizer = name + table + _setting(3, space_prefix) + _setting(4, removes_spaces)
     model = b"".join(parts) + _encoded(2, trainer) + _encoded(3, normalizer)
     try:
         read_pieces(model, "")

@@ -43,30 +43,31 @@ def read_specials(folder: Folder, *, count: int | None = None, kinds: Sequence[s
     return reader.found
 
 
-def read_merges(folder: Folder) -> list[bytes]:
+def read_merges(folder: Folder) -> list[str]:
     """The merges, "left right" each: of tokenizer.json, else of merges.txt. Spaces inside become Ġ."""
     model = folder.json("tokenizer.json").get("model")
     merges = model.get("merges") if isinstance(model, dict) else None
     if not (isinstance(merges, list) and merges):
         return _merges_text(folder) if folder.has("merges.txt") else []
     try:
-        if isinstance(merges[0], str):
-            return [merge.encode("utf-8") for merge in merges]
-        return [f"{_closed(left)} {_closed(right)}".encode() for left, right in merges]
+        if not isinstance(merges[0], str):
+            merges = [f"{_closed(left)} {_closed(right)}" for left, right in merges]
+        "".join(merges).encode()  # raises for what is no text, or none that UTF-8 has
     except (AttributeError, TypeError, ValueError) as error:
         raise folder.malformed("tokenizer.json", f"a merge is not a pair of tokens: {error}") from error
+    return merges
 
 
 def _closed(part: str) -> str:
     return part.replace(" ", "\u0120")
 
 
-def _merges_text(folder: Folder) -> list[bytes]:
+def _merges_text(folder: Folder) -> list[str]:
     lines = folder.text("merges.txt").split("\n")
     if lines[0].strip().startswith("#"):
         lines = lines[1:]
     pairs = (line.split(None, 3) for line in lines)
-    return [f"{pair[0]} {pair[1]}".encode() for pair in pairs if len(pair) == 2]
+    return [f"{pair[0]} {pair[1]}" for pair in pairs if len(pair) == 2]
 
 
 class _Reader:

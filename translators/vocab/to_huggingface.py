@@ -19,6 +19,7 @@ from translators.vocab.splits import SPLITS
 from translators.vocab.stored import PREFIX, Stored, stored
 from translators.vocab.tokenizer_json import added_ids, added_token, byte_level_json, sentencepiece_json
 from translators.vocab.tokens import TokenType
+from translators.vocab.unigram_files import unigram_files
 from translators.vocab.wordpiece import word_piece_files
 
 _TEMPLATE = "tokenizer.chat_template"
@@ -27,7 +28,7 @@ _ADDED_SCORE = -1000.0
 
 
 def huggingface_files(kv: KeyValues) -> dict[str, bytes]:
-    """The files by name: tokenizer.json, tokenizer_config.json; of some tokenizer.model, or vocab.txt.
+    """The files by name: tokenizer.json, tokenizer_config.json; a SentencePiece model, or vocab.txt.
 
     Raises Unsupported for a tokenizer model or pre-tokenizer that has no such form, MalformedSource for
     key-values that contradict themselves.
@@ -37,6 +38,8 @@ def huggingface_files(kv: KeyValues) -> dict[str, bytes]:
         return _byte_level(kv)
     if model == "llama":
         return _sentencepiece(kv)
+    if model == "t5":
+        return _unigram(kv)
     if model == "bert":
         return _word_pieces(kv)
     raise Unsupported(
@@ -73,6 +76,13 @@ def _sentencepiece(kv: KeyValues) -> dict[str, bytes]:
     if model := written_model(source.texts, source.scores or [], types, space_prefix=prefix):
         files["tokenizer.model"] = model
     return files
+
+
+def _unigram(kv: KeyValues) -> dict[str, bytes]:
+    source = stored(kv)
+    written, models = unigram_files(kv, source)
+    settings = _settings(kv, source, list(added_ids(source)))
+    return _files({"tokenizer.json": written, "tokenizer_config.json": settings}) | models
 
 
 def _word_pieces(kv: KeyValues) -> dict[str, bytes]:

@@ -35,7 +35,7 @@ def byte_level_json(source: Stored, split: Split) -> Json:
                 place=PREFIX + "merges", remedy="fetch the GGUF again",
             )  # fmt: skip
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    return _document(
+    return document(
         source,
         normalizer=split.normalizer,
         pre_tokenizer=split.pre_tokenizer,
@@ -53,7 +53,7 @@ def sentencepiece_json(source: Stored, *, space_prefix: bool) -> Json:
     strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if space_prefix else []
     unknown = None if source.unknown is None else source.texts[source.unknown]
     fallback = TokenType.BYTE in source.types
-    return _document(
+    return document(
         source,
         normalizer={"type": "Sequence", "normalizers": [*prepend, escape]},
         pre_tokenizer=None,
@@ -120,10 +120,11 @@ def _bpe(
     }
 
 
-def _document(
+def document(
     source: Stored, *,
     normalizer: Json | None, pre_tokenizer: Json | None, decoder: Json, adds_bos: bool, model: Json,
 ) -> Json:  # fmt: skip
+    """A tokenizer.json; adds_bos: what holds where the GGUF does not say it."""
     return {
         "version": "1.0",
         "truncation": None,

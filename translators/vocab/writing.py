@@ -17,6 +17,7 @@ from translators.keyvalues import KeyValues, ValueType
 from translators.vocab.bpe import byte_fallback, byte_level
 from translators.vocab.fast import FastTokenizer, load
 from translators.vocab.folder import Folder
+from translators.vocab.pretokenizers import CHECK_TEXT
 from translators.vocab.special import KINDS, Specials, read_merges, read_specials
 from translators.vocab.spm import sentencepiece_tokens
 from translators.vocab.stored import ADD_KEYS, ID_KEYS, PREFIX
@@ -43,8 +44,8 @@ class Writing:
 
     @cached_property
     def tokenizer(self) -> FastTokenizer:
-        """The tokenizer of tokenizer.json, loaded once."""
-        return load(self.folder, self.config)
+        """The tokenizer of tokenizer.json, loaded once; what it encodes is the pre-tokenizer's check text."""
+        return load(self.folder, self.config, sample=CHECK_TEXT)
 
     def added_id(self, text: str) -> int:
         """The id of the added token `text`, which the style cannot do without."""
@@ -92,7 +93,7 @@ class Writing:
             if found.flags.get(flag) is not None:
                 self.kv.bool(f"{PREFIX}normalizer.{flag}", bool(found.flags[flag]))
 
-    def merges(self, pairs: Sequence[bytes]) -> None:
+    def merges(self, pairs: Sequence[str] | Sequence[bytes]) -> None:
         """The merges, "left right" each."""
         self.kv.array(PREFIX + "merges", ValueType.STRING, pairs)
 

@@ -79,7 +79,8 @@ def _found(package: str, ending: str) -> Path:
 
 def _of_gguf(path: Callable[[], Path]) -> Callable[[Path], None]:
     def build(root: Path) -> None:
-        kv = read([path()], "source").key_values
+        source = path()
+        kv = read(source.parent, [source.name], "source").key_values
         assert kv is not None
         for name, data in huggingface_files(kv).items():
             (root / name).write_bytes(data)

@@ -73,9 +73,21 @@ def golden(variant: Variant, work: Path, upstream: Upstream) -> dict[str, Any]:
     others = [kind for kind in variant.types if kind != own]
     quantise(target, work, others)
     made = {"folder": fingerprint(folder), "inventory": inventory, **described(work, own, others)}
+    if variant.mmproj:
+        made["mmproj"] = side_files(variant, folder, work / "mmproj", upstream)
     if variant.close:
         made["values"] = _values(target, variant.close)
     return made
+
+
+def side_files(variant: Variant, folder: Path, work: Path, upstream: Upstream) -> dict[str, Any]:
+    """What a golden file says of the side files of what sees or hears, as of the model's."""
+    work.mkdir()
+    for kind in variant.mmproj:
+        target = work / f"{kind}.gguf"
+        request = {"convert": str(folder), "target": str(target), "type": kind, "options": ["--mmproj"]}
+        upstream.ask(variant.name, request)
+    return described(work, variant.mmproj[0], variant.mmproj[1:])
 
 
 def inventory_of(variant: Variant, work: Path, upstream: Upstream) -> Inventory:

@@ -62,6 +62,17 @@ def config(architecture: str, model_type: str, **changes: Any) -> dict[str, Any]
     return {key: value for key, value in {**base, **changes}.items() if value is not None}
 
 
+def preprocessor(**changes: Any) -> dict[str, str | bytes]:
+    """A preprocessor_config.json of CLIP's mean and deviation, with `changes`."""
+    told = {
+        "do_rescale": True,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        **changes,
+    }
+    return {"preprocessor_config.json": json.dumps(told, indent=2)}
+
+
 # Words that merge from bytes; ids follow from the order.
 _WORDS = ("Ġthe", "Ġof", "Ġand", "ing", "er", "on", "Ġprism", "Ġlight", "ĠĠ", "Ã©", "yes", "no")
 END = "<|endoftext|>"

@@ -13,12 +13,13 @@ import pytest
 import translators
 from tests.oracle.families.comparison import differs, whole
 from tests.oracle.families.conftest import Planned
-from tests.oracle.families.variant import GOLDEN, load, variants_by_name
+from tests.oracle.families.variant import GOLDEN, load, targets, variants_by_name
 from tests.tiny_models import fingerprint
 
 _NAMES = tuple(variants_by_name())
-_TARGETS = [(name, target) for name in _NAMES for target in load(variants_by_name()[name])["files"]]
+_TARGETS = [(name, target) for name in _NAMES for target in targets(load(variants_by_name()[name]))]
 _OWN = [(name, f"model.gguf-{load(variants_by_name()[name])['own']}") for name in _NAMES]
+_OWN += [(name, target) for name, target in _TARGETS if target.startswith("mmproj-")]
 _RANGES = 200
 
 

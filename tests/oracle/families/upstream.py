@@ -2,6 +2,7 @@
 
     $PRISMFS_ORACLE/conv/bin/python upstream.py LLAMA_CPP
     {"inventory": FOLDER, "class": ""}                    -> {"shapes": {name: [rows, columns]}}
+    {"load": FOLDER}                                      -> {"missing": [], "unknown": [], "other": []}
     {"convert": FOLDER, "target": FILE, "type": "bf16"}   -> {}
     ... {"error": the last lines} where it fails
 
@@ -43,6 +44,24 @@ def inventory(folder: str, name: str) -> dict[str, Any]:
     return {"shapes": {name: entry["shape"] for name, entry in header.items()}}
 
 
+def loaded(folder: str) -> dict[str, Any]:
+    """How transformers loads a folder: names that it misses, does not know, or has other values for."""
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    kind = getattr(transformers, config.architectures[0], None) or transformers.AutoModelForCausalLM
+    model, told = kind.from_pretrained(folder, output_loading_info=True, torch_dtype="auto")
+    kept, found = load_file(f"{folder}/model.safetensors"), model.state_dict()
+    other = [name for name, tensor in kept.items() if name in found and not torch.equal(found[name], tensor)]
+    return {
+        "missing": sorted(told["missing_keys"]),
+        "unknown": sorted(told["unexpected_keys"]),
+        "other": sorted(other),
+    }
+
+
 def convert(tree: Path, folder: str, target: str, kind: str, options: list[str]) -> dict[str, Any]:
     """The converter's file in the precision `kind`."""
     from conversion.base import TextModel  # type: ignore[import-not-found]  # noqa: PLC0415
@@ -56,15 +75,41 @@ def convert(tree: Path, folder: str, target: str, kind: str, options: list[str])
             return "gpt-2"
 
     TextModel.get_vocab_base_pre = named
+    if "--mmproj" in options:
+        mend()
     script = str(tree / "convert_hf_to_gguf.py")
     sys.argv = [script, folder, "--outfile", target, "--outtype", kind, *options]
     runpy.run_path(script, run_name="__main__")
     return {}
 
 
+def mend() -> None:
+    """Have the converter do what it means to, where llama.cpp could not use its side files otherwise.
+
+    Pixtral's lack the embedding of [IMG_BREAK], as the language model is left out before it is looked for;
+    Llama 4's have each layer's second norm under a name that was given to Gemma 4 as well.
+    """
+    import gguf  # type: ignore[import-not-found]  # noqa: PLC0415
+    from conversion.llava import LlavaVisionModel  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    kept = LlavaVisionModel.filter_tensors.__func__
+
+    def kept_too(cls: Any, item: Any) -> Any:
+        return item if item[0].endswith(".embed_tokens.weight") else kept(cls, item)
+
+    LlavaVisionModel.filter_tensors = classmethod(kept_too)
+    names = gguf.TensorNameMap.block_mappings_cfg
+    second = "vision_model.model.layers.{bid}.post_attention_layernorm"
+    assert second in names[gguf.MODEL_TENSOR.V_ENC_POST_ATTN_NORM]
+    after = gguf.MODEL_TENSOR.V_ENC_ATTN_POST_NORM
+    names[after] = tuple(name for name in names[after] if name != second)
+
+
 def answer(tree: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request, or what went wrong."""
     try:
+        if "load" in request:
+            return loaded(request["load"])
         if "inventory" in request:
             return inventory(request["inventory"], request.get("class", ""))
         options = request.get("options", [])

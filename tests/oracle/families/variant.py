@@ -45,6 +45,7 @@ class Variant:
     close:     ends of GGUF names whose values go through exp: they may be off by the last bit.
     options:   of upstream's converter, without which it fails.
     note:      what upstream does wrong with it, if it does.
+    mmproj:    the types compared of the side file of what sees or hears.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Variant:
     close: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     note: str = ""
+    mmproj: tuple[str, ...] = ()
 
     @property
     def golden(self) -> Path:
@@ -73,7 +75,7 @@ class Variant:
         first = min(
             (self._shard(name, inventory), name) for name, shape in inventory.items() if len(shape) > 1
         )[1]
-        return self._dtype(first, inventory[first]).lower()
+        return self.dtype_of(first, inventory[first]).lower()
 
     def build(self, directory: Path, inventory: Inventory) -> Path:
         """Write the folder into `directory` and return its path."""
@@ -87,7 +89,7 @@ class Variant:
         writer = TinyModel(self.name, self.config)
         for number in range(self.shards):
             tensors = {
-                name: (self._dtype(name, shape), shape)
+                name: (self.dtype_of(name, shape), shape)
                 for name, shape in inventory.items()
                 if self._shard(name, inventory) == number
             }
@@ -100,7 +102,8 @@ class Variant:
             (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
         return folder
 
-    def _dtype(self, name: str, shape: tuple[int, ...]) -> str:
+    def dtype_of(self, name: str, shape: tuple[int, ...]) -> str:
+        """The dtype of a tensor."""
         found = next((dtype for end, dtype in self.dtypes.items() if name.endswith(end)), None)
         return found or ((self.vectors or self.dtype) if len(shape) < 2 else self.dtype)
 
@@ -124,3 +127,17 @@ def load(variant: Variant) -> dict[str, Any]:
     golden: dict[str, Any] = json.loads(variant.golden.read_text())
     golden["inventory"] = {name: tuple(shape) for name, shape in golden["inventory"].items()}
     return golden
+
+
+def targets(golden: Mapping[str, Any]) -> list[str]:
+    """The files that golden digests are of: of the model, and of what it sees or hears with."""
+    side = golden.get("mmproj", {"files": {}})["files"]
+    return [*golden["files"], *(name.replace("model.gguf-", "mmproj-") + ".gguf" for name in side)]
+
+
+def digests_of(golden: Mapping[str, Any], target: str) -> tuple[dict[str, Any], str]:
+    """The digests that a file is compared by, and what it is called there."""
+    if not target.startswith("mmproj-"):
+        return dict(golden), target
+    kind = target.removeprefix("mmproj-").removesuffix(".gguf")
+    return golden["mmproj"], f"model.gguf-{kind}"

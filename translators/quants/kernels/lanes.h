@@ -51,6 +51,7 @@ INLINE ints minus_int(ints a, ints b) { return _mm512_sub_epi32(a, b); }
 INLINE ints as_ints(floats a) { return _mm512_castps_si512(a); }
 INLINE floats to_floats(ints a) { return _mm512_cvtepi32_ps(a); }
 INLINE ints truncated(floats a) { return _mm512_cvttps_epi32(a); }
+INLINE floats rounded(floats a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 #elif defined(__AVX2__) && defined(__F16C__)
 
@@ -84,6 +85,7 @@ INLINE ints minus_int(ints a, ints b) { return _mm256_sub_epi32(a, b); }
 INLINE ints as_ints(floats a) { return _mm256_castps_si256(a); }
 INLINE floats to_floats(ints a) { return _mm256_cvtepi32_ps(a); }
 INLINE ints truncated(floats a) { return _mm256_cvttps_epi32(a); }
+INLINE floats rounded(floats a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 #else /* any processor: vectors of the compiler, and SSE2's own words for what these cannot say */
 
@@ -131,6 +133,7 @@ INLINE ints and_int(ints a, ints b) { return a & b; }
 INLINE ints minus_int(ints a, ints b) { return a - b; }
 INLINE ints as_ints(floats a) { return (ints)a; }
 INLINE floats to_floats(ints a) { return __builtin_convertvector(a, floats); }
+INLINE floats rounded(floats a) { return (a + all_of(12582912.0f)) - all_of(12582912.0f); } /* below 2^22 */
 
 #endif
 
@@ -147,7 +150,7 @@ INLINE int any(mask a) { return bits(a) != 0; }
 INLINE int every(mask a) { return bits(a) == (uint32_t)((1 << LANES) - 1); }
 
 /* A search works on WAYS vectors at once, which hides the latency of one addition behind another's. */
-enum { WAYS = 2, STEP = WAYS * LANES, WIDTH = STEP < 16 ? 16 : STEP };
+enum { WAYS = 2, STEP = WAYS * LANES, WIDTH = LANES < 8 ? 16 : 32 };
 #define EACH_WAY(k) for (int k = 0; k < WAYS; k++)
 
 #endif

@@ -63,9 +63,9 @@ INLINE floats nearest_within(floats x, int32_t low, int32_t high) {
     return to_floats(most_int(all_of_int(low), least_int(all_of_int(high), rounded)));
 }
 
-/* For |x| <= SAFE. The bounds come with MAGIC added. */
-INLINE floats near_within(floats x, floats low, floats high) {
-    return least(most(x + all_of(MAGIC), low), high) - all_of(MAGIC);
+/* For |x| <= SAFE. A zero may have either sign, except where `low` is zero. */
+INLINE floats near_within(floats x, float low, float high) {
+    return least(most(rounded(x), all_of(low)), all_of(high));
 }
 
 /* Two bytes at any address. */

@@ -17,7 +17,21 @@ typedef struct {
 /* Quants of one weight in every lane, from -most_quant on. */
 INLINE floats scale_quants(const scale_search p, floats scaled) {
     const float most_quant = (float)p.most_quant;
-    return near_within(scaled, all_of(MAGIC - most_quant), all_of(MAGIC + most_quant - 1));
+    return near_within(scaled, -most_quant, most_quant - 1);
+}
+
+/* What a factor makes of the weights: the sums that tell its error. `inside`: no quant is below -most_quant. */
+INLINE void scale_sums(const groups *s, int at, const scale_search p, const int inside, const floats factor[WAYS],
+                   floats sum_xl[WAYS], floats sum_l2[WAYS]) {
+    EACH_WAY(k) sum_xl[k] = sum_l2[k] = all_of(0);
+    for (int i = 0; i < p.n; i++)
+        EACH_WAY(k) {
+            floats x = load(&s->of[i].x[at + k * LANES]), w = load(&s->of[i].w[at + k * LANES]);
+            floats wx = load(&s->of[i].kept[at + k * LANES]), scaled = factor[k] * x;
+            floats l = inside ? least(rounded(scaled), all_of((float)p.most_quant - 1)) : scale_quants(p, scaled);
+            sum_xl[k] = sum_xl[k] + wx * l;
+            sum_l2[k] = sum_l2[k] + w * l * l;
+        }
 }
 
 /* Lanes `at` to `at` + STEP. Leaves the scale, and the factor: 0 in the groups that count as zero. */
@@ -38,18 +52,11 @@ INLINE void search_scale(groups *s, int at, const scale_search p) {
         if (turn == 0)
             continue;
         const float wanted = turn == -10 ? -(float)p.most_quant : -((float)p.most_quant + 0.1f * (float)turn);
-        EACH_WAY(k) {
-            factor[k] = all_of(wanted) / extreme[k];
-            sum_xl[k] = sum_l2[k] = zero;
-        }
-        for (int i = 0; i < p.n; i++)
-            EACH_WAY(k) {
-                floats x = load(&s->of[i].x[at + k * LANES]), w = load(&s->of[i].w[at + k * LANES]);
-                floats wx = load(&s->of[i].kept[at + k * LANES]);
-                floats l = scale_quants(p, factor[k] * x);
-                sum_xl[k] = sum_xl[k] + wx * l;
-                sum_l2[k] = sum_l2[k] + w * l * l;
-            }
+        EACH_WAY(k) factor[k] = all_of(wanted) / extreme[k];
+        if (turn <= 4) /* less than half a quant beyond the lowest */
+            scale_sums(s, at, p, 1, factor, sum_xl, sum_l2);
+        else
+            scale_sums(s, at, p, 0, factor, sum_xl, sum_l2);
         EACH_WAY(k) {
             floats fit = sum_xl[k] / sum_l2[k];
             if (turn == -10) {

@@ -14,7 +14,7 @@ from translators.dtypes import DTYPES
 from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.model import Extent, SourceTensor, Tensor
 from translators.ranges import ByteRange
-from translators.recipes import Derived, Stored, strided
+from translators.recipes import Derived, Stored, nbytes, strided
 from translators.sources.pytorch.contents import state_dict
 from translators.sources.pytorch.pickled import MOST_BYTES, PickledBytes, walked
 from translators.sources.pytorch.storages import BUILT, Storage, View, storage_of
@@ -24,6 +24,9 @@ from translators.sources.zip_members import Member, is_zip, member_bytes, zip_me
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _RESAVE = "save them on a little-endian machine"
 _NOT_TORCH = "is no file that torch.save wrote"
+_TAR, _TAR_AT = b"ustar", 257
+# Of all tensors, as views may say that they repeat their storage any number of times.
+_MOST_BYTES = 1 << 60
 
 
 def tensors_of(file: StoredFile, number: int) -> dict[str, SourceTensor]:
@@ -57,13 +60,18 @@ def _in_member(file: StoredFile, members: dict[str, Member], root: str, storage:
         raise file.malformed("the storage is missing", f"member {clipped(storage.key)!r} of data/")
     if not member.plain:
         raise Unsupported(
-            "the storage is compressed", path=file.shown, place=member.name,
+            "the storage is compressed", path=file.shown, place=clipped(member.name),
             remedy="unpack the archive and pack it again without compression (zip -0)",
         )  # fmt: skip
     return ByteRange(member.offset, member.length)
 
 
 def _legacy(file: StoredFile, number: int) -> dict[str, SourceTensor]:
+    if file.size > 512 and file.read(_TAR_AT, len(_TAR)) == _TAR:
+        raise Unsupported(
+            "a tar archive, as PyTorch wrote before 0.1.10", path=file.shown, place="byte 257",
+            remedy="load it with PyTorch and save it again",
+        )  # fmt: skip
     stream = PickledBytes(file.read, 0, file.size)
     try:
         magic = walked(stream)
@@ -115,16 +123,20 @@ def _of(file: StoredFile, places: dict[str, ByteRange], storage: Storage) -> Byt
 def _placed(file: StoredFile, number: int, views: dict[str, View], place: Any) -> dict[str, SourceTensor]:
     """The views as tensors, each checked against its storage."""
     tensors: dict[str, SourceTensor] = {}
+    total = 0
     for name, view in views.items():
         where: ByteRange = place(view.storage)
         size = view.dtype.size
-        start = view.storage.start * size
-        held = max(0, where.length - start) // size
+        start = min(view.storage.start * size, where.length)
+        held = (where.length - start) // size
         storage = Stored(Extent(number, where.offset + start, held * size), view.dtype.name, (held,))
         try:
             recipe = strided(storage, view.shape, view.steps, view.offset)
         except MalformedSource as error:
             raise file.malformed(error.reason, f"tensor {clipped(name)!r}") from error
+        total += nbytes(recipe)
+        if total > _MOST_BYTES:
+            raise file.malformed("tensors of more bytes than any disk has", f"tensor {clipped(name)!r}")
         if isinstance(recipe, Stored):
             tensors[name] = Tensor(name, recipe.dtype, recipe.shape, recipe.extent)
         else:

@@ -5,7 +5,8 @@
 A machine with the pickle's stack and memo and nothing else: a class or function is its name (`Named`), a
 call of one is a record of that call (`Made`), except for the few in `built` that are known to make data.
 Nothing is imported, nothing is called. Opcodes are told apart by the standard library (`pickletools`).
-Budgets bound opcodes and bytes; a pickle that exceeds one, or makes no sense, is `MalformedSource`.
+Budgets bound opcodes, bytes, one text, and what a call copies; a pickle that exceeds one, or makes no
+sense, is `MalformedSource`. What was built may hold itself: whoever walks it needs bounds of his own.
 Knows nothing of tensors, nor of where a pickle lies.
 """
 
@@ -14,14 +15,17 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from translators.errors import MalformedSource, Unsupported
 
-# torch.save of a state dict takes about 40 opcodes a tensor; an optimiser's state some more.
-MOST_OPCODES = 20_000_000
-MOST_BYTES = 512 << 20
+# torch.save of a state dict takes about 40 opcodes and 200 bytes a tensor; an optimiser's state some more.
+MOST_OPCODES = 5_000_000
+MOST_BYTES = 128 << 20
+# One opcode's argument. Of texts and numbers longer than a name can be, only that they are there is kept.
+_MOST_ARGUMENT = 16 << 20
+_LONGEST = 1 << 16
 _REMEDY = "fetch the file again, or save the model as safetensors"
 
 
@@ -40,8 +44,8 @@ class Made:
     maker: object
     arguments: object
     state: object = None
-    items: dict[Any, Any] = field(default_factory=dict)
-    values: list[Any] = field(default_factory=list)
+    items: dict[Any, Any] | None = None
+    values: list[Any] | None = None
 
 
 class PickledBytes(io.RawIOBase):
@@ -63,7 +67,9 @@ class PickledBytes(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        """At most `size` bytes; fewer at the end."""
+        """At most `size` bytes; fewer at the end. Raises ValueError for more than one opcode needs."""
+        if size is not None and size > _MOST_ARGUMENT:
+            raise ValueError(f"an argument of {size:,} bytes")
         wanted = self._end - self._at if size is None or size < 0 else min(size, self._end - self._at)
         data = self._peeked(wanted)[:wanted]
         self._at += len(data)
@@ -87,9 +93,16 @@ class PickledBytes(io.RawIOBase):
 
 
 _MARK = object()
+
+
+def _pairs(items: Any) -> dict[Any, Any]:
+    """A dictionary of (key, value), as Python 2 pickled ordered ones."""
+    return dict(items) if isinstance(items, dict) else {hashable(key): value for key, value in items}
+
+
 # What a call of these makes is data.
 _BUILT: dict[Named, Callable[[tuple[Any, ...]], Any]] = {
-    Named("collections", "OrderedDict"): lambda arguments: dict(arguments[0]) if arguments else {},
+    Named("collections", "OrderedDict"): lambda arguments: _pairs(arguments[0]) if arguments else {},
     Named("collections", "defaultdict"): lambda arguments: {},
     Named("builtins", "dict"): lambda arguments: {},
     Named("builtins", "set"): lambda arguments: Made(Named("builtins", "set"), arguments),
@@ -107,13 +120,14 @@ class _Machine:
     ) -> None:
         self._persistent = persistent
         self._built = {**_BUILT, **built}
+        self._spent = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> None:
         """What one opcode does."""
         if name in _PUSHED:
-            self.stack.append(argument)
+            self.stack.append(_bounded(argument))
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
         else:
@@ -140,8 +154,16 @@ class _Machine:
             raise ValueError("an empty stack")
         self.stack[-count:] = [values]
 
+    def spend(self, count: int) -> None:
+        """Note that much work. Raises MalformedSource where it becomes too much."""
+        self._spent += count
+        if self._spent > MOST_OPCODES:
+            raise MalformedSource(f"a pickle of more than {MOST_OPCODES:,} opcodes", remedy=_REMEDY)
+
     def remember(self, key: int) -> None:
         """Note the last value under `key`."""
+        if not 0 <= key < 1 << 32:
+            raise ValueError("a memo without bounds")
         self.memo[key] = self.stack[-1]
 
     def extend(self, values: list[Any]) -> None:
@@ -150,6 +172,7 @@ class _Machine:
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, Made):
+            target.values = target.values or []
             target.values.extend(values)
         else:
             raise ValueError("no list")
@@ -157,11 +180,13 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         """Keys and values, in turn, for the dictionary on the stack."""
         target = self.stack[-1]
+        if isinstance(target, Made):
+            target.items = target.items or {}
         items = target.items if isinstance(target, Made) else target
         if not isinstance(items, dict) or len(values) % 2:
             raise ValueError("no dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            items[_hashable(key)] = value
+            items[hashable(key)] = value
 
     def named(self, module: Any, name: Any) -> None:
         """A class or function."""
@@ -172,6 +197,9 @@ class _Machine:
     def call(self, arguments: Any) -> None:
         """What the function on the stack would make of these."""
         maker = self.stack.pop()
+        if isinstance(arguments, tuple):
+            # A memo gives the same long list to many calls, and each may copy it.
+            self.spend(sum(len(each) for each in arguments[:8] if isinstance(each, list | tuple | dict)))
         build = self._built.get(maker) if isinstance(maker, Named) else None
         known = build is not None and isinstance(arguments, tuple)
         self.stack.append(build(arguments) if build and known else Made(maker, arguments))
@@ -191,10 +219,21 @@ class _Machine:
         self.stack.pop()
 
 
-def _hashable(key: Any) -> Any:
-    if isinstance(key, str | int | float | bool | bytes | Named) or key is None:
+def hashable(key: Any) -> Any:
+    """A key that costs little to hash and compare: others are only told apart."""
+    if isinstance(key, int):
+        return key if abs(key) < 1 << 60 else id(key)
+    if isinstance(key, str | float | bytes | Named) or key is None:
         return key
-    return key if isinstance(key, tuple) and all(_hashable(part) is part for part in key) else id(key)
+    flat = isinstance(key, tuple) and len(key) <= 8 and not any(isinstance(part, tuple) for part in key)
+    return key if flat and all(hashable(part) is part for part in key) else id(key)
+
+
+def _bounded(argument: Any) -> Any:
+    """A text or number as it is, unless nobody has use for one so long."""
+    if isinstance(argument, int):
+        return argument if argument.bit_length() < 1 << 12 else 0
+    return argument if isinstance(argument, float) or len(argument) <= _LONGEST else type(argument)()
 
 
 _PUSHED = frozenset({
@@ -305,12 +344,11 @@ def walked(
     """
     machine = _Machine(persistent, built or {})
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], pickle))):
-            if number > MOST_OPCODES:
-                raise MalformedSource(f"a pickle of more than {MOST_OPCODES:,} opcodes", remedy=_REMEDY)
+        for opcode, argument, _ in pickletools.genops(cast(IO[bytes], pickle)):
+            machine.spend(1)
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.step(opcode.name, argument)
     except _NONSENSE as error:
-        raise MalformedSource(f"no usable pickle: {error}", remedy=_REMEDY) from error
+        raise MalformedSource(f"no usable pickle: {str(error)[:200]}", remedy=_REMEDY) from error
     raise MalformedSource("a pickle without an end", remedy=_REMEDY)

@@ -14,21 +14,17 @@ from typing import Any
 from translators.dtypes import DTYPES, DType
 from translators.errors import MalformedSource, Unsupported
 from translators.sources.pytorch.pickled import Made, Named
+from translators.sources.stored_file import clipped
+from translators.torch_types import STORAGES, TORCH_NAMES
 
 # Legacy classes of storages, which say the type; others say "UntypedStorage", and the call says it.
-_STORAGES = {
-    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
-    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
-    "ByteStorage": "U8", "BoolStorage": "BOOL", "ComplexFloatStorage": "C64",
-}  # fmt: skip
-_TYPES = {
-    "float64": "F64", "double": "F64", "float32": "F32", "float": "F32", "float16": "F16", "half": "F16",
-    "bfloat16": "BF16", "int64": "I64", "long": "I64", "int32": "I32", "int": "I32", "int16": "I16",
-    "short": "I16", "int8": "I8", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
-    "bool": "BOOL", "complex64": "C64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
-    "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
+_STORAGES = {storage: name for name, storage in STORAGES.items()}
+_TYPES = {named: name for name, named in TORCH_NAMES.items()} | {
+    "double": "F64", "float": "F32", "half": "F16", "long": "I64", "int": "I32", "short": "I16",
 }  # fmt: skip
 _UNTYPED = "UntypedStorage"
+# PyTorch's own bound.
+_MOST_DIMENSIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +60,16 @@ def storage_of(key: Any) -> Any:
         raise MalformedSource("a storage without type, key or length", place="data.pkl")
     type_ = "" if kind.name == _UNTYPED else _STORAGES.get(kind.name)
     if type_ is None:
-        raise Unsupported(f"storage of type {kind.module}.{kind.name}", place=f"storage {name}")
+        type_name = clipped(f"{kind.module}.{kind.name}")
+        raise Unsupported(f"storage of type {type_name}", place=f"storage {clipped(str(name))}")
+    if isinstance(name, int) and not _is_count(name):
+        raise MalformedSource("a storage whose key is no count", place="data.pkl")
     whole = Storage(str(name), type_, elements)
     view = rest[0] if rest else None
     if view is None:
         return whole
     if not isinstance(view, tuple) or len(view) != 3 or not _is_count(view[1]) or not _is_count(view[2]):
-        raise MalformedSource("a view of a storage that says nothing", place=f"storage {name}")
+        raise MalformedSource("a view of a storage that says nothing", place=f"storage {clipped(whole.key)}")
     return replace(whole, start=view[1])
 
 
@@ -81,8 +80,13 @@ def _tensor(arguments: tuple[Any, ...]) -> Any:
         raise MalformedSource("a tensor without storage, offset, shape or strides", place="data.pkl")
     if dtype is None:
         if not storage.type:
-            raise MalformedSource("a tensor whose type nothing says", place=f"storage {storage.key}")
+            raise MalformedSource("a tensor whose type nothing says", place=f"storage {clipped(storage.key)}")
         dtype = DTYPES[storage.type]
+    if any(each.get(bit) for each in arguments[6:8] if isinstance(each, dict) for bit in ("conj", "neg")):
+        raise Unsupported(
+            "a tensor that is to be negated or conjugated when it is read",
+            place=f"storage {clipped(storage.key)}", remedy="save it after resolve_conj() and resolve_neg()",
+        )  # fmt: skip
     return View(storage, dtype, offset, tuple(shape), tuple(steps))
 
 
@@ -90,7 +94,7 @@ def _dtype(named: Named) -> DType | None:
     if named.module != "torch":
         return None
     if named.name not in _TYPES:
-        raise Unsupported(f"tensors of type torch.{named.name}", place="data.pkl")
+        raise Unsupported(f"tensors of type torch.{clipped(named.name)}", place="data.pkl")
     return DTYPES[_TYPES[named.name]]
 
 
@@ -111,7 +115,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _are_counts(*values: Any) -> bool:
-    return all(isinstance(value, tuple | list) and all(map(_is_count, value)) for value in values)
+    return all(
+        isinstance(value, tuple | list) and len(value) <= _MOST_DIMENSIONS and all(map(_is_count, value))
+        for value in values
+    )
 
 
 BUILT = {

@@ -189,7 +189,7 @@ _V1 = config(
     moe_intermediate_size=256, n_routed_experts=12, n_shared_experts=2, num_experts_per_tok=6,
     norm_topk_prob=False, scoring_func="softmax",
 )  # fmt: skip
-_V1_WIDE = {**_V1, "num_key_value_heads": 4, "head_dim": 32}
+_V1_WIDE = {**_V1, "num_key_value_heads": 4, "head_dim": 64}
 _KIMI_VL = {
     **{key: _KIMI[key] for key in ("torch_dtype", "vocab_size")},
     "architectures": ["KimiVLForConditionalGeneration"], "model_type": "kimi_vl", "vision_config": {},

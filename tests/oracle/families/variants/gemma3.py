@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces
+from tests.oracle.families.side_files import VOCABULARY, byte_level, config, fast, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 _TEXT = {
@@ -61,12 +61,15 @@ _GEMMA3 = (
             "eoi_token_index": 6,
             "torch_dtype": "bfloat16",
         },
-        pieces(),
+        {**pieces(), **preprocessor(image_seq_length=4)},
+        mmproj=("f32", "f16", "bf16", "q8_0"),
     ),
     Variant(
         "embeddinggemma-300m",
         12,
-        config("Gemma3TextModel", "gemma3_text", **_TEXT, use_bidirectional_attention=True),
+        config(
+            "Gemma3TextModel", "gemma3_text", **_TEXT, num_hidden_layers=6, use_bidirectional_attention=True
+        ),
         {
             **pieces(),
             "modules.json": '[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},'
@@ -79,9 +82,9 @@ _GEMMA3 = (
 
 _STREAMS = {
     **_TEXT,
-    "hidden_size_per_layer_input": 32,
+    "hidden_size_per_layer_input": 256,
     "vocab_size_per_layer_input": VOCABULARY - 32,
-    "laurel_rank": 16,
+    "laurel_rank": 64,
     "num_kv_shared_layers": 2,
     "altup_num_inputs": 4,
 }
@@ -126,7 +129,10 @@ _GEMMA3N = (
 
 
 def _gemma4(*, moe: bool) -> Inventory:
-    """Three layers of windows (two heads of 64) and one of full attention (one key-value head of 128)."""
+    """Four layers: windows (two heads of 64), full attention (one key-value head of 128) in the last.
+
+    Where layers share keys and values, one of the two that are shared has full attention too.
+    """
     found: Inventory = {
         "model.language_model.embed_tokens.weight": (VOCABULARY, 256),
         "model.language_model.norm.weight": (256,),
@@ -139,7 +145,7 @@ def _gemma4(*, moe: bool) -> Inventory:
         }
     for layer in range(4):
         base = f"model.language_model.layers.{layer}."
-        head, kv_heads = (128, 1) if layer == 3 else (64, 2)
+        head, kv_heads = (128, 1) if layer in ((3,) if moe else (1, 3)) else (64, 2)
         width = 512 if layer > 1 and not moe else 256
         shapes: Inventory = {
             "self_attn.q_proj.weight": (2 * head, 256),
@@ -212,7 +218,12 @@ _GEMMA4 = (
     Variant(
         "gemma-4-E2B-it",
         14,
-        _gemma4_config(hidden_size_per_layer_input=32, num_kv_shared_layers=2, use_double_wide_mlp=True),
+        _gemma4_config(
+            hidden_size_per_layer_input=32,
+            num_kv_shared_layers=2,
+            use_double_wide_mlp=True,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+        ),
         fast(),
         inventory=_gemma4(moe=False),
     ),

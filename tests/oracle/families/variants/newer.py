@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from tests.oracle.families.side_files import VOCABULARY, byte_level, config, pieces
+from tests.oracle.families.side_files import VOCABULARY, byte_level, config, pieces, preprocessor
 from tests.oracle.families.variant import Inventory, Variant
 
 _LLAMA3 = {
@@ -41,7 +41,7 @@ def _with_mtp(inventory: Inventory) -> Inventory:
 
 _ERNIE_MOE: dict[str, Any] = {
     "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 2, "moe_layer_start_index": 1,
-    "moe_intermediate_size": 256, "use_bias": False, "pad_token_id": 0,
+    "moe_intermediate_size": 256, "intermediate_size": 1024, "use_bias": False, "pad_token_id": 0,
 }  # fmt: skip
 _ERNIE = (
     Variant(
@@ -122,7 +122,7 @@ _EXAONE = (
     Variant(
         "exaone4-f16-tied", 31,
         config(
-            "Exaone4ForCausalLM", "exaone4", head_dim=128, tie_word_embeddings=True, sliding_window=256,
+            "Exaone4ForCausalLM", "exaone4", head_dim=64, tie_word_embeddings=True, sliding_window=256,
             sliding_window_pattern=2, num_hidden_layers=3, torch_dtype="float16",
         ),
         byte_level(), dtype="F16",
@@ -434,7 +434,7 @@ _COHERES = (
 )  # fmt: skip
 _LLAMA4_TEXT: dict[str, Any] = {
     "head_dim": 64, "intermediate_size_mlp": 512, "num_local_experts": 4, "num_experts_per_tok": 1,
-    "num_hidden_layers": 2, "pad_token_id": 0, "attention_chunk_size": 512,
+    "num_hidden_layers": 4, "pad_token_id": 0, "attention_chunk_size": 512,
 }  # fmt: skip
 _SCOUT = config(
     "Llama4ForCausalLM", "llama4_text", **_LLAMA4_TEXT, rope_theta=500000.0,
@@ -449,7 +449,7 @@ _SCOUT = config(
 def _scout() -> Inventory:
     """The text of a published checkpoint, and something of its other parts."""
     text: Inventory = {"embed_tokens.weight": (VOCABULARY, 256), "norm.weight": (256,)}
-    for number in range(2):
+    for number in range(4):
         layer = f"layers.{number}."
         for name, shape in {
             "input_layernorm": (256,), "post_attention_layernorm": (256,), "self_attn.q_proj": (256, 256),
@@ -464,9 +464,31 @@ def _scout() -> Inventory:
     return {
         **{f"language_model.model.{name}": shape for name, shape in text.items()},
         "language_model.lm_head.weight": (VOCABULARY, 256),
-        "multi_modal_projector.linear_1.weight": (32, 32),
-        "vision_model.patch_embedding.linear.weight": (32, 48),
+        "multi_modal_projector.linear_1.weight": (256, 96),
+        **_scouting_eyes(3, 64, 80, 96),
     }  # fmt: skip
+
+
+def _scouting_eyes(layers: int, width: int, wide: int, out: int) -> Inventory:
+    """What sees: patches of 4 by 4, four of them to a side."""
+    found: Inventory = {
+        "class_embedding": (width,), "positional_embedding_vlm": (17, width),
+        "patch_embedding.linear.weight": (width, 48),
+        "vision_adapter.mlp.fc1.weight": (out, 4 * width), "vision_adapter.mlp.fc2.weight": (out, out),
+    }  # fmt: skip
+    vectors = ["layernorm_pre", "layernorm_post"]
+    for number in range(layers):
+        layer = f"model.layers.{number}."
+        vectors += [f"{layer}input_layernorm", f"{layer}post_attention_layernorm"]
+        for name, shape in {
+            "self_attn.q_proj": (width, width), "self_attn.k_proj": (width, width),
+            "self_attn.v_proj": (width, width), "self_attn.o_proj": (width, width),
+            "mlp.fc1": (wide, width), "mlp.fc2": (width, wide),
+        }.items():  # fmt: skip
+            found |= {f"{layer}{name}.weight": shape, f"{layer}{name}.bias": shape[:1]}
+    for name in vectors:
+        found |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return {f"vision_model.{name}": shape for name, shape in found.items()}
 
 
 _LLAMA4S = (
@@ -475,15 +497,22 @@ _LLAMA4S = (
         {
             "architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
             "text_config": {key: value for key, value in _SCOUT.items() if key != "architectures"},
-            "torch_dtype": "bfloat16", "vision_config": {"model_type": "llama4_vision_model"},
+            "torch_dtype": "bfloat16",
+            "vision_config": {
+                "model_type": "llama4_vision_model", "hidden_size": 64, "image_size": 16, "patch_size": 4,
+                "intermediate_size": 80, "num_attention_heads": 4, "num_hidden_layers": 3,
+                "vision_output_dim": 96,
+            },
         },
-        byte_level(), inventory=_scout(),
+        {**byte_level(), **preprocessor()}, inventory=_scout(), mmproj=("f16", "bf16", "q8_0"),
+        note="upstream's `--mmproj` writes the second norm of each layer under a name of Gemma 4's, where "
+        "llama.cpp applies it in the wrong place; here it has its own",
     ),
     # Dense layers between; no windows.
     Variant(
         "llama4-maverick-f16", 30,
         config(
-            "Llama4ForCausalLM", "llama4_text", **{**_LLAMA4_TEXT, "num_hidden_layers": 4},
+            "Llama4ForCausalLM", "llama4_text", **_LLAMA4_TEXT,
             interleave_moe_layer_step=2, layer_types=["full_attention"] * 4, attention_bias=True,
         ),
         byte_level(), dtype="F16",

@@ -9,7 +9,7 @@ from tests.oracle.families.variant import Inventory, Variant
 
 _LINEAR: dict[str, Any] = {
     "linear_conv_kernel_dim": 4,
-    "linear_key_head_dim": 32,
+    "linear_key_head_dim": 64,
     "linear_value_head_dim": 64,
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
@@ -22,16 +22,18 @@ _EXPERTS: dict[str, Any] = {
 }
 _TYPES = ["linear_attention", "linear_attention", "linear_attention", "full_attention"]
 _CLOSE = ("ssm_a",)
+# llama.cpp runs no heads of keys and values that differ in size; the way of their rows differs all the same.
+_NARROW = {"linear_key_head_dim": 32}
 
 
-def _linear_attention(prefix: str, *, separate: bool) -> Inventory:
-    """Four value heads of 64 on two key heads of 32; a width of 256."""
-    base = f"{prefix}linear_attn."
-    projections = {"in_proj_qkv": 384, "in_proj_z": 256, "in_proj_b": 4, "in_proj_a": 4} if separate else {}
+def _linear_attention(prefix: str, *, separate: bool, key: int) -> Inventory:
+    """Four value heads of 64 on two key heads of `key`; a width of 256."""
+    base, mixed = f"{prefix}linear_attn.", 4 * key + 256
+    projections = {"in_proj_qkv": mixed, "in_proj_z": 256, "in_proj_b": 4, "in_proj_a": 4} if separate else {}
     return {
         base + "A_log": (4,),
         base + "dt_bias": (4,),
-        base + "conv1d.weight": (384, 1, 4),
+        base + "conv1d.weight": (mixed, 1, 4),
         base + "norm.weight": (64,),
         base + "out_proj.weight": (256, 256),
         **{f"{base}{name}.weight": (rows, 256) for name, rows in projections.items()},
@@ -82,13 +84,13 @@ def _predicting(inventory: Inventory, layer: Inventory) -> Inventory:
     return {**inventory, **ahead, **layer}
 
 
-def _qwen35(prefix: str, *, moe: bool) -> Inventory:
+def _qwen35(prefix: str, *, moe: bool, key: int = 64) -> Inventory:
     """Four layers, the last with full attention, and a predicting one."""
     rest = _fused_experts if moe else _feed_forward
     found: Inventory = {f"{prefix}embed_tokens.weight": (VOCABULARY, 256), f"{prefix}norm.weight": (256,)}
     for layer in range(4):
         base = f"{prefix}layers.{layer}."
-        attention = _full_attention(base) if layer == 3 else _linear_attention(base, separate=True)
+        attention = _full_attention(base) if layer == 3 else _linear_attention(base, separate=True, key=key)
         found |= {**_norms(base), **attention, **rest(base)}
     ahead = "mtp.layers.0."
     whole = _predicting(found, {**_norms(ahead), **_full_attention(ahead), **rest(ahead)})
@@ -140,7 +142,13 @@ VARIANTS = (
     Variant(
         "qwen3-next-plain-f16",
         7,
-        {**_NEXT, "tie_word_embeddings": True, "full_attention_interval": 2, "torch_dtype": "float16"},
+        {
+            **_NEXT,
+            **_NARROW,
+            "tie_word_embeddings": True,
+            "full_attention_interval": 2,
+            "torch_dtype": "float16",
+        },
         byte_level(),
         dtype="F16",
         options=("--no-nextn",),
@@ -166,6 +174,14 @@ VARIANTS = (
         {**_TEXT, **_EXPERTS, "architectures": ["Qwen3_5MoeForCausalLM"], "model_type": "qwen3_5_moe_text"},
         byte_level(),
         inventory=_qwen35("model.", moe=True),
+        close=_CLOSE,
+    ),
+    Variant(
+        "qwen3.5-narrow-keys",
+        8,
+        {**_TEXT, **_NARROW},
+        byte_level(),
+        inventory=_qwen35("model.", moe=False, key=32),
         close=_CLOSE,
     ),
 )
