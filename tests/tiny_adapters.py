@@ -73,7 +73,7 @@ _ALL = (
         "saved",
         base="Llama-2-13B-yarn-64K",
         targets=("q_proj", "v_proj"),
-        config={"modules_to_save": ["embed_tokens", "lm_head", "norm"]},
+        config={"modules_to_save": ["embed_tokens", "lm_head", "model.norm"]},
         saved={"model.embed_tokens.weight": None, "lm_head.weight": None, "model.norm.weight": None},
     ),
     TinyAdapter(

@@ -21,7 +21,6 @@ import msgspec
 from translators.dtypes import DType
 
 if TYPE_CHECKING:
-    from translators.adapter import Adapter
     from translators.keyvalues import KeyValues
 
 T = TypeVar("T")
@@ -108,6 +107,35 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
     def elements(self) -> int:
         """The number of elements."""
         return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """`scale * (left @ right)`, added to the weight that the base model calls `name`.
+
+    left, right: [rows, rank] and [rank, columns].
+    transposed:  the weight is stored [inputs, outputs], as GPT-2's, and so is the product.
+    embedding:   the weight is a table of rows.
+    """
+
+    name: str
+    left: SourceTensor
+    right: SourceTensor
+    scale: float
+    transposed: bool = False
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What a model was merged with, for who keeps it apart: `alpha` as its configuration has it, the updates.
+
+    beyond: what it holds that is no such update ("" for nothing), and keeps it from standing alone.
+    """
+
+    alpha: float
+    updates: tuple[Update, ...]
+    beyond: str = ""
 
 
 @dataclass(frozen=True)

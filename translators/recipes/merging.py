@@ -3,11 +3,11 @@
     merged = weight + scale * (left @ right)                                     LoRA
     merged = magnitude[row] / norm(row) * (weight + scale * (left @ right))      DoRA, norm along each row
 
-in float32, rounded once to the weight's own type. A product of matrices that a library computes depends on
-the shape of what is asked for; so here it is a sum of rank-1 terms in the order of the ranks, each product
-and each sum rounded by itself, and squares for a norm are added up in float64 in a fixed tree. Any range
-then has the same bits, on any machine. Rows are computed on a grid counted from the first, so that the right
-factor, which every row needs all of, is read once for many rows.
+in float32, rounded once to the weight's own type. A product of matrices that a library computes may depend on
+the shape of what is asked for; so here each element is a chain of fused multiply-adds in the order of the
+ranks, which is also what the libraries do for an adapter's few ranks, and squares for a norm are added up in
+float64 in a fixed tree. Any range then has the same bits, on any machine. Rows are computed on a grid counted
+from the first, so that the right factor, which every row needs all of, is read once for many rows.
 Knows nothing of adapters' files.
 """
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from translators.dtypes import F32, DType
 from translators.errors import MalformedSource, Unsupported
-from translators.quants import convert
+from translators.quants import convert, kernels
 from translators.ranges import ElementRange
 from translators.recipes.casting import cast
 from translators.recipes.pieces import Bytes, Source, piece
@@ -94,12 +94,13 @@ class LowRank(msgspec.Struct, frozen=True, tag="low_rank", tag_field="op", array
 
     def _merge(self, weight: Floats, left: Floats, right: Floats, merged: Floats) -> None:
         """Fill `merged`, some rows."""
-        merged[:] = 0
-        term = np.empty_like(merged)
-        for rank in range(len(right)):
-            np.multiply(left[:, rank, None], right[rank], out=term)
-            merged += term
-        merged *= np.float32(self.scale)
+        if kernels.multiplies():
+            kernels.product(left, right, self.scale, merged)
+        else:
+            merged[:] = 0
+            for rank in range(len(right)):
+                merged[:] = _fused(left[:, rank, None], right[rank], merged)
+            merged *= np.float32(self.scale)
         if self.rounded and self.dtype is not F32:
             near = convert(F32, self.dtype, _bytes(merged), first=0, checked=False)
             merged[:] = self._weight(near, 0).reshape(merged.shape)
@@ -144,6 +145,22 @@ def _floats(of: Recipe, first: int, count: int, source: Source) -> Floats:
 
 def _bytes(values: Floats) -> Bytes:
     return values.reshape(-1).view(np.uint8)
+
+
+def _fused(left: Floats, right: Floats, added: Floats) -> Floats:
+    """`left * right + added`, rounded once, where no kernel does it.
+
+    The product is exact in float64. The sum is rounded to odd there: what was lost stays visible in the last
+    bit, so that rounding to float32 is that of the exact sum.
+    """
+    product = left.astype(np.float64) * right
+    total = product + added
+    back = total - product
+    lost = (product - (total - back)) + (added - back)
+    words = total.view(np.int64)
+    even = (np.abs(lost) > 0) & (words & 1 == 0)
+    words[even] += np.where((lost > 0) == (total > 0), 1, -1)[even]
+    return total.astype(np.float32)
 
 
 def _norms(rows: Floats) -> Floats:

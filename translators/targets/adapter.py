@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from translators.adapter import Adapter, Update
 from translators.dtypes import DTYPES, F32, DType
 from translators.errors import TranslationError, Unsupported
 from translators.families import family_of
@@ -21,10 +20,10 @@ from translators.families.transforms import SAME, Permuted, Place, Rotary, Split
 from translators.gguf_file import GgufFile, GgufTensor
 from translators.keyvalues import KeyValues
 from translators.metadata import count_parameters, write_general
-from translators.model import Model
+from translators.model import Adapter, Model, Update
 from translators.plan import Plan, Refusal
 from translators.quants.filetypes import FILE_TYPES
-from translators.recipes import Recipe, cast, map_, transpose2d
+from translators.recipes import Recipe, cast, map_, stored, transpose2d
 
 PREFIX = "adapter.gguf-"
 _TYPES = ("f16", "f32")
@@ -84,14 +83,14 @@ def _tensors(model: Model, adapter: Adapter, update: Update, dtype: DType) -> It
     rank = update.left.shape[1]
     factor = update.scale * rank / adapter.alpha
     place = Place(config, update.name, match.layer)
-    a, parts = update.right, _parts(update, match.rule.transform, place)
+    a, parts = stored(update.right), _parts(update, match.rule.transform, place)
     if update.transposed:
-        a = transpose2d(update.left)
+        a = transpose2d(stored(update.left))
     for name, b in zip(match.names, parts, strict=True):
         if update.embedding:
             # llama.cpp looks rows up in A: [rows, rank] there, and B is [columns, rank].
-            yield _tensor(f"{name}.lora_a", update.left, dtype)
-            yield _tensor(f"{name}.lora_b", _scaled(transpose2d(update.right), factor), dtype)
+            yield _tensor(f"{name}.lora_a", stored(update.left), dtype)
+            yield _tensor(f"{name}.lora_b", _scaled(transpose2d(stored(update.right)), factor), dtype)
             continue
         yield _tensor(f"{name}.lora_a", a, dtype)
         yield _tensor(f"{name}.lora_b", _scaled(b, factor), dtype)
@@ -102,11 +101,11 @@ def _parts(update: Update, transform: object, place: Place) -> tuple[Recipe, ...
     if update.transposed:
         if not (isinstance(transform, Permuted) and transform.axes == (1, 0)):
             raise Unsupported("its weight is stored otherwise in a GGUF", place=f"tensor {place.name}")
-        return (transpose2d(update.right),)
+        return (transpose2d(stored(update.right)),)
     if transform is SAME or transform == SAME or isinstance(transform, Rotary):
-        return transform.to_gguf(update.left, place)  # type: ignore[attr-defined,no-any-return]
+        return transform.to_gguf(stored(update.left), place)  # type: ignore[attr-defined,no-any-return]
     if isinstance(transform, Split) and transform.axis == 0:
-        return transform.to_gguf(update.left, place)
+        return transform.to_gguf(stored(update.left), place)
     raise Unsupported(
         "its weight is computed otherwise for a GGUF than by moving rows", place=f"tensor {place.name}",
         remedy=_REMEDY,

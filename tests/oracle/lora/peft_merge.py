@@ -13,15 +13,37 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 
+def dtypes(folder: str) -> dict[str, torch.dtype]:
+    """The type that each tensor is stored in: tiny models have several."""
+    found = {}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with safe_open(path, "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                found[name] = stored.get_tensor(name).dtype
+    return found
+
+
+def rows_of(adapter: str) -> set[int]:
+    """How many rows the embeddings have that the adapter holds."""
+    with safe_open(Path(adapter) / "adapter_model.safetensors", "pt") as stored:
+        ends = ("embed_tokens.base_layer.weight", "embed_tokens.weight")
+        return {
+            stored.get_slice(name).get_shape()[0]
+            for name in stored.keys()  # noqa: SIM118
+            if name.endswith(ends)
+        }
+
+
 def merge(adapter: str, base: str, target: str) -> None:
     """Write the state dict of the merged model."""
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
-    rows = {
-        stored.get_slice(name).get_shape()[0]
-        for stored in [safe_open(Path(adapter) / "adapter_model.safetensors", "pt")]
-        for name in stored.keys()  # noqa: SIM118
-        if name.endswith(("embed_tokens.base_layer.weight", "embed_tokens.weight"))
-    }
+    kinds = dtypes(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    for name, parameter in model.named_parameters():
+        kind = kinds.get(name) or kinds.get(name.removeprefix(model.base_model_prefix + "."))
+        if kind is None:
+            raise SystemExit(f"{base} has no {name}")
+        parameter.data = parameter.data.to(kind)
+    rows = rows_of(adapter)
     if rows and rows != {model.config.vocab_size}:
         model.resize_token_embeddings(*rows)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from translators.adapter import Adapter, Update
 from translators.dtypes import F32
 from translators.errors import MalformedSource, TranslationError, Unsupported
-from translators.model import Model, SourceTensor
+from translators.model import Adapter, Model, SourceTensor, Update
 from translators.recipes import Derived, Recipe, cast, combine, low_rank, map_, stored, transpose2d
 from translators.sources.peft.configuration import Settings
 from translators.sources.peft.modules import Module
@@ -168,7 +167,8 @@ class Merging:
             self._made[name] = low_rank(of, left, right, scale, magnitude=magnitude)
         if magnitude is not None:
             self.beyond.append(f"{module.name} has magnitudes (DoRA)")
-        self._updates.append(Update(name, left, right, scale, transposed and not embedding, embedding))
+        factors = Derived(name, cast(left, F32)), Derived(name, cast(right, F32))
+        self._updates.append(Update(name, *factors, scale, transposed and not embedding, embedding))
 
     def _is_transposed(self, of: Recipe, a: Recipe, b: Recipe) -> bool:
         return (
