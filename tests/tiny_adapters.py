@@ -68,7 +68,9 @@ _ALL = (
     TinyAdapter("single-precision", base="DeepSeek-R1-Distill-Qwen-1.5B"),
     TinyAdapter("embeddings", base="Mistral-Nemo-Base-2407", targets=(*LINEAR, "embed_tokens", "lm_head")),
     TinyAdapter("embedding-tied", base="Qwen3-0.6B", targets=("q_proj", "embed_tokens")),
-    TinyAdapter("biases", base="Qwen2.5-0.5B-Instruct", targets=("q_proj", "v_proj"), config={"lora_bias": True}),
+    TinyAdapter(
+        "biases", base="Qwen2.5-0.5B-Instruct", targets=("q_proj", "v_proj"), config={"lora_bias": True}
+    ),
     TinyAdapter(
         "saved",
         base="Llama-2-13B-yarn-64K",

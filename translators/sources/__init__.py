@@ -18,14 +18,15 @@ from pathlib import Path
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
 from translators.sources import flax, gguf, npz, peft, pytorch, safetensors
-from translators.sources.bases import base_of
+from translators.sources.bases import Bases
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
 
-__all__ = ["Found", "open_model", "recognise"]
+__all__ = ["Bases", "Found", "open_model", "recognise"]
 
-_Named = str | os.PathLike[str] | None
+_USUAL = Bases()
+_Named = str | os.PathLike[str] | Bases
 # What reads the model of each format of `recognise.FORMATS`: (its directory, its files' names, its name).
 _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
@@ -40,12 +41,12 @@ def open_model(
     path: str | os.PathLike[str],
     *,
     imatrix: str | os.PathLike[str] | None = None,
-    base: str | os.PathLike[str] | None = None,
+    base: str | os.PathLike[str] | Bases = _USUAL,
 ) -> Model:
     """The model in a directory, or the one that a weight file belongs to; of an adapter the merged model.
 
     `imatrix` names its importance matrix; otherwise it is one that lies beside the weights. `base` is the
-    directory of the model that an adapter is for; otherwise it is looked for by its name (`bases`).
+    directory of the model that an adapter is for, or says where it is looked for by its name.
 
     Raises
       MissingSource    nothing is there, no weights are in it, a shard is missing, a file cannot be read
@@ -103,7 +104,7 @@ def _read(root: Path, found: Found, name: str, beside: Collection[str], base: _N
 
 
 def _base_model(root: Path, named: _Named) -> Model:
-    base = base_of(root) if named is None else Path(named)
+    base = named.of(root) if isinstance(named, Bases) else Path(named)
     found = recognise(entry.name for entry in base.iterdir())
     if any(each.format == "peft" for each in found):
         # Its own base might be this adapter.
@@ -111,7 +112,7 @@ def _base_model(root: Path, named: _Named) -> Model:
         raise Unsupported(
             "the base model of an adapter is an adapter itself", path=shown(base), remedy=remedy
         )
-    return _open_directory(base, None)
+    return _open_directory(base, _USUAL)
 
 
 def _identities(root: Path, names: Collection[str]) -> Iterator[FileIdentity]:
