@@ -21,7 +21,9 @@ from tests.tiny_models import TinyModel, shapes
 from tests.tiny_variants import MODELS
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-GPT2 = "gpt2-f16-tied"  # of the families' variants: its layers are stored [inputs, outputs]
+# Of the families' variants: layers that are stored [inputs, outputs]; all experts of a layer in one tensor.
+GPT2 = "gpt2-f16-tied"
+EXPERTS = "gpt-oss-f16-shards"
 _GPT2 = {"c_attn": (256, 768), "attn.c_proj": (256, 256), "c_fc": (256, 1024), "mlp.c_proj": (1024, 256)}
 
 
@@ -29,8 +31,10 @@ _GPT2 = {"c_attn": (256, 768), "attn.c_proj": (256, 256), "c_fc": (256, 1024), "
 class TinyAdapter:
     """An adapter to be built.
 
-    base:   the tiny model that it is for, or `GPT2`.
-    config: what adapter_config.json says beyond the usual.
+    base:    the tiny model that it is for, or variant.
+    experts: parameters that are adapted, from the one that its module declares first.
+    swapped: whether their sides count as [outputs, inputs].
+    config:  what adapter_config.json says beyond the usual.
     saved:  tensors that are stored whole, by their names in the base, with their rows if these are others.
     dtype:  of what is stored.
     """
@@ -38,6 +42,8 @@ class TinyAdapter:
     name: str
     base: str = "Tiny-Llama-3-8B-Instruct-v0.2"
     targets: tuple[str, ...] = LINEAR
+    experts: tuple[str, ...] = ()
+    swapped: bool = True
     config: Mapping[str, Any] = field(default_factory=dict)
     saved: Mapping[str, int | None] = field(default_factory=dict)
     dtype: str = "F32"
@@ -91,6 +97,32 @@ _ALL = (
         targets=tuple(_GPT2),
         config={"fan_in_fan_out": True, "use_dora": True},
     ),
+    TinyAdapter(
+        "experts",
+        base=EXPERTS,
+        targets=("q_proj",),
+        experts=("gate_up_proj", "down_proj"),
+        config={
+            "r": 4,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["mlp.experts.down_proj", "mlp.experts.gate_up_proj"],
+        },
+    ),
+    TinyAdapter(
+        "experts-straight",
+        base=EXPERTS,
+        targets=("k_proj",),
+        experts=("down_proj",),
+        swapped=False,
+        dtype="BF16",
+        config={
+            "lora_dropout": 0.0,
+            "peft_version": "0.18.1",
+            "use_rslora": True,
+            "target_parameters": ["1.mlp.experts.down_proj"],
+        },
+    ),
 )
 ADAPTERS = {adapter.name: adapter for adapter in _ALL}
 
@@ -120,9 +152,9 @@ def write(path: Path, adapter: TinyAdapter, tensors: Mapping[str, tuple[int, ...
 
 def build_base(adapter: TinyAdapter, directory: Path) -> Path:
     """The base model's directory."""
-    if adapter.base != GPT2:
+    if adapter.base in MODELS:
         return tiny_models.build(MODELS[adapter.base], directory)
-    variant = variants_by_name()[GPT2]
+    variant = variants_by_name()[adapter.base]
     return variant.build(directory, load(variant)["inventory"])
 
 
@@ -131,7 +163,9 @@ def factors(adapter: TinyAdapter, config: Mapping[str, Any]) -> Iterator[tuple[s
     prefix = "base_model.model."
     for weight, shape in _weights(adapter):
         module = weight.removesuffix(".weight")
-        if not any(module.endswith(f".{target}") or module == target for target in adapter.targets):
+        if not weight.endswith(".weight") or not any(
+            module.endswith(f".{target}") or module == target for target in adapter.targets
+        ):
             continue
         rank = _rank(module, config)
         outputs, inputs = shape[::-1] if adapter.base == GPT2 else shape
@@ -147,14 +181,35 @@ def factors(adapter: TinyAdapter, config: Mapping[str, Any]) -> Iterator[tuple[s
         if config.get("use_dora"):
             yield f"{prefix}{module}.lora_magnitude_vector", (outputs,)
     known = dict(_weights(adapter))
+    yield from _experts(adapter, known, config)
     for name, rows in adapter.saved.items():
         shape = known[name.replace(".base_layer.", ".")]
         yield prefix + name, (rows or shape[0], *shape[1:])
 
 
+def _experts(
+    adapter: TinyAdapter, known: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Of each layer's experts: wrappers in wrappers, the parameter that is declared last outside."""
+    for name, shape in known.items():
+        module, _, parameter = name.rpartition(".")
+        if parameter not in adapter.experts or not any(
+            f".{name}".endswith(f".{target}") for target in config["target_parameters"]
+        ):
+            continue
+        inner = ".base_layer" * (len(adapter.experts) - 1 - adapter.experts.index(parameter))
+        experts, inputs, outputs = shape if not adapter.swapped else (shape[0], shape[2], shape[1])
+        yield f"base_model.model.{module}{inner}.lora_A.weight", (experts * config["r"], inputs)
+        yield f"base_model.model.{module}{inner}.lora_B.weight", (outputs, experts * config["r"])
+
+
 def _weights(adapter: TinyAdapter) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if adapter.base != GPT2:
+    if adapter.base in MODELS:
         yield from shapes(MODELS[adapter.base].config)
+        return
+    if adapter.base != GPT2:
+        inventory = load(variants_by_name()[adapter.base])["inventory"]
+        yield from ((name, tuple(shape)) for name, shape in inventory.items())
         return
     for layer in range(3):
         for name, shape in _GPT2.items():

@@ -17,6 +17,7 @@ def test_every_field_is_an_option_with_flag_variable_and_help() -> None:
         "given",
         "mounts",
         "imatrices",
+        "bases",
     }
     for option in OPTIONS:
         assert option.flag == "--" + option.name.replace("_", "-")

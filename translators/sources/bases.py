@@ -150,7 +150,7 @@ def _repository(own: str) -> str:
 
 def _hub_cache() -> str:
     """The user's hub cache, as huggingface_hub finds it."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
     return os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
 

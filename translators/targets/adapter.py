@@ -1,4 +1,4 @@
-"""`adapter.gguf-f16` and `adapter.gguf-f32`: an adapter by itself, as llama.cpp loads it beside its base model.
+"""`adapter.gguf-f16` and `adapter.gguf-f32`: an adapter by itself, as llama.cpp loads it beside its base.
 
 As upstream's convert_lora_to_gguf lays it out, but for two things that it does wrong: llama.cpp multiplies
 every update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond
@@ -103,7 +103,7 @@ def _parts(update: Update, transform: object, place: Place) -> tuple[Recipe, ...
             raise Unsupported("its weight is stored otherwise in a GGUF", place=f"tensor {place.name}")
         return (transpose2d(stored(update.right)),)
     if transform is SAME or transform == SAME or isinstance(transform, Rotary):
-        return transform.to_gguf(stored(update.left), place)  # type: ignore[attr-defined,no-any-return]
+        return transform.to_gguf(stored(update.left), place)
     if isinstance(transform, Split) and transform.axis == 0:
         return transform.to_gguf(stored(update.left), place)
     raise Unsupported(

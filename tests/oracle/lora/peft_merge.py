@@ -3,6 +3,7 @@
 Imports nothing of this project: it runs where torch, transformers and peft are installed.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,12 +38,18 @@ def rows_of(adapter: str) -> set[int]:
 def merge(adapter: str, base: str, target: str) -> None:
     """Write the state dict of the merged model."""
     kinds = dtypes(base)
+    told = json.loads((Path(adapter) / "adapter_config.json").read_text())
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     for name, parameter in model.named_parameters():
         kind = kinds.get(name) or kinds.get(name.removeprefix(model.base_model_prefix + "."))
         if kind is None:
             raise SystemExit(f"{base} has no {name}")
         parameter.data = parameter.data.to(kind)
+    if told.get("peft_version", "") == "0.18.1":
+        # How that version took the sides of experts' weights.
+        for module in model.modules():
+            if type(module).__name__.endswith("Experts"):
+                module.is_transposed = True
     rows = rows_of(adapter)
     if rows and rows != {model.config.vocab_size}:
         model.resize_token_embeddings(*rows)

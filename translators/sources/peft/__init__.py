@@ -9,6 +9,7 @@ model's files too: whatever of them changes, changes it.
     configuration.py   what adapter_config.json says, and what of it is not merged here
     modules.py         which tensor of the adapter is what
     merging.py         the merged tensors
+    experts.py         what is adapted of weights that are no layers
 
 Where the base lies is found out by `sources.bases`. Knows nothing of architectures beyond GPT-2's order.
 """
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from translators.errors import Unsupported
+from translators.errors import TranslationError, Unsupported
 from translators.model import Model, SourceTensor
 from translators.sources.peft.configuration import settings_of
 from translators.sources.peft.merging import Merging
@@ -51,7 +52,11 @@ def read(root: Path, files: Sequence[str], name: str, base: Model) -> Model:
             else tensors_of(file, base.weights)
         )
         own = file.identity
-    modules, replaced = sorted_out(tensors)
+    try:
+        modules, replaced = sorted_out(tensors)
+    except TranslationError as error:
+        error.path = shown(root / weights)
+        raise
     if not modules and not replaced:
         raise malformed(root / weights, "there is no tensor in it")
     merging = Merging(base, settings, modules, replaced)

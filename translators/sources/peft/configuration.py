@@ -31,14 +31,13 @@ _OF_NO_EFFECT = frozenset(
 _READ = frozenset(
     (
         "alpha_pattern", "fan_in_fan_out", "init_lora_weights", "lora_alpha", "lora_bias", "peft_type", "r",
-        "rank_pattern", "use_dora", "use_rslora",
+        "rank_pattern", "target_parameters", "use_dora", "use_rslora",
     )
 )  # fmt: skip
 _WHY = {
     "alora_invocation_tokens": "an activated LoRA holds for a part of the text only",
     "layer_replication": "layers of the base model are repeated",
     "trainable_token_indices": "single rows of the embedding are replaced",
-    "target_parameters": "parameters of experts are adapted without modules of their own",
     "corda_config": "the base model's weights were changed as well (CorDA)",
     "megatron_config": "layers are divided among processes",
     "use_qalora": "inputs are pooled in groups (QALoRA)",
@@ -50,11 +49,17 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "default")
 # Of regular expressions in patterns: names, and `.*` between them; nothing that can take long to match.
 _SIMPLE = re.compile(r"\^?[\w.\-\\*]+\$?", re.ASCII)
 _MOST_STARS = 1
+# From this version on PEFT asks the class how its parameters lie; it also tells its version in every adapter.
+_SWAPS = (0, 19)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """An adapter's settings. rank and alpha: of a module where no pattern says otherwise."""
+    """An adapter's settings. rank and alpha: of a module where no pattern says otherwise.
+
+    parameters: ends of the names of weights that are adapted without being layers; `unswapped`: PEFT was one that
+    took all of these to be [experts, inputs, outputs].
+    """
 
     path: str
     rank: int
@@ -63,6 +68,8 @@ class Settings:
     alphas: Mapping[re.Pattern[str], float]
     rank_stabilised: bool
     dora: bool
+    parameters: tuple[str, ...]
+    unswapped: bool
 
     def rank_of(self, module: str) -> int:
         """The rank that the factors of a module have."""
@@ -109,6 +116,8 @@ def _settings(told: Mapping[str, Any], path: str) -> Settings:
         {_pattern("alpha_pattern", key): _number(key, value) for key, value in _table(told, "alpha_pattern")},
         bool(told.get("use_rslora")),
         bool(told.get("use_dora")),
+        _names(told, "target_parameters"),
+        _is_before(told.get("peft_version"), _SWAPS),
     )
 
 
@@ -117,6 +126,19 @@ def _table(told: Mapping[str, Any], key: str) -> list[tuple[str, object]]:
     if not isinstance(table, dict):
         raise MalformedSource("is no table of patterns", place=key, remedy="fetch the adapter again")
     return list(table.items())
+
+
+def _names(told: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = told.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise MalformedSource("is no list of names", place=key, remedy="fetch the adapter again")
+    return tuple(names)
+
+
+def _is_before(version: object, than: tuple[int, int]) -> bool:
+    """Whether a version, "0.18.1", is an earlier one. Versions that are not told are the earliest."""
+    match = re.match(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
+    return match is None or (int(match[1]), int(match[2])) < than
 
 
 def _pattern(key: str, pattern: str) -> re.Pattern[str]:

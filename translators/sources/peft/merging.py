@@ -22,6 +22,7 @@ from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.model import Adapter, Model, SourceTensor, Update
 from translators.recipes import Derived, Recipe, cast, combine, low_rank, map_, stored, transpose2d
 from translators.sources.peft.configuration import Settings
+from translators.sources.peft.experts import merged_parameter, orientations, told_apart
 from translators.sources.peft.modules import Module
 from translators.sources.stored_file import clipped
 
@@ -56,8 +57,10 @@ class Merging:
         for given, tensor in self.replaced.items():
             self._at(given, self._replace, given, tensor)
         self._untie_what_was_left()
-        for module in self.modules:
+        parameters, layers = told_apart(self.modules, self.settings.parameters)
+        for module in layers:
             self._at(module.name, self._merge, module)
+        self._at(", ".join(self.settings.parameters), self._merge_parameters, parameters)
         made: dict[str, SourceTensor] = {name: Derived(name, recipe) for name, recipe in self._made.items()}
         return dict(sorted({**self.base.tensors, **made}.items()))
 
@@ -88,7 +91,7 @@ class Merging:
         self.beyond.append(f"{given} is saved whole")
 
     def _is_vocabulary(self, name: str) -> bool:
-        return name == _HEAD or name == self._embedding
+        return name in (_HEAD, self._embedding)
 
     def _resize(self, rows: int) -> None:
         if self.config.get("vocab_size") not in (self.base.config.get("vocab_size"), rows):
@@ -147,6 +150,27 @@ class Merging:
         self._update(name, a, b, module, embedding=embedding)
         if "bias" in module.parts:
             self._add_bias(module)
+
+    def _merge_parameters(self, adapters: Mapping[str, Module]) -> None:
+        """What belongs to no layer of its own, by the names that the adapter has for it."""
+        names = {given: self._name(given) for given in adapters}
+        lost = next((given for given, name in names.items() if name is None), None)
+        if lost is not None:
+            reason = "the base model's files have no such tensor, but perhaps one for each expert"
+            raise Unsupported(reason, place=clipped(f"tensor {lost}"), remedy="merge it with PEFT")
+        weights = {given: self._recipe(name) for given, name in names.items() if name is not None}
+        for given, module in adapters.items():
+            if set(module.parts) != {"a", "b"}:
+                raise MalformedSource("one of the two factors is missing", place=clipped(f"tensor {given}"))
+        shapes = {given: weight.shape for given, weight in weights.items()}
+        swapped = orientations(shapes, adapters, self.settings.unswapped)
+        for given, weight in weights.items():
+            rank, scale = self.settings.rank_of(given), self.settings.scale_of(given)
+            merged = merged_parameter(
+                weight, adapters[given], scale, rank, swapped=swapped.get(given, False)
+            )
+            self._made[names[given] or ""] = merged
+            self.beyond.append(f"{given} is no layer of its own")
 
     def _update(self, name: str, a: Recipe, b: Recipe, module: Module, *, embedding: bool) -> None:
         of, scale = self._recipe(name), self.settings.scale_of(module.name)
