@@ -45,7 +45,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check clean
+	stress pytorch-check mlx-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -101,6 +101,9 @@ pytorch-check: $(VENV)/.installed
 
 mlx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
+lora-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.lora.check $(ARGS)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -72,7 +72,7 @@ _ALL = (
         "magnitudes-f16", base="Qwen3-8B-Base", config={"use_dora": True, "use_rslora": True, "r": 5}
     ),
     TinyAdapter("single-precision", base="DeepSeek-R1-Distill-Qwen-1.5B"),
-    TinyAdapter("embeddings", base="Mistral-Nemo-Base-2407", targets=(*LINEAR, "embed_tokens", "lm_head")),
+    TinyAdapter("embeddings", base="linear-rope-16k", targets=(*LINEAR, "embed_tokens", "lm_head")),
     TinyAdapter("embedding-tied", base="Qwen3-0.6B", targets=("q_proj", "embed_tokens")),
     TinyAdapter(
         "biases", base="Qwen2.5-0.5B-Instruct", targets=("q_proj", "v_proj"), config={"lora_bias": True}

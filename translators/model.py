@@ -130,9 +130,11 @@ class Update:
 class Adapter:
     """What a model was merged with, for who keeps it apart: `alpha` as its configuration has it, the updates.
 
+    root:   the adapter's own directory.
     beyond: what it holds that is no such update ("" for nothing), and keeps it from standing alone.
     """
 
+    root: Path
     alpha: float
     updates: tuple[Update, ...]
     beyond: str = ""

@@ -1,8 +1,8 @@
 """`adapter.gguf-f16` and `adapter.gguf-f32`: an adapter by itself, as llama.cpp loads it beside its base.
 
-As upstream's convert_lora_to_gguf lays it out, but for two things that it does wrong: llama.cpp multiplies
-every update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond
-that is multiplied into its B here; and the order is the base model's names', sorted. Factors go the way of
+The bytes are those of upstream's convert_lora_to_gguf, but for what it does wrong: llama.cpp multiplies every
+update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond that is
+multiplied into its B here. Factors go the way of
 the weight that they belong to: rows of it are rows of B, columns are columns of A. What has no factors (saved
 modules, magnitudes, biases) cannot be had this way, and is refused: the merged model has it.
 """
@@ -19,10 +19,9 @@ from translators.families.defaults import completed
 from translators.families.transforms import SAME, Permuted, Place, Rotary, Split
 from translators.gguf_file import GgufFile, GgufTensor
 from translators.keyvalues import KeyValues
-from translators.metadata import count_parameters, write_general
+from translators.metadata import write_adapter
 from translators.model import Adapter, Model, Update
 from translators.plan import Plan, Refusal
-from translators.quants.filetypes import FILE_TYPES
 from translators.recipes import Recipe, cast, map_, stored, transpose2d
 
 PREFIX = "adapter.gguf-"
@@ -60,12 +59,9 @@ def _file(model: Model, adapter: Adapter, kind: str) -> GgufFile:
         raise Unsupported("two of its updates are for one tensor", remedy=_REMEDY)
     key_values = KeyValues()
     key_values.string("general.architecture", family.arch)
-    parameters = count_parameters((tensor.name, tensor.shape) for tensor in tensors)
-    write_general(key_values, model.root, model.name, model.config, parameters)
-    key_values.string("general.type", "adapter")
-    key_values.string("adapter.type", "lora")
+    pairs = ((b.shape[0], a.shape[-1]) for a, b in zip(tensors[::2], tensors[1::2], strict=True))
+    write_adapter(key_values, adapter.root, model.name, pairs)
     key_values.f32("adapter.lora.alpha", adapter.alpha)
-    key_values.u32("general.file_type", FILE_TYPES[kind].number)
     key_values.u32("general.quantization_version", _QUANTIZATION_VERSION)
     return GgufFile(key_values, tuple(tensors))
 

@@ -11,7 +11,7 @@ if [ ! -e peft/.complete ]; then
     "${PYTHON:-python3}" -m venv peft
     site='import site; print(site.getsitepackages()[0])'
     "$oracle/conv/bin/python" -c "$site" >"$(peft/bin/python -c "$site")/conv.pth"
-    peft/bin/python -m pip install --quiet --no-deps 'peft==0.18.0' accelerate psutil >&2
+    peft/bin/python -m pip install --quiet --no-deps 'peft==0.21.2' 'accelerate==1.15.0' psutil >&2
     touch peft/.complete
 fi
 echo "$oracle/peft/bin/python"

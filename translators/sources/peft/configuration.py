@@ -61,7 +61,7 @@ class Settings:
     took all of these to be [experts, inputs, outputs].
     """
 
-    path: str
+    root: Path
     rank: int
     alpha: float
     ranks: Mapping[re.Pattern[str], int]
@@ -70,6 +70,11 @@ class Settings:
     dora: bool
     parameters: tuple[str, ...]
     unswapped: bool
+
+    @property
+    def path(self) -> str:
+        """Where they were read, for a person."""
+        return shown(self.root / ADAPTER_CONFIG)
 
     def rank_of(self, module: str) -> int:
         """The rank that the factors of a module have."""
@@ -87,13 +92,13 @@ def settings_of(root: Path) -> Settings:
     path = root / ADAPTER_CONFIG
     told = json_object(path)
     try:
-        return _settings(told, shown(path))
+        return _settings(told, root)
     except TranslationError as error:
         error.path = shown(path)
         raise
 
 
-def _settings(told: Mapping[str, Any], path: str) -> Settings:
+def _settings(told: Mapping[str, Any], root: Path) -> Settings:
     if told.get("peft_type") != "LORA":
         reason = f"adapters of peft_type {told.get('peft_type')!r:.60} are not merged, LORA is"
         raise Unsupported(reason, place="peft_type", remedy="merge it with PEFT")
@@ -109,7 +114,7 @@ def _settings(told: Mapping[str, Any], path: str) -> Settings:
             place="init_lora_weights", remedy="save the adapter converted to LoRA, as PEFT can",
         )  # fmt: skip
     return Settings(
-        path,
+        root,
         _rank("r", told.get("r", 8)),
         _number("lora_alpha", told.get("lora_alpha", 8)),
         {_pattern("rank_pattern", key): _rank(key, value) for key, value in _table(told, "rank_pattern")},

@@ -67,7 +67,7 @@ class Merging:
     @property
     def adapter(self) -> Adapter:
         """The factors, once they were merged."""
-        return Adapter(self.settings.alpha, tuple(self._updates), "; ".join(self.beyond))
+        return Adapter(self.settings.root, self.settings.alpha, tuple(self._updates), "; ".join(self.beyond))
 
     def _at(self, place: str, step: Any, *arguments: object) -> None:
         try:

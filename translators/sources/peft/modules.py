@@ -41,7 +41,7 @@ class Module:
 
 
 def sorted_out(tensors: Mapping[str, SourceTensor]) -> tuple[list[Module], dict[str, SourceTensor]]:
-    """The modules with LoRA factors, by name, and the tensors that replace the base model's, by theirs.
+    """The modules with LoRA factors in the order of the file, and the tensors that replace the base model's, by theirs.
 
     Raises Unsupported for what is neither.
     """
@@ -63,7 +63,7 @@ def sorted_out(tensors: Mapping[str, SourceTensor]) -> tuple[list[Module], dict[
         if ".lora_" in name or name in replaced:
             raise _unknown(given)
         replaced[name] = tensor
-    return [modules[name] for name in sorted(modules)], replaced
+    return list(modules.values()), replaced
 
 
 def _unknown(name: str) -> Unsupported:
