@@ -23,7 +23,7 @@ from tests.tiny_variants import MODELS
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # Of the families' variants: layers that are stored [inputs, outputs]; all experts of a layer in one tensor.
 GPT2 = "gpt2-f16-tied"
-EXPERTS = "gpt-oss-f16-shards"
+EXPERTS = "gpt-oss-20b-BF16"
 _GPT2 = {"c_attn": (256, 768), "attn.c_proj": (256, 256), "c_fc": (256, 1024), "mlp.c_proj": (1024, 256)}
 
 

@@ -1,4 +1,4 @@
-"""A configuration file: TOML, with an option's name as key, and tables: a `[[mount]]` each, `[imatrix]`, `[base]`.
+"""A configuration file: TOML, an option's name as key, and tables: a `[[mount]]` each, `[imatrix]`, `[base]`.
 
 What TOML writes as a number, a truth value or a list of words is taken where it means the same as the text.
 Knows the shape of a file; which options there are, and what they can be, it is not told.
@@ -31,7 +31,7 @@ class File:
     """A configuration file that was read: what its keys are set to, as TOML has it, and its tables.
 
     imatrices: the importance matrices of models, by the models' own absolute paths.
-    bases: directories of base models, by the absolute path of an adapter or by the name that adapters have for it.
+    bases: directories of base models, by an adapter's absolute path or by the name that adapters have for it.
     """
 
     path: Path
@@ -110,7 +110,7 @@ def _bases(file: Path, text: str, table: object) -> Mapping[str, str]:
         located = os.path.abspath(_located(file, base))
         # A name as it is; what begins as a path does is an adapter's directory.
         if key.startswith(("/", "./", "../", "~")):
-            found[os.path.abspath(_located(file, key))] = located
+            key = os.path.abspath(_located(file, key))
         found[key] = located
     return found
 

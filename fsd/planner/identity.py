@@ -36,7 +36,7 @@ def identities(path: str, imatrix: str | None = None, bases: Bases = _BASES) -> 
     """The files of the model at `path`, a directory or a weight file, sorted by name; then its `imatrix`.
 
     Of a directory: every regular file in it and in those inside it that count (`INSIDE`); of an adapter's,
-    those of its base model as well, wherever `bases` has it at the time. Of a weight file: its set, and what lies
+    those of its base model as well, wherever `bases` has it now. Of a weight file: its set, and what lies
     beside it other than weights (an importance matrix is none). Files that are not to be seen are left out.
     Raises OSError where a disk does not tell: that is no other version.
     """

@@ -127,8 +127,8 @@ class Request(msgspec.Struct, frozen=True):
     """Plan the model at `path`: its listing, that of its `folder`, or the layout of one form by `name`.
 
     `version` names the source's state; plans that a process has kept are good for the same one only.
-    `imatrix` is the path of the model's importance matrix, where it is not to be looked for; `bases` says where
-    the models are that adapters are for.
+    `imatrix` is the path of the model's importance matrix, where it is not to be looked for; `bases` says
+    where the models are that adapters are for.
     """
 
     path: bytes

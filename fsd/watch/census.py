@@ -48,8 +48,8 @@ class Seen:
 class Census:
     """The models of `places` by their paths under the mount. `pause` is called between two of them.
 
-    `bases` tells the models that adapters are for; `adapters` are the first names of paths of adapters, which may
-    have changed where another model did.
+    `bases` tells the models that adapters are for; `adapters` are the first names of paths of adapters, which
+    may have changed where another model did.
     """
 
     places: Places

@@ -2,12 +2,12 @@
 
     bases(["/srv/models"]).of(Path("/srv/models/my-adapter"))      # -> /srv/models/Llama-3.2-1B
 
-What a person named comes first. The name in adapter_config.json was written by whoever made the adapter, so it
-is never followed out of the places where models are:
-  * the directory that the adapter's own lies in, and those of `models`: by a path that stays inside, or as the
-    model that has the name, or the last part of it;
-  * hub caches: HF_HUB_CACHE (or hub/ in HF_HOME), the one that the adapter itself lies in, and any among those.
-Opens adapter_config.json and references of a hub cache; nothing is fetched. Knows nothing of what is in a model.
+What a person named comes first. The name in adapter_config.json was written by whoever made the adapter, so
+it is never followed out of the places where models are:
+  * the directory that the adapter's own lies in, and those of `models`: by a path that stays inside, or as
+    the model that has the name, or the last part of it;
+  * hub caches: HF_HUB_CACHE (or hub/ in HF_HOME), the one that the adapter lies in, and any among those.
+Opens adapter_config.json and references of a hub cache; nothing is fetched. Knows nothing of what a model is.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _NAMED = msgspec.json.Decoder(_Named)
 class Bases(msgspec.Struct, frozen=True):
     """Where base models are looked for.
 
-    models: directories of models. named: the base model's directory, by an adapter's (absolute), or by the name
-    that adapters have for it. All in bytes, as paths need not be text.
+    models: directories of models. named: the base model's directory, by an adapter's (absolute), or by the
+    name that adapters have for it. All in bytes, as paths need not be text.
     """
 
     models: tuple[bytes, ...] = ()

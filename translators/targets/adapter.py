@@ -1,8 +1,8 @@
 """`adapter.gguf-f16` and `adapter.gguf-f32`: an adapter by itself, as llama.cpp loads it beside its base.
 
-The bytes are those of upstream's convert_lora_to_gguf, but for what it does wrong: llama.cpp multiplies every
-update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond that is
-multiplied into its B here. Factors go the way of
+The bytes are those of upstream's convert_lora_to_gguf, but for what it does wrong: llama.cpp multiplies
+every update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond
+that is multiplied into its B here. Factors go the way of
 the weight that they belong to: rows of it are rows of B, columns are columns of A. What has no factors (saved
 modules, magnitudes, biases) cannot be had this way, and is refused: the merged model has it.
 """

@@ -1,4 +1,4 @@
-"""Has llama.cpp apply adapters: MODEL ADAPTER OUT_FILE, three by three ("-" for no adapter); logits as float32.
+"""Has llama.cpp apply adapters: MODEL ADAPTER OUT_FILE, three by three ("-": no adapter); logits as float32.
 
     $PRISMFS_ORACLE/llama/bin/python apply.py MODEL ADAPTER OUT ...
 
@@ -18,7 +18,7 @@ TOKENS = 24
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 def _errors(level: int, text: bytes, data: object) -> None:
-    if level == 4:  # noqa: PLR2004  (GGML_LOG_LEVEL_ERROR)
+    if level == 4:
         sys.stderr.write(text.decode(errors="replace"))
 
 
@@ -44,9 +44,7 @@ def logits(path: str, adapter: str) -> np.ndarray:
         batch.n_seq_id[at], batch.seq_id[at][0] = 1, 0
     if llama_cpp.llama_decode(context, batch):
         raise SystemExit(f"{path} is not evaluated")
-    return np.array(
-        [llama_cpp.llama_get_logits_ith(context, at)[:size] for at in range(TOKENS)], np.float32
-    )
+    return np.array([llama_cpp.llama_get_logits_ith(context, at)[:size] for at in range(TOKENS)], np.float32)
 
 
 if __name__ == "__main__":

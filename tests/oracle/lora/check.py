@@ -3,9 +3,10 @@
     python -m tests.oracle.lora.check [--regenerate] [NAME ...]
 
 Of each tiny adapter: how many elements of the merged model are equal to those of PEFT's merge_and_unload;
-whether the merged model's GGUF is upstream's conversion of the merged folder; which tensors of adapter.gguf-f32
-upstream's convert_lora_to_gguf makes the same; and how far the logits of llama.cpp with base and adapter are from
-those of the merged model, as a share of how far the adapter moves them. `--regenerate` writes the golden file.
+whether the merged model's GGUF is upstream's conversion of the merged folder; which tensors of
+adapter.gguf-f32 upstream's convert_lora_to_gguf makes the same; and how far the logits of llama.cpp with base
+and adapter are from those of the merged model, as a share of how far the adapter moves them. `--regenerate`
+writes the golden file.
 """
 
 from __future__ import annotations
@@ -109,7 +110,17 @@ class Case:
         adapter = self.scratch / "adapter.gguf"
         outs = [self.scratch / f"{number}.logits" for number in range(3)]
         said = _run(
-            ORACLE / "llama", HERE / "apply.py", base, "-", outs[0], base, adapter, outs[1], merged, "-", outs[2]
+            ORACLE / "llama",
+            HERE / "apply.py",
+            base,
+            "-",
+            outs[0],
+            base,
+            adapter,
+            outs[1],
+            merged,
+            "-",
+            outs[2],
         )
         if said:
             return f"FAILS: {said}"
@@ -157,7 +168,11 @@ def main(arguments: list[str]) -> int:
             reference = open_model(case.merged)
             found: Nearness = nearness(case.model, reference)
             told = [case.conversion(), case.factors(), case.applied()]
-            bad = found.share < SHARE or found.units > 1 or any(word in "".join(told) for word in ("DIFF", "FA", "OTHER"))
+            bad = (
+                found.share < SHARE
+                or found.units > 1
+                or any(word in "".join(told) for word in ("DIFF", "FA", "OTHER"))
+            )
             wrong += bad
             print(
                 f"{case.adapter.name:20} {found.elements:10} {found.share:10.4%} {found.units:5}  "
@@ -165,7 +180,9 @@ def main(arguments: list[str]) -> int:
             )  # fmt: skip
             golden[case.adapter.name] = golden_of(case.model, reference)
     if "--regenerate" in arguments:
-        GOLDEN.write_text(json.dumps({name: golden[name] for name in ADAPTERS if name in golden}, indent=1) + "\n")
+        GOLDEN.write_text(
+            json.dumps({name: golden[name] for name in ADAPTERS if name in golden}, indent=1) + "\n"
+        )
     return int(wrong > 0)
 
 

@@ -54,7 +54,10 @@ def golden_of(model: Model, reference: Model) -> dict[str, Any]:
         if mine != digest(reference, [name]):
             found = nearness(model, reference, [name])
             near[name] = {"ours": mine, "different": found.elements - found.equal, "units": found.units}
-    return {"equal": digest(reference, [name for name in sorted(model.tensors) if name not in near]), "near": near}
+    return {
+        "equal": digest(reference, [name for name in sorted(model.tensors) if name not in near]),
+        "near": near,
+    }
 
 
 def digest(model: Model, names: Iterable[str]) -> str:

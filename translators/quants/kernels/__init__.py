@@ -154,8 +154,8 @@ def multiplies(build: str | None = None) -> bool:
 def product(left: Floats, right: Floats, scale: float, out: Floats, *, build: str | None = None) -> None:
     """Write `left` [rows, rank] @ `right` [rank, columns] * `scale` to `out`; all contiguous.
 
-    Each element is a chain of fused multiply-adds from zero, in the order of the ranks. `multiplies` must have
-    said yes.
+    Each element is a chain of fused multiply-adds from zero, in the order of the ranks. `multiplies` must
+    have said yes.
     """
     rows, rank = left.shape
     columns = right.shape[1]

@@ -57,8 +57,8 @@ _SWAPS = (0, 19)
 class Settings:
     """An adapter's settings. rank and alpha: of a module where no pattern says otherwise.
 
-    parameters: ends of the names of weights that are adapted without being layers; `unswapped`: PEFT was one that
-    took all of these to be [experts, inputs, outputs].
+    parameters: ends of the names of weights that are adapted without being layers; `unswapped`: PEFT was one
+    that took all of these to be [experts, inputs, outputs].
     """
 
     root: Path

@@ -1,12 +1,12 @@
-"""Adapters of parameters: weights that are no layers of their own, such as all experts of a layer in one tensor.
+"""Adapters of parameters: weights that are no layers, such as all experts of a layer in one tensor.
 
     merged = merged_parameter(weight, a, b, scale, rank, swapped=True)
 
 PEFT wraps the module that has them, once for each of its parameters, one wrapper in another; which is which
-is told by `target_parameters` and by the order in which the module declares them. A has the experts' ranks one
-after another, B the experts of each rank. An update is rounded to the weight's type before it is added.
-Whether a weight counts as [experts, outputs, inputs] depends on the versions of PEFT and transformers that made
-the adapter: it is told by the factors' shapes, for a square weight by those of its module's other ones.
+is told by `target_parameters` and by the order in which the module declares them. A has the experts' ranks
+one after another, B the experts of each rank. An update is rounded to the weight's type before it is added.
+Whether a weight counts as [experts, outputs, inputs] depends on the versions of PEFT and transformers that
+made the adapter: the factors' shapes tell, for a square weight those of its module's other ones.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ def told_apart(modules: Iterable[Module], targets: Sequence[str]) -> tuple[dict[
     wrapped: dict[str, list[Module]] = {}
     others: list[Module] = []
     for module in modules:
-        name = module.name.rstrip()
+        name = module.name
         while name.endswith(_INNER):
             name = name.removesuffix(_INNER)
         if name == module.name and not _parameters(name, targets):
             others.append(module)
         else:
             wrapped.setdefault(name, []).append(module)
-    found = {name: each for module, inside in wrapped.items() for name, each in _named(module, inside, targets)}
+    found = {
+        name: each for module, inside in wrapped.items() for name, each in _named(module, inside, targets)
+    }
     return found, others
 
 
@@ -64,7 +66,7 @@ def _named(name: str, wrappers: list[Module], targets: Sequence[str]) -> Iterato
 
 def _parameters(module: str, targets: Sequence[str]) -> list[str]:
     """The last parts of those targets that are parameters of the module."""
-    found = {}
+    found: dict[str, None] = {}
     for target in targets:
         prefix, _, parameter = target.rpartition(".")
         if f".{module}".endswith(f".{prefix}") and prefix:
@@ -72,7 +74,9 @@ def _parameters(module: str, targets: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def orientations(shapes: Mapping[str, tuple[int, ...]], adapters: Mapping[str, Module], old: bool) -> dict[str, bool]:
+def orientations(
+    shapes: Mapping[str, tuple[int, ...]], adapters: Mapping[str, Module], old: bool
+) -> dict[str, bool]:
     """Whether each weight, by name, counts as [experts, outputs, inputs]. `old`: what PEFT before 0.19 saved.
 
     Raises MalformedSource, Unsupported (square weights alone).
@@ -86,7 +90,8 @@ def orientations(shapes: Mapping[str, tuple[int, ...]], adapters: Mapping[str, M
         if not straight and not swapped:
             raise MalformedSource(
                 f"factors of {inputs} inputs and {outputs} outputs are no update of {shape}",
-                place=f"tensor {name:.200}", remedy="check that this is the model that the adapter was trained on",
+                place=f"tensor {name:.200}",
+                remedy="check that this is the model that the adapter was trained on",
             )  # fmt: skip
         if straight != swapped:
             clear[name] = swapped
@@ -115,16 +120,17 @@ def merged_parameter(of: Recipe, module: Module, scale: float, rank: int, *, swa
             f"factors of shape {a.shape} and {b.shape} for {experts} experts of rank {rank:,}",
             remedy="fetch the adapter again",
         )
-    return stack([_merged_expert(of, a, b, scale, rank, number, swapped) for number in range(experts)])
+    return stack([_merged_expert(of, (a, b), scale, number, swapped=swapped) for number in range(experts)])
 
 
 def _merged_expert(
-    of: Recipe, a: Recipe, b: Recipe, scale: float, rank: int, number: int, swapped: bool
+    of: Recipe, factors: tuple[Recipe, Recipe], scale: float, number: int, *, swapped: bool
 ) -> Recipe:
     experts, rows, columns = of.shape
     own = reshape(slice_(of, 0, number, number + 1), (rows, columns))
-    a = slice_(a, 0, number * rank, (number + 1) * rank)
-    b = slice_(b, 1, number, experts * rank, experts)
+    ranks = factors[0].shape[0]
+    a = slice_(factors[0], 0, number * (ranks // experts), (number + 1) * (ranks // experts))
+    b = slice_(factors[1], 1, number, ranks, experts)
     if swapped:
         return low_rank(own, b, a, scale, rounded=True)
     return low_rank(own, transpose2d(a), transpose2d(b), scale, rounded=True)

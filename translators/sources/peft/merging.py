@@ -166,9 +166,7 @@ class Merging:
         swapped = orientations(shapes, adapters, self.settings.unswapped)
         for given, weight in weights.items():
             rank, scale = self.settings.rank_of(given), self.settings.scale_of(given)
-            merged = merged_parameter(
-                weight, adapters[given], scale, rank, swapped=swapped.get(given, False)
-            )
+            merged = merged_parameter(weight, adapters[given], scale, rank, swapped=swapped.get(given, False))
             self._made[names[given] or ""] = merged
             self.beyond.append(f"{given} is no layer of its own")
 
