@@ -4,8 +4,8 @@
 
 FUNCTION(path) returns what a `Provided` is made of, FUNCTION(path, imatrix, bases) where an importance matrix
 or places of base models are named; `of_translators` is the one that the daemon uses. Plans of the last model
-are kept, as a listing is mostly followed by a layout. The process ends when its stdin does; it wakes up behind
-reads that want a processor. Knows nothing of caches, of other models, or of who asks.
+are kept, as a listing is mostly followed by a layout. The process ends when its stdin does; it wakes up
+behind reads that want a processor. Knows nothing of caches, of other models, or of who asks.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from translators.sources.bases import Bases, bases
 Floats = npt.NDArray[np.float32]
 PLAIN = ADAPTERS["plain"]
 PREFIX = "base_model.model."
-Q = "model.layers.0.self_attn.q_proj"
+Q, NOWHERE = "model.layers.0.self_attn.q_proj", "model.layers.99.self_attn.q_proj"
 GOLDEN = json.loads((Path(__file__).parents[1] / "oracle/lora/golden.json").read_text())
 
 
@@ -199,7 +199,7 @@ def test_a_rank_that_lies_is_told(rank: object, tmp_path: Path, made: Made) -> N
         {f"{Q}.lora_A.weight": (8, 256), f"{Q}.lora_B.weight": (256, 7)},
         {f"{Q}.lora_A.weight": (8, 255), f"{Q}.lora_B.weight": (256, 8)},
         {f"{Q}.lora_A.weight": (8, 0), f"{Q}.lora_B.weight": (256, 8)},
-        {f"{Q.replace('0', '99')}.lora_A.weight": (8, 256), f"{Q.replace('0', '99')}.lora_B.weight": (256, 8)},
+        {f"{NOWHERE}.lora_A.weight": (8, 256), f"{NOWHERE}.lora_B.weight": (256, 8)},
         {"model.norm.weight": (257,)},
         {"model.layers.0.self_attn.q_proj.weight": (300, 256)},
         {"nobody.knows.weight": (1,)},
@@ -357,7 +357,7 @@ def test_adapters_of_parameters_that_do_not_fit(
 @pytest.mark.parametrize("version", ["0.18.1", "0.21.0"])
 def test_square_experts_say_nothing_of_their_sides(version: str, tmp_path: Path, made: Made) -> None:
     square = TinyAdapter(
-        "square", base="gpt-oss-20b-BF16", targets=("q_proj",), experts=("down_proj",),
+        f"square-{version}", base="gpt-oss-20b-BF16", targets=("q_proj",), experts=("down_proj",),
         config={"target_parameters": ["mlp.experts.down_proj"], "peft_version": version},
     )  # fmt: skip
     folder = made(square, tmp_path)
@@ -399,3 +399,28 @@ def test_a_sum_is_rounded_once() -> None:
     with np.errstate(invalid="ignore"):
         huge = merging._fused(np.array([np.float32(3e38)]), np.float32(10), np.array([np.float32(np.inf)]))
     assert np.isinf(huge[0])
+
+
+def test_magnitudes_of_an_embedding_are_refused(tmp_path: Path, made: Made) -> None:
+    folder = configured(made(ADAPTERS["embedding-tied"], tmp_path), use_dora=True)
+    tensors = {
+        "model.embed_tokens.lora_embedding_A": (8, 416),
+        "model.embed_tokens.lora_embedding_B": (256, 8),
+        "model.embed_tokens.lora_magnitude_vector": (256,),
+    }
+    write(
+        folder / "adapter_model.safetensors", PLAIN, {PREFIX + name: shape for name, shape in tensors.items()}
+    )
+    with pytest.raises(Unsupported, match="of an embedding"):
+        translators.open_model(folder)
+
+
+def test_a_folder_of_the_merged_model_has_the_merged_weights(tmp_path: Path, made: Made) -> None:
+    model = translators.open_model(made(ADAPTERS["half-precision"], tmp_path))
+    plans = translators.plans(model, "hf-bf16")
+    weights = next(plan for name, plan in plans.items() if name.endswith(".safetensors"))
+    whole = translators.plans(model)["model.safetensors"]
+    assert isinstance(weights, translators.Plan) and isinstance(whole, translators.Plan)
+    assert "hf-bf16/config.json" in plans
+    ours, merged = weights.layout(), whole.layout()
+    assert ours.read(0, ours.size) == merged.read(0, merged.size)

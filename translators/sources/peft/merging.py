@@ -177,6 +177,9 @@ class Merging:
             raise MalformedSource(
                 "magnitudes and use_dora contradict each other", remedy="fetch the adapter again"
             )
+        if magnitude is not None and embedding:
+            # Their norms run over the whole vocabulary: no row could be had without all others.
+            raise Unsupported("not merged: magnitudes (DoRA) of an embedding", remedy="merge it with PEFT")
         transposed = embedding or self._is_transposed(of, a, b)
         left, right = (transpose2d(a), transpose2d(b)) if transposed and len(b.shape) == 2 else (b, a)
         if magnitude is None:

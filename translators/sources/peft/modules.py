@@ -41,7 +41,7 @@ class Module:
 
 
 def sorted_out(tensors: Mapping[str, SourceTensor]) -> tuple[list[Module], dict[str, SourceTensor]]:
-    """The modules with LoRA factors, as the file has them, and by name what replaces the base model's tensors.
+    """The modules with LoRA factors, in the file's order; by name, what replaces the base's tensors.
 
     Raises Unsupported for what is neither.
     """
