@@ -43,8 +43,8 @@ to the form's version like the model's own files: one that was replaced makes an
 get.
 
 `[base]` names the models that adapters are for, each by the path of the adapter's directory (absolute, or
-beginning with `./`), or by the name that adapters have for their base model. Without it they are looked for by
-that name: [ADAPTERS.md](ADAPTERS.md).
+beginning with `./`), or by the name that adapters have for their base model. Without it they are looked for
+by that name: [ADAPTERS.md](ADAPTERS.md).
 """
 _CHECK = """
 `prismfs config check FILE` says what is wrong with a file, with the line and the key (exit code 2), and

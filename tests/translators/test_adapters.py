@@ -424,3 +424,11 @@ def test_a_folder_of_the_merged_model_has_the_merged_weights(tmp_path: Path, mad
     assert "hf-bf16/config.json" in plans
     ours, merged = weights.layout(), whole.layout()
     assert ours.read(0, ours.size) == merged.read(0, merged.size)
+
+
+def test_an_adapter_of_a_tied_embedding_does_not_stand_alone(tmp_path: Path, made: Made) -> None:
+    tied = translators.plans(translators.open_model(made(ADAPTERS["embedding-tied"], tmp_path)))
+    refusal = tied["adapter.gguf-f16"]
+    assert isinstance(refusal, translators.Refusal) and "aborts" in refusal.reason
+    own = translators.plans(translators.open_model(made(ADAPTERS["embeddings"], tmp_path)))
+    assert isinstance(own["adapter.gguf-f16"], translators.Plan)

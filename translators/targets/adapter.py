@@ -51,6 +51,9 @@ def _file(model: Model, adapter: Adapter, kind: str) -> GgufFile:
     if not adapter.alpha:
         raise Unsupported("its alpha is 0, by which llama.cpp multiplies", remedy=_REMEDY)
     family = family_of(model.config)
+    if any(update.embedding for update in adapter.updates) and "output.weight" not in set(_names(model)):
+        reason = "llama.cpp aborts at an adapter of an embedding that is its output as well"
+        raise Unsupported(reason, remedy=_REMEDY)
     tensors: list[GgufTensor] = []
     for update in adapter.updates:
         tensors += _tensors(model, adapter, update, DTYPES[kind.upper()])
@@ -64,6 +67,15 @@ def _file(model: Model, adapter: Adapter, kind: str) -> GgufFile:
     key_values.f32("adapter.lora.alpha", adapter.alpha)
     key_values.u32("general.quantization_version", _QUANTIZATION_VERSION)
     return GgufFile(key_values, tuple(tensors))
+
+
+def _names(model: Model) -> Iterator[str]:
+    """What a GGUF calls the model's tensors."""
+    config, family = completed(model.config, model.root), family_of(model.config)
+    for name in model.tensors:
+        kept = family.kept(name, config)
+        match = None if kept is None else family.to_gguf(kept)
+        yield from () if match is None else match.names
 
 
 def _tensors(model: Model, adapter: Adapter, update: Update, dtype: DType) -> Iterator[GgufTensor]:
