@@ -27,7 +27,10 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
+#   tensorflow-check  checkpoints, SavedModels, graphs, TensorFlow Lite: as TensorFlow itself reads them
+#   legacy-check  llama.cpp's files of before GGUF, as upstream's script converts them
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-strangers  random relatives of the variants against upstream itself; ARGS="--seed 7 --count 300"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
 #   minilm-check  llama.cpp's embeddings with the real MiniLM from a mount against sentence-transformers'
@@ -44,8 +47,8 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check lora-check clean
+	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
+	stress pytorch-check mlx-check tensorflow-check legacy-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -105,8 +108,19 @@ mlx-check: $(VENV)/.installed
 lora-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.lora.check $(ARGS)
 
+tensorflow-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.tensorflow.check $(ARGS)
+
+legacy-check: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.legacy $(ARGS)
+
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-strangers: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.families.strangers $(ARGS)
 
 families-run: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -151,7 +151,8 @@ class Model:
     weights:    how many of `files`, from the first, hold tensors.
     tensors:    by name, in the order of the source.
     config:     config.json, or {} where there is none.
-    key_values: a GGUF's own key-values, merged over its splits; None for other formats.
+    key_values: a GGUF's own key-values, merged over its splits, or those that a file of before GGUF comes to;
+                None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
     tokenizer:  the directory that the tokenizer's files lie in, where it is another one than `root`.
     adapter:    what was merged into the tensors, where that is kept; None for most models.

@@ -20,6 +20,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     repacking.py   Repacked: four-bit floats as ggml's blocks
     merging.py     LowRank: a weight with an adapter's update merged into it
     affine.py      Affine, Dequantised: groups of a row as MLX has them
+    narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
@@ -42,6 +43,7 @@ from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.merging import LowRank, low_rank
+from translators.recipes.narrow import Narrow, narrow
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
@@ -87,6 +89,7 @@ Recipe = (
     | Inflated
     | Sealed
     | LowRank
+    | Narrow
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
@@ -113,6 +116,7 @@ __all__ = [
     "LowRank",
     "Map",
     "MapName",
+    "Narrow",
     "Operation",
     "Permute",
     "Recipe",
@@ -141,6 +145,7 @@ __all__ = [
     "inflated",
     "low_rank",
     "map_",
+    "narrow",
     "nbytes",
     "pad",
     "permute",

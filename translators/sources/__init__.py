@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, gguf, npz, peft, pytorch, safetensors
+from translators.sources import flax, ggml, gguf, npz, peft, pytorch, safetensors, tensorflow, tflite
 from translators.sources.bases import Bases
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
@@ -32,8 +32,13 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
     "pytorch": pytorch.read,
     "gguf": gguf.read,
+    "ggml": ggml.read,
     "flax": flax.read,
     "npz": npz.read,
+    "savedmodel": tensorflow.read_saved_model,
+    "tensorflow": tensorflow.read_checkpoint,
+    "graphdef": tensorflow.read_graph,
+    "tflite": tflite.read,
 }
 
 

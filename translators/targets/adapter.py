@@ -2,9 +2,9 @@
 
 The bytes are those of upstream's convert_lora_to_gguf, but for what it does wrong: llama.cpp multiplies
 every update by `adapter.lora.alpha / rank`, so what a rank-stabilised adapter or one with patterns has beyond
-that is multiplied into its B here. Factors go the way of
-the weight that they belong to: rows of it are rows of B, columns are columns of A. What has no factors (saved
-modules, magnitudes, biases) cannot be had this way, and is refused: the merged model has it.
+that is multiplied into its B here; and GPT-2's factors stay in their places. Factors go the way of the weight
+that they belong to: rows of it are rows of B, columns are columns of A. What has no factors (saved modules,
+magnitudes, biases) cannot be had this way, and is refused: the merged model has it.
 """
 
 from __future__ import annotations
