@@ -53,7 +53,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check hdf5-check tensorflow-check legacy-check meta-check clean
+	stress pytorch-check mlx-check hdf5-check tensorflow-check legacy-check meta-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -125,6 +125,9 @@ hdf5-check: $(VENV)/.installed
 
 meta-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.meta.check $(ARGS)
+
+lora-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.lora.check $(ARGS)
 
 tensorflow-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.tensorflow.check $(ARGS)

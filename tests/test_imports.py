@@ -37,6 +37,7 @@ SURFACE = {
     "translators.plan",
     "translators.quants.kernels",
     "translators.ranges",
+    "translators.sources.bases",
     "translators.sources.matrices",
     "translators.sources.recognise",
 }

@@ -109,6 +109,37 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
         return prod(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """`scale * (left @ right)`, added to the weight that the base model calls `name`.
+
+    left, right: [rows, rank] and [rank, columns].
+    transposed:  the weight is stored [inputs, outputs], as GPT-2's, and so is the product.
+    embedding:   the weight is a table of rows.
+    """
+
+    name: str
+    left: SourceTensor
+    right: SourceTensor
+    scale: float
+    transposed: bool = False
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What a model was merged with, for who keeps it apart: `alpha` as its configuration has it, the updates.
+
+    root:   the adapter's own directory.
+    beyond: what it holds that is no such update ("" for nothing), and keeps it from standing alone.
+    """
+
+    root: Path
+    alpha: float
+    updates: tuple[Update, ...]
+    beyond: str = ""
+
+
 @dataclass(frozen=True)
 class Model:
     """A source: a directory of weights with their configuration, or a GGUF file with its splits.
@@ -123,6 +154,8 @@ class Model:
     key_values: a GGUF's own key-values, merged over its splits, or those that a file of before GGUF comes to;
                 None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
+    tokenizer:  the directory that the tokenizer's files lie in, where it is another one than `root`.
+    adapter:    what was merged into the tensors, where that is kept; None for most models.
     imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
     made:       side files of a Hugging Face directory that the source has in a form of its own, and what
                 they would hold; None for a file that is there and is not what its name says.
@@ -137,5 +170,7 @@ class Model:
     config: dict[str, Any] = field(default_factory=dict)
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    tokenizer: Path | None = None
+    adapter: Adapter | None = None
     imatrices: tuple[FileIdentity, ...] = ()
     made: Mapping[str, bytes | None] = field(default_factory=dict)

@@ -31,6 +31,9 @@ mountpoint = "/mnt/models"
 
 [imatrix]
 "/srv/models/Qwen2.5-7B-Instruct" = "/srv/matrices/Qwen2.5-7B.gguf"
+
+[base]
+"unsloth/Qwen2.5-7B-Instruct-bnb-4bit" = "/srv/models/Qwen2.5-7B-Instruct"
 """
 _IMATRIX = """
 `[imatrix]` names the importance matrices of models, each by the path of the model's directory or weight file
@@ -38,6 +41,10 @@ _IMATRIX = """
 Without it, a model has the matrix that lies beside it. A matrix is read when a form is planned, and belongs
 to the form's version like the model's own files: one that was replaced makes another form, which new opens
 get.
+
+`[base]` names the models that adapters are for, each by the path of the adapter's directory (absolute, or
+beginning with `./`), or by the name that adapters have for their base model. Without it they are looked for
+by that name: [ADAPTERS.md](ADAPTERS.md).
 """
 _CHECK = """
 `prismfs config check FILE` says what is wrong with a file, with the line and the key (exit code 2), and

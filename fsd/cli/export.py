@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from fsd.cli.sources import model_path
+from fsd.cli.sources import located, model_path
 from fsd.cli.terminal import print_json, printable, progress, say
 from fsd.config import Options, count, resolve
 from fsd.errors import BadOption, NoSuchEntry, PlanRefused
@@ -26,6 +26,7 @@ from fsd.memory import keep_freed
 from fsd.splits import SplitName, by_count, by_size
 from translators import Model, Plan, Refusal, folders, open_model, plans
 from translators.errors import TranslationError
+from translators.sources.bases import bases
 
 GGUF, NOIMAT, SIDE = "model.gguf-", "-noimat", "mmproj-"
 
@@ -57,7 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     workers = _workers(arguments.workers)
     options = resolve({}, os.environ)
     source = Path(model_path(arguments.model, options))
-    model = open_model(source, imatrix=options.imatrix_of(os.path.abspath(source)))
+    # Adapters have their base models where mounts have theirs.
+    roots = (located(arguments.model).source, *(str(mount.source) for mount in options.mounts))
+    base = bases(roots, options.bases)
+    model = open_model(source, imatrix=options.imatrix_of(os.path.abspath(source)), base=base)
     inside, within = _inside(model, arguments.name, source)
     if inside is not None and not within:
         return _export_folder(inside, arguments, workers)

@@ -29,7 +29,7 @@ def opened_tree(source: str, options: Options) -> Iterator[Tree]:
     from fsd.daemon import parts  # noqa: PLC0415
     from fsd.tree import Tree  # noqa: PLC0415
 
-    with parts.opened(options, on_disk=False) as shared:
+    with parts.opened(options, [source], on_disk=False) as shared:
         yield Tree(source, shared.planner, shared.engine, types=options.types, split_size=options.split_size)
 
 

@@ -1,4 +1,4 @@
-"""A configuration file: TOML, with an option's name as key, and tables: a `[[mount]]` each, `[imatrix]`.
+"""A configuration file: TOML, an option's name as key, and tables: a `[[mount]]` each, `[imatrix]`, `[base]`.
 
 What TOML writes as a number, a truth value or a list of words is taken where it means the same as the text.
 Knows the shape of a file; which options there are, and what they can be, it is not told.
@@ -31,6 +31,7 @@ class File:
     """A configuration file that was read: what its keys are set to, as TOML has it, and its tables.
 
     imatrices: the importance matrices of models, by the models' own absolute paths.
+    bases: directories of base models, by an adapter's absolute path or by the name that adapters have for it.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class File:
     values: Mapping[str, object]
     mounts: tuple[WantedMount, ...]
     imatrices: Mapping[str, str]
+    bases: Mapping[str, str]
 
     def place(self, key: str) -> str:
         """Where `key` is set, for a person: the line and the key."""
@@ -75,7 +77,8 @@ def read(path: str | Path) -> File:
         )
     wanted = tuple(_mount(place, number, mount) for number, mount in enumerate(mounts, 1))
     imatrices = _imatrices(place, text, values.pop("imatrix", {}))
-    return File(place, text, values, wanted, imatrices)
+    bases = _bases(place, text, values.pop("base", {}))
+    return File(place, text, values, wanted, imatrices, bases)
 
 
 def _imatrices(file: Path, text: str, table: object) -> Mapping[str, str]:
@@ -89,6 +92,26 @@ def _imatrices(file: Path, text: str, table: object) -> Mapping[str, str]:
             reason = f"the matrix of {model!r} must be a path"
             raise BadOption(reason, path=str(file), place=_place(text, model), remedy=remedy)
         found[os.path.abspath(_located(file, model))] = os.path.abspath(_located(file, matrix))
+    return found
+
+
+def _bases(file: Path, text: str, table: object) -> Mapping[str, str]:
+    remedy = (
+        'write [base], and below it "/srv/models/adapter" = "/srv/models/Model", or "org/Model" = "/srv/..."'
+    )
+    if not isinstance(table, dict):
+        reason = "base models are a table"
+        raise BadOption(reason, path=str(file), place=_place(text, "base"), remedy=remedy)
+    found = {}
+    for key, base in table.items():
+        if not isinstance(base, str) or not base or not key:
+            reason = f"the base model of {key!r} must be a path"
+            raise BadOption(reason, path=str(file), place=_place(text, key), remedy=remedy)
+        located = os.path.abspath(_located(file, base))
+        # A name as it is; what begins as a path does is an adapter's directory.
+        if key.startswith(("/", "./", "../", "~")):
+            key = os.path.abspath(_located(file, key))
+        found[key] = located
     return found
 
 

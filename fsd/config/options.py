@@ -208,6 +208,7 @@ class Options:
     given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
     mounts: tuple[WantedMount, ...] = ()
     imatrices: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
 
     def imatrix_of(self, source: str) -> str | None:
         """The importance matrix of the model whose directory or weight file `source`, absolute, is.

@@ -38,7 +38,9 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str]) -> Opti
     given: dict[str, Given] = {}
     for option in OPTIONS:
         given[option.name], values[option.name] = _set(option, flags.get(option.name), environment, file)
-    tables = {"mounts": file.mounts, "imatrices": file.imatrices} if file is not None else {}
+    tables = (
+        {"mounts": file.mounts, "imatrices": file.imatrices, "bases": file.bases} if file is not None else {}
+    )
     return Options(**cast(dict[str, Any], values | tables), given=given)
 
 
@@ -119,7 +121,7 @@ def _prove_keys(file: File) -> None:
     names = [option.name for option in OPTIONS]
     for key in file.values:
         if key not in names:
-            near = _nearest(key.replace("-", "_"), [*names, "mount", "imatrix"])
+            near = _nearest(key.replace("-", "_"), [*names, "mount", "imatrix", "base"])
             remedy = f"did you mean {near}?" if near else "`prismfs config show` lists the options"
             raise BadOption(
                 f"{key!r} is no option", path=str(file.path), place=file.place(key), remedy=remedy

@@ -42,7 +42,9 @@ def serve(options: Options, places: Sequence[Place], on_ready: Callable[[], None
     log.info("prismfs %s; adapter: %s%s", version("prismfs"), name, f" ({reason})" if reason else "")
     with ExitStack() as stack:
         stack.enter_context(closing(stem))
-        shared = stack.enter_context(parts.opened(options, start=stem.start))
+        shared = stack.enter_context(
+            parts.opened(options, [str(place.source) for place in places], start=stem.start)
+        )
         shared.planner.start()  # a mount is mostly listed soon
         if shared.disk is not None:
             log.info(

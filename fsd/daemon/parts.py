@@ -6,7 +6,7 @@ Knows the options; nothing of FUSE, of trees or of who asks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from fsd.engine import ChunkStore, Engine, MemoryStore
 from fsd.errors import StoreRefused
 from fsd.planner import Planner
 from fsd.store import DiskStore, Tiered
+from translators.sources.bases import bases
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,13 @@ class Parts:
 
 
 @contextmanager
-def opened(options: Options, *, on_disk: bool = True, start: Start = fresh) -> Iterator[Parts]:
+def opened(
+    options: Options, sources: Sequence[str] = (), *, on_disk: bool = True, start: Start = fresh
+) -> Iterator[Parts]:
     """The parts, by `options`; they end with the block. Translated bytes are kept on disk too if `on_disk`.
 
-    `start` is how planning processes are started.
+    `sources` are the directories of models that are served, where adapters have their base models; `start` is
+    how planning processes are started.
 
     The usual store may be another daemon's: then in memory alone. One that was named raises StoreRefused.
     """
@@ -42,7 +46,7 @@ def opened(options: Options, *, on_disk: bool = True, start: Start = fresh) -> I
     store: ChunkStore = Tiered(memory, disk) if disk is not None else memory
     planner = Planner(
         options.plan_cache, seconds=options.planner_time, memory=options.planner_memory, start=start,
-        imatrix_of=options.imatrix_of,
+        imatrix_of=options.imatrix_of, bases=bases(sources, options.bases),
     )  # fmt: skip
     engine = Engine(store, options.workers, read_ahead=options.read_ahead)
     try:

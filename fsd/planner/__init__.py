@@ -51,6 +51,7 @@ from fsd.planner.messages import (
 from fsd.planner.processes import Processes
 from translators.layout import Layout
 from translators.model import FileIdentity
+from translators.sources.bases import Bases
 
 __all__ = ["Entry", "Failure", "FileIdentity", "FolderEntry", "Listing", "Planner", "RefusedEntry"]
 
@@ -85,7 +86,7 @@ class Planner:
     `cache` is where plans outlive the daemon, None for nowhere. `provider` names the function that plans
     ("module:function"; see `worker.py`), `start` is how its processes are started: none before `start()` is
     called, or the first plan is needed. `imatrix_of` tells the path of a model's importance matrix, where it
-    is not to be one that lies beside it.
+    is not to be one that lies beside it, `bases` where the models are that adapters are for.
     """
 
     def __init__(
@@ -98,10 +99,12 @@ class Planner:
         count: int = PROCESSES,
         start: Start = fresh,
         imatrix_of: Callable[[str], str | None] = lambda source: None,
+        bases: Bases | None = None,
     ) -> None:
         self._processes = Processes(start, provider, seconds=seconds, memory=memory, count=count)
         self._provider = provider
         self._imatrix_of = imatrix_of
+        self.bases = bases or Bases()
         self._disk = PlanCache(cache) if cache is not None else None
         self._lock = threading.Lock()
         self._flights: dict[_What, Future[object]] = {}
@@ -181,11 +184,13 @@ class Planner:
 
     def _key(self, source: str) -> str:
         imatrix = self._imatrix_of(source)
-        return key_of(source, identities(source, imatrix), self._provider, imatrix)
+        return key_of(source, identities(source, imatrix, self.bases), self._provider, imatrix)
 
     def _request(self, source: str, key: str, name: str | None = None, folder: str = "") -> Request:
         imatrix = self._imatrix_of(source)
-        return Request(os.fsencode(source), key, name, os.fsencode(imatrix) if imatrix else None, folder)
+        matrix = os.fsencode(imatrix) if imatrix else None
+        bases = None if self.bases == Bases() else self.bases
+        return Request(os.fsencode(source), key, name, matrix, folder, bases)
 
     def _once(self, flight: _What, work: Callable[[], T]) -> T:
         """What `work` returns or raises, done by one thread for all who ask at the same time."""

@@ -14,26 +14,31 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
+from pathlib import Path
 
 import msgspec
 
 import translators
+from translators.errors import TranslationError
 from translators.layout import BYTES_VERSION
 from translators.model import FileIdentity, patiently
+from translators.sources.bases import Bases
 from translators.sources.matrices import is_imatrix
-from translators.sources.recognise import INSIDE, is_weights, set_of
+from translators.sources.recognise import ADAPTER_CONFIG, INSIDE, is_weights, set_of
 
 _UNSEEN = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 _INSIDE = tuple(map(os.fsencode, INSIDE))
+_BASES = Bases()
 _reading_code = threading.Lock()
 
 
-def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...]:
+def identities(path: str, imatrix: str | None = None, bases: Bases = _BASES) -> tuple[FileIdentity, ...]:
     """The files of the model at `path`, a directory or a weight file, sorted by name; then its `imatrix`.
 
-    Of a directory: every regular file in it and in those inside it that count (`INSIDE`). Of a weight file:
-    its set, and what lies beside it other than weights (an importance matrix is none). Files that are not to
-    be seen are left out. Raises OSError where a disk does not tell: that is no other version.
+    Of a directory: every regular file in it and in those inside it that count (`INSIDE`); of an adapter's,
+    those of its base model as well, wherever `bases` has it now. Of a weight file: its set, and what lies
+    beside it other than weights (an importance matrix is none). Files that are not to be seen are left out.
+    Raises OSError where a disk does not tell: that is no other version.
     """
     named = tuple(_seen([os.fsencode(imatrix)])) if imatrix else ()
     source = os.fsencode(path)
@@ -44,7 +49,7 @@ def identities(path: str, imatrix: str | None = None) -> tuple[FileIdentity, ...
             _prove_unseen(error)
             return named
     else:
-        return (*_regular(source, inside), *named)
+        return (*_regular(source, inside), *_of_base(source, inside, bases), *named)
     folder, own = os.path.split(path)
     names = {os.fsdecode(file.path.rpartition(b"/")[2]): file for file in _folder(os.fsencode(folder))}
     members = {own}
@@ -112,6 +117,17 @@ def _regular(folder: bytes, paths: list[bytes]) -> Iterator[FileIdentity]:
             _prove_unseen(error)
         else:
             yield from _seen(inside)
+
+
+def _of_base(folder: bytes, inside: list[bytes], bases: Bases) -> Iterator[FileIdentity]:
+    """The files of the model that the adapter in a folder is for; none where there is no adapter, or base."""
+    if os.path.join(folder, os.fsencode(ADAPTER_CONFIG)) not in inside:
+        return
+    try:
+        base = bases.of(Path(os.fsdecode(folder)))
+    except TranslationError:
+        return  # told by whoever plans
+    yield from _folder(os.fsencode(base))
 
 
 def _paths(folder: bytes) -> list[bytes]:

@@ -15,6 +15,7 @@ import msgspec
 from fsd import errors
 from translators import errors as translation
 from translators.model import FileIdentity
+from translators.sources.bases import Bases
 
 _LENGTH = struct.Struct("<Q")
 # Which errors may come out of a planning process; anything else that goes wrong there is a PlanningCrash.
@@ -126,7 +127,8 @@ class Request(msgspec.Struct, frozen=True):
     """Plan the model at `path`: its listing, that of its `folder`, or the layout of one form by `name`.
 
     `version` names the source's state; plans that a process has kept are good for the same one only.
-    `imatrix` is the path of the model's importance matrix, where it is not to be looked for.
+    `imatrix` is the path of the model's importance matrix, where it is not to be looked for; `bases` says
+    where the models are that adapters are for.
     """
 
     path: bytes
@@ -134,6 +136,7 @@ class Request(msgspec.Struct, frozen=True):
     name: str | None = None
     imatrix: bytes | None = None
     folder: str = ""
+    bases: Bases | None = None
 
 
 Reply = Ready | Listing | EncodedLayout | Failure

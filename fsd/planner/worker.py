@@ -2,10 +2,10 @@
 
     python -P -m fsd.planner.worker MODULE:FUNCTION SECONDS BYTES
 
-FUNCTION(path) returns what a `Provided` is made of, FUNCTION(path, imatrix) where an importance matrix is
-named; `of_translators` is the one that the daemon uses. Plans of the last model are kept, as a listing is
-mostly followed by a layout. The process ends when its stdin does; it wakes up behind reads that want a
-processor. Knows nothing of caches, of other models, or of who asks.
+FUNCTION(path) returns what a `Provided` is made of, FUNCTION(path, imatrix, bases) where an importance matrix
+or places of base models are named; `of_translators` is the one that the daemon uses. Plans of the last model
+are kept, as a listing is mostly followed by a layout. The process ends when its stdin does; it wakes up
+behind reads that want a processor. Knows nothing of caches, of other models, or of who asks.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ from translators import folders, open_model, plans  # imports what plans, before
 from translators.errors import TranslationError
 from translators.model import FileIdentity
 from translators.plan import Folder, Plan, Refusal
+from translators.sources.bases import Bases
 
 Plans = Mapping[str, Plan | Refusal]
+
+_BASES = Bases()
 
 
 class Provided(NamedTuple):
@@ -64,9 +67,9 @@ Provider = Callable[..., tuple[Any, ...]]
 _CPU_SLACK = 10
 
 
-def of_translators(path: Path, imatrix: Path | None = None) -> Provided:
+def of_translators(path: Path, imatrix: Path | None = None, bases: Bases = _BASES) -> Provided:
     """What the model at `path` can appear as. Raises TranslationError."""
-    model = open_model(path, imatrix=imatrix)
+    model = open_model(path, imatrix=imatrix, base=bases)
     return Provided((*model.files, *model.imatrices), plans(model), folders(model), partial(plans, model))
 
 
@@ -104,8 +107,10 @@ class Worker:
         if (request.path, request.version) == (self._path, self._version):
             return
         self._forget()
-        named = (request.path,) if request.imatrix is None else (request.path, request.imatrix)
-        self._provided = Provided(*self._provide(*(Path(os.fsdecode(path)) for path in named)))
+        path = Path(os.fsdecode(request.path))
+        imatrix = None if request.imatrix is None else Path(os.fsdecode(request.imatrix))
+        named = () if imatrix is None and request.bases is None else (imatrix, request.bases or _BASES)
+        self._provided = Provided(*self._provide(path, *named))
         self._path, self._version = request.path, request.version
 
     def _forget(self) -> None:

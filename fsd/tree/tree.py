@@ -46,6 +46,7 @@ from fsd.tree.sums import Sums, SumsVersion, lines
 from fsd.tree.survey import Survey
 from fsd.tree.views import Views
 from translators.layout import BYTES_VERSION
+from translators.sources.bases import Bases
 from translators.sources.recognise import recognise
 
 OWN, STATUS, SUMS = ".prismfs", "status.json", "SHA256SUMS"
@@ -92,6 +93,11 @@ class Tree:
     def excluded(self) -> Collection[str]:
         """Absolute paths that are not looked into."""
         return self._places.excluded
+
+    @property
+    def bases(self) -> Bases:
+        """Where the models are that adapters are for."""
+        return self._planner.bases
 
     def watched(self, admits: Gate, told: Mapping[str, Place]) -> None:
         """From now on `news` is called for whatever changes; see `Places.watched`."""

@@ -2,8 +2,8 @@
 
 A print is made of the names, devices, inode numbers, sizes and times of all files of a model, links followed,
 and of its directories: equal prints are the same files, wherever they lie now, and none came and went. A hub
-cache's unfinished downloads are part of it.
-Nothing is opened but what `places` reads. Knows no clock, and nothing of who is told.
+cache's unfinished downloads are part of it, and of an adapter the files of its base model.
+Nothing is opened but what `places` and `bases` read. Knows no clock, and nothing of who is told.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fsd.tree.hub import blobs_of
 from fsd.tree.nodes import Folder, ModelSource, Root
 from fsd.tree.places import Places
-from translators.sources.recognise import is_weights, set_of
+from translators.errors import TranslationError
+from translators.sources.bases import Bases
+from translators.sources.recognise import ADAPTER_CONFIG, is_weights, set_of
 
 # Deeper directories of a model are looked at when somebody asks for what is in them.
 _DEEPEST = 8
@@ -43,10 +46,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The models of `places` by their paths under the mount. `pause` is called between two of them."""
+    """The models of `places` by their paths under the mount. `pause` is called between two of them.
+
+    `bases` tells the models that adapters are for; `adapters` are the first names of paths of adapters, which
+    may have changed where another model did.
+    """
 
     places: Places
     pause: Callable[[], None] = lambda: None
+    bases: Bases = field(default_factory=Bases)
+    adapters: set[str] = field(default_factory=set)
     # Directories that are no models, in which models were looked for; grows until it is cleared.
     folders: set[str] = field(default_factory=set)
 
@@ -55,14 +64,15 @@ class Census:
         found: dict[str, Seen] = {}
         if only is None:
             self.folders.clear()
+            self.adapters.clear()
             for path, model in self._below(Root(), ""):
-                found[path] = self._seen(model)
+                found[path] = self._seen(model, path)
             return found
         for name, place in self.places.children(Root(), frozenset(only)).items():
             if isinstance(place, ModelSource):
-                found[name] = self._seen(place)
+                found[name] = self._seen(place, name)
             else:
-                found.update((path, self._seen(model)) for path, model in self._below(place, name))
+                found.update((path, self._seen(model, path)) for path, model in self._below(place, name))
         return found
 
     def _below(self, folder: Root | Folder, path: str) -> Iterator[tuple[str, ModelSource]]:
@@ -75,7 +85,7 @@ class Census:
             else:
                 yield from self._below(place, below)
 
-    def _seen(self, model: ModelSource) -> Seen:
+    def _seen(self, model: ModelSource, path: str) -> Seen:
         self.pause()
         found: list[_File] = []
         newest = 0
@@ -83,6 +93,8 @@ class Census:
             for name, status in self._files(model):
                 found.append((name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
                 newest = max(newest, status.st_ctime_ns)
+                if name == ADAPTER_CONFIG:
+                    self.adapters.add(path.partition("/")[0])
         except OSError:
             return Seen(model, None, newest)
         return Seen(model, hash(tuple(sorted(found))), newest)
@@ -92,6 +104,7 @@ class Census:
         if os.path.isdir(model.path):  # noqa: PTH112  (ten times as fast as pathlib's, a thousand times a look)
             yield "", os.stat(model.path)
             yield from self._inside(model.path, "", 0)
+            yield from self._base(model.path)
             blobs = blobs_of(model.path)
             names = self.places.look(blobs).files if blobs else ()
             yield from _stats(blobs, [name for name in names if name.endswith(_UNFINISHED)])
@@ -100,6 +113,17 @@ class Census:
         names = self.places.look(folder).files
         members = set(set_of(own, names).files) if is_weights(own) else {own}
         yield from _stats(folder, [name for name in names if name in members or not is_weights(name)])
+
+    def _base(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+        """The files of the model that an adapter is for."""
+        if not os.path.exists(os.path.join(path, ADAPTER_CONFIG)):  # noqa: PTH110
+            return
+        try:
+            base = str(self.bases.of(Path(path)))
+        except TranslationError:
+            return  # told by whoever plans
+        for name, status in _stats(base, os.listdir(base)):  # noqa: PTH208
+            yield f"{base}/{name}", status
 
     def _inside(self, path: str, below: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(path) as entries:

@@ -1,6 +1,6 @@
 """The process that looks at a source: takes a census again and again, and says what came of it.
 
-    python -P -m fsd.watch.lookout SOURCE SETTLE POLL EVENTS EXCLUDED...
+    python -P -m fsd.watch.lookout SOURCE SETTLE POLL EVENTS BASES EXCLUDED...
 
 A process of its own, as a look at a thousand models is half a second of Python, which would stand in the way
 of reads; of the lowest priority, and with a rest after every half millisecond of work, as looks can wait and
@@ -22,6 +22,8 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
+import msgspec
+
 from fsd.planner.messages import shown
 from fsd.tree import Changes
 from fsd.tree.hub import blobs_of, repository
@@ -31,6 +33,7 @@ from fsd.watch.complete import missing
 from fsd.watch.events import Events
 from fsd.watch.found import Found, line_of
 from fsd.watch.settling import Settling
+from translators.sources.bases import Bases
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +84,14 @@ class Lookout:
     """Of one source; `say` is called with what each look finds that is worth saying."""
 
     def __init__(
-        self, places: Places, say: Callable[[Found], None], *, settle: float, poll: float, events: bool
-    ) -> None:
+        self, places: Places, say: Callable[[Found], None], *, settle: float, poll: float, events: bool,
+        bases: Bases,
+    ) -> None:  # fmt: skip
         self._source = places.source
         self._places = places
         self._say = say
         self._poll = poll
-        self._census = Census(places, self._rest)
+        self._census = Census(places, self._rest, bases)
         self._settling = Settling(settle)
         self._events = Events(self._happened) if events else None
         self._missing: dict[int | None, str] = {}
@@ -180,6 +184,8 @@ class Lookout:
         return self._pace.next_all(self._poll) - now, max(part, self._pace.next_part() - now)
 
     def _look(self, only: Collection[str] | None, asked: Collection[int]) -> None:
+        if only is not None:
+            only = {*only, *self._census.adapters}
         found = self._census.take(only)
         changes = self._settling.take(
             found,
@@ -248,7 +254,7 @@ def main(arguments: list[str]) -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         os.nice(_NICE)
-    source, settle, poll, events, *excluded = arguments
+    source, settle, poll, events, bases, *excluded = arguments
     replies = os.dup(1)
     os.dup2(2, 1)
 
@@ -259,7 +265,10 @@ def main(arguments: list[str]) -> None:
                 data = data[os.write(replies, data) :]
 
     places = Places(source, excluded)
-    lookout = Lookout(places, say, settle=float(settle), poll=float(poll), events=events == "events")
+    lookout = Lookout(
+        places, say, settle=float(settle), poll=float(poll), events=events == "events",
+        bases=msgspec.msgpack.decode(bytes.fromhex(bases), type=Bases),
+    )  # fmt: skip
     threading.Thread(target=_listen, args=(lookout,), daemon=True).start()
     lookout.begin()
     lookout.run()

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 
+import msgspec
+
 from fsd.children import Child, Start, fresh
 from fsd.mount.adapters import Adapter
 from fsd.planner.messages import shown
@@ -50,7 +52,8 @@ class Watch:
         self._adapter = adapter
         self._start_child = start
         looking = "events" if events else "looks"
-        self._arguments = (tree.source, str(settle), str(poll), looking, *tree.excluded)
+        bases = msgspec.msgpack.encode(tree.bases).hex()
+        self._arguments = (tree.source, str(settle), str(poll), looking, bases, *tree.excluded)
         self._listeners: list[Listener] = []
         self._models: dict[str, ModelSource] = {}
         self._admitted: dict[str, None] = {}

@@ -17,6 +17,7 @@ def test_every_field_is_an_option_with_flag_variable_and_help() -> None:
         "given",
         "mounts",
         "imatrices",
+        "bases",
     }
     for option in OPTIONS:
         assert option.flag == "--" + option.name.replace("_", "-")
@@ -165,6 +166,15 @@ def test_importance_matrices_of_a_file(tmp_path: Path) -> None:
     assert options.imatrix_of(f"{tmp_path}/models/Two") is None
 
 
+def test_base_models_are_named_by_adapter_or_by_name(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[base]\n"./lora" = "models/One"\n"org/Two" = "/m/two"\n"/srv/lora" = "three"\n'
+    )
+    assert resolve({"config": str(tmp_path / "c.toml")}, {}).bases == {
+        f"{tmp_path}/lora": f"{tmp_path}/models/One", "org/Two": "/m/two", "/srv/lora": f"{tmp_path}/three",
+    }  # fmt: skip
+
+
 MOUNT = '[[mount]]\nsource = "/a"\n'
 
 
@@ -192,6 +202,8 @@ MOUNT = '[[mount]]\nsource = "/a"\n'
         ("[mount]\nsource = '/a'", "mounts are tables", "line 1, mount", "[[mount]]"),
         ("imatrix = 'x.gguf'", "are a table", "line 1, imatrix", "[imatrix]"),
         ("[imatrix]\n'/a' = 1", "the matrix of '/a' must be a path", "line 2, /a", "[imatrix]"),
+        ("base = 'x'", "are a table", "line 1, base", "[base]"),
+        ("[base]\n'org/a' = 1", "the base model of 'org/a' must be a path", "line 2, org/a", "[base]"),
         ("[imatrix]\n'/a' = ''", "the matrix of '/a' must be a path", "line 2, /a", "[imatrix]"),
         (MOUNT, "mountpoint must be a path", "mount 1", "source ="),
         (MOUNT + "mountpoint = 1", "mountpoint must be a path", "mount 1", ""),

@@ -22,6 +22,7 @@ from fsd.watch.found import Found, heard, line_of
 from fsd.watch.settling import Settling
 from tests.fsd.fake_plans import PROVIDER
 from tests.fsd.mounting import until
+from translators.sources.bases import bases
 
 
 class Silent:
@@ -258,3 +259,19 @@ def test_a_census_tells_versions_apart(tmp_path: Path) -> None:
     assert census.take()["m"].print == first
     (folder / "original" / "params.json").touch()
     assert census.take()["m"].print != first
+
+
+def test_a_census_tells_of_an_adapter_when_its_base_changes(tmp_path: Path) -> None:
+    base = model(tmp_path / "models" / "Base-1B")
+    (base / "config.json").write_text("{}")
+    adapter = tmp_path / "adapters" / "mine"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/Base-1B"}))
+    census = Census(Places(str(tmp_path)), bases=bases([str(tmp_path)]))
+    first = census.take()
+    assert set(first) == {"models/Base-1B", "adapters/mine"} and census.adapters == {"adapters"}
+    assert census.take()["adapters/mine"].print == first["adapters/mine"].print
+    (base / "README.md").touch()
+    again = census.take(["adapters"])
+    assert again["adapters/mine"].print != first["adapters/mine"].print

@@ -27,7 +27,15 @@ CHECKPOINT = ("c-2.index", "c-2.data-00000-of-00001")
         (["net.pth", "optimizer.pt", "rng_state.pth"], [Found(PT, "", ("net.pth",))]),
         (["a.pt", "b.ckpt"], [Found(PT, "a", ("a.pt",)), Found(PT, "b", ("b.ckpt",))]),
         (["consolidated.00.pth", "params.json"], [Found("meta", "", ("consolidated.00.pth",))]),
-        (["adapter_model.safetensors", "adapter_config.json"], []),
+        (["adapter_model.safetensors"], []),
+        (
+            ["adapter_model.safetensors", "adapter_config.json", "optimizer.pt"],
+            [Found("peft", "", ("adapter_model.safetensors",))],
+        ),
+        (
+            ["adapter_model.safetensors", "adapter_config.json", "model.safetensors"],
+            [Found(ST, "", ("model.safetensors",))],
+        ),
         (["optimizer.safetensors", "mmproj.safetensors", "._model.safetensors"], []),
         (["model.safetensors", "config.json"], [Found(ST, "", ("model.safetensors",))]),
         (["model.safetensors.index.json"], [Found(ST, "", ("model.safetensors.index.json",))]),

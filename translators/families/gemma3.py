@@ -32,7 +32,7 @@ _PATTERN = 6
 
 def with_rows(source: Checkpoint) -> dict[str, Any]:
     """The configuration, and how many rows of the embedding the tokenizer fills, as upstream counts."""
-    folder = Folder(source.model.root)
+    folder = Folder(source.model.tokenizer or source.model.root)
     if folder.has("tokenizer.model"):
         return {**source.config, _ROWS: source.config.get("vocab_size")}
     tokenizer = folder.json("tokenizer.json")

@@ -70,7 +70,12 @@ def converted(model: Model) -> GgufFile:
     hyper_parameters = written(family.parameters, source, blocks)
     vocabulary = KeyValues()
     write_tokenizer(
-        vocabulary, model.root, source.config, style=family.vocabulary, arch=family.arch, made=model.made
+        vocabulary,
+        model.tokenizer or model.root,
+        source.config,
+        style=family.vocabulary,
+        arch=family.arch,
+        made=model.made,
     )
     tensors = tuple(converted_tensors(source, family))
     if reranks:

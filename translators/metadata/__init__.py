@@ -10,7 +10,7 @@ conversion/base.py (prepare_metadata). Nothing here knows an architecture or a t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from translators.metadata.modelcard import model_card
 from translators.metadata.parameters import ParameterCount, count_parameters
 from translators.metadata.sampling import write_sampling
 
-__all__ = ["ParameterCount", "count_parameters", "write_general"]
+__all__ = ["ParameterCount", "count_parameters", "write_adapter", "write_general"]
 
 
 def write_general(
@@ -51,3 +51,16 @@ def write_general(
     if origin is not None:
         origin = of_config.text(origin, "_name_or_path")
     write_authorship(Checked(kv, str(root / "README.md")), model_card(root), origin, name, parameters)
+
+
+def write_adapter(kv: KeyValues, root: Path, name: str, pairs: Iterable[tuple[int, int]]) -> None:
+    """The same of a LoRA adapter, up to `general.languages`.
+
+    pairs: the first dimension of each B, and the last of its A. Raises as `write_general`.
+    """
+    kv.string("general.type", "adapter")
+    kv.string("adapter.type", "lora")
+    Checked(kv, str(root), "rename the directory").text(name, "its name")
+    # Negative: that many the model has at least.
+    parameters = ParameterCount(-sum(rows * columns for rows, columns in pairs), 0, 0, 0)
+    write_authorship(Checked(kv, str(root / "README.md")), model_card(root), None, name, parameters)

@@ -54,7 +54,10 @@ def titled(text: str) -> str:
 
 
 def name_of(identifier: str, parameters: int) -> ModelName:
-    """The components of a directory's name or of `organization/name`, for a model of so many parameters."""
+    """The components of a directory's name or of `organization/name`, for a model of so many parameters.
+
+    A negative number is an adapter's, of the weights that it adapts: at least so many the model has.
+    """
     if " " in identifier:
         return ModelName(identifier)
     organization, slash, full = identifier.partition("/")
@@ -89,6 +92,8 @@ def _classified(text: str, at: int, parameters: int) -> _Part:
         return _Part(text.upper(), {"type"})
     if at > 0 and _SIZE.fullmatch(text):
         return _sized(text, parameters)
+    if at > 0 and parameters < 0 and text.lower() == "lora":
+        return _Part(text, {"type"})
     if at > 0 and _FINETUNE.fullmatch(text):
         return _Part(text, {"finetune"})
     return _Part(text)
@@ -106,7 +111,8 @@ def _sized(text: str, parameters: int) -> _Part:
     except ValueError:  # a word, or a mixture of experts as 8x7B
         return _Part(text, {"size_label"})
     # A model of about the size that its name claims; anything else is likely a context length.
-    if parameters and abs(size - parameters) > 7 * parameters // 8:
+    is_other = size < -parameters // 8 if parameters < 0 else abs(size - parameters) > 7 * parameters // 8
+    if parameters and is_other:
         return _Part(text[:-1] + text[-1].lower(), {"finetune"})
     return _Part(text, {"size_label"})
 

@@ -18,6 +18,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     scaling.py     Scaled: codes times their scales
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
+    merging.py     LowRank: a weight with an adapter's update merged into it
     affine.py      Affine, Dequantised: groups of a row as MLX has them
     narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
@@ -43,6 +44,7 @@ from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
+from translators.recipes.merging import LowRank, low_rank
 from translators.recipes.narrow import Narrow, narrow
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
@@ -90,6 +92,7 @@ Recipe = (
     | Inflated
     | Chunks
     | Sealed
+    | LowRank
     | Narrow
 )
 
@@ -115,6 +118,7 @@ __all__ = [
     "Gather",
     "Inflated",
     "Literal",
+    "LowRank",
     "Map",
     "MapName",
     "Narrow",
@@ -145,6 +149,7 @@ __all__ = [
     "fill_bytes",
     "gather",
     "inflated",
+    "low_rank",
     "map_",
     "narrow",
     "nbytes",

@@ -25,17 +25,21 @@ from translators.sources import (
     meta,
     mistral,
     npz,
+    peft,
     pytorch,
     safetensors,
     tensorflow,
     tflite,
 )
+from translators.sources.bases import Bases
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
 
-__all__ = ["Found", "open_model", "recognise"]
+__all__ = ["Bases", "Found", "open_model", "recognise"]
 
+_USUAL = Bases()
+_Named = str | os.PathLike[str] | Bases
 # What reads the model of each format of `recognise.FORMATS`: (its directory, its files' names, its name).
 _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
@@ -54,10 +58,16 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
 }
 
 
-def open_model(path: str | os.PathLike[str], *, imatrix: str | os.PathLike[str] | None = None) -> Model:
-    """The model in a directory, or the one that a weight file belongs to.
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    imatrix: str | os.PathLike[str] | None = None,
+    base: str | os.PathLike[str] | Bases = _USUAL,
+) -> Model:
+    """The model in a directory, or the one that a weight file belongs to; of an adapter the merged model.
 
-    `imatrix` names its importance matrix; otherwise it is one that lies beside the weights.
+    `imatrix` names its importance matrix; otherwise it is one that lies beside the weights. `base` is the
+    directory of the model that an adapter is for, or says where it is looked for by its name.
 
     Raises
       MissingSource    nothing is there, no weights are in it, a shard is missing, a file cannot be read
@@ -66,13 +76,13 @@ def open_model(path: str | os.PathLike[str], *, imatrix: str | os.PathLike[str] 
     """
     source = Path(path)
     try:
-        model = _open_directory(source) if source.is_dir() else _open_file(source)
+        model = _open_directory(source, base) if source.is_dir() else _open_file(source, base)
         return replace(model, imatrices=(identity_of(Path(imatrix)),)) if imatrix is not None else model
     except OSError as error:
         raise unreadable(source, error) from error
 
 
-def _open_directory(root: Path) -> Model:
+def _open_directory(root: Path, base: _Named) -> Model:
     names = [entry.name for entry in root.iterdir()]
     found = recognise(names)
     if not found:
@@ -83,10 +93,10 @@ def _open_directory(root: Path) -> Model:
         raise Unsupported(
             f"holds {len(found)} models: {listed}", path=shown(root), remedy="name the file of one of them"
         )
-    return _read(root, found[0], Path(os.path.abspath(root)).name, imatrices(names))
+    return _read(root, found[0], Path(os.path.abspath(root)).name, imatrices(names), base)
 
 
-def _open_file(path: Path) -> Model:
+def _open_file(path: Path, base: _Named) -> Model:
     path.stat()
     if is_imatrix(path.name):
         reason, remedy = "is an importance matrix, no model", "name the model that it lies beside"
@@ -101,14 +111,29 @@ def _open_file(path: Path) -> Model:
     if alone and not kind.alone:
         # The checkpoint of the directory, by one of its files: it has the directory's name.
         name = Path(os.path.abspath(path.parent)).name
-        return _read(path.parent, directory[0], name, imatrices(siblings))
+        return _read(path.parent, directory[0], name, imatrices(siblings), base)
     found = set_of(path.name, siblings)
-    return _read(path.parent, found, found.name, imatrices(siblings, "" if alone else found.name))
+    return _read(path.parent, found, found.name, imatrices(siblings, "" if alone else found.name), base)
 
 
-def _read(root: Path, found: Found, name: str, beside: Collection[str]) -> Model:
-    model = _READERS[found.format](root, found.files, name)
+def _read(root: Path, found: Found, name: str, beside: Collection[str], base: _Named) -> Model:
+    if found.format == "peft":
+        model = peft.read(root, found.files, name, _base_model(root, base))
+    else:
+        model = _READERS[found.format](root, found.files, name)
     return replace(model, imatrices=tuple(_identities(root, beside)))
+
+
+def _base_model(root: Path, named: _Named) -> Model:
+    base = named.of(root) if isinstance(named, Bases) else Path(named)
+    found = recognise(entry.name for entry in base.iterdir())
+    if any(each.format == "peft" for each in found):
+        # Its own base might be this adapter.
+        remedy = "merge the first one, and name that model as the base"
+        raise Unsupported(
+            "the base model of an adapter is an adapter itself", path=shown(base), remedy=remedy
+        )
+    return _open_directory(base, _USUAL)
 
 
 def _identities(root: Path, names: Collection[str]) -> Iterator[FileIdentity]:

@@ -24,6 +24,9 @@ INSIDE = ("additional_chat_templates", "variables")
 
 # llama.cpp writes five digits; some safetensors sets count to six (model-00001-of-000163).
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
+ADAPTER_CONFIG = "adapter_config.json"
+# What names of a whole model's weights begin with, beside which an adapter is only a file.
+_WHOLE = ("model", "pytorch_model", "consolidated")
 # Weights that go beside a model: adapters, optimiser states, vision projectors.
 _BESIDE = (
     "adapter_model", "adapters", "optimizer", "scheduler", "random_states", "training_args", "rng_state",
@@ -237,6 +240,14 @@ def _gguf(kind: Format, names: list[str]) -> list[Found]:
     return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(models.items())])
 
 
+def _peft(kind: Format, names: list[str]) -> list[Found]:
+    """A LoRA adapter, where no whole model lies beside it."""
+    if ADAPTER_CONFIG not in names or any(name.startswith(_WHOLE) for name in names if is_weights(name)):
+        return []
+    weights = [name for name in names if name in kind.suffixes]
+    return [Found(kind.name, "", tuple(weights))] if weights else []
+
+
 def _named(kind: str, sets: list[tuple[str, tuple[str, ...]]]) -> list[Found]:
     if len(sets) == 1:
         return [Found(kind, "", sets[0][1])]
@@ -313,6 +324,7 @@ def _each(kind: Format, names: list[str]) -> list[Found]:
 
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
+    Format("peft", ("adapter_model.safetensors", "adapter_model.bin"), _peft),
     Format("safetensors", (SAFETENSORS,), checkpoint),
     _PyTorch("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
     Format("mistral", (SAFETENSORS,), _mistral),

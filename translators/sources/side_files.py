@@ -52,16 +52,27 @@ SIDE_FILES = (
     "pytorch_model.bin.index.json",
 )
 
+# Of these, what makes a tokenizer; a directory with one of `VOCABULARIES` has a tokenizer of its own.
+VOCABULARIES = (
+    "tokenizer.json", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "tiktoken.model",
+    "vocab.json", "vocab.txt", "tekken.json",
+)  # fmt: skip
+TOKENIZER_FILES = (
+    *VOCABULARIES, "*.model.v*", "*.tiktoken", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "merges.txt", "chat_template.jinja", "chat_template.json",
+    "additional_chat_templates/*.jinja",
+)  # fmt: skip
+
 # Python's parser can take fifty bytes of memory for one of hostile JSON; a real config.json has some kB.
 JSON_LIMIT = 16_000_000
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
-def side_files(root: Path) -> tuple[FileIdentity, ...]:
+def side_files(root: Path, patterns: Sequence[str] = SIDE_FILES) -> tuple[FileIdentity, ...]:
     """The identities of the side files that `root` has, in the order of the list. Raises MissingSource."""
     names = os.listdir(root)  # noqa: PTH208  (as all here: pathlib's takes several times as long)
     return tuple(
-        identity_of(root / found) for pattern in SIDE_FILES for found in _matching(root, names, pattern)
+        identity_of(root / found) for pattern in patterns for found in _matching(root, names, pattern)
     )
 
 

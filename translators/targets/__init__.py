@@ -17,6 +17,7 @@ from translators.families.mistral_form import described, no_way
 from translators.model import Model
 from translators.plan import Folder, Plan, Plans, Refusal, Undecided
 from translators.targets import (
+    adapter,
     checkpoint,
     gguf,
     gguf_splits,
@@ -65,3 +66,4 @@ def _files(model: Model) -> Iterator[Plan | Refusal | Undecided]:
     yield from gguf.plans(model)
     if model.key_values is None:
         yield from mmproj.plans(model)
+    yield from adapter.plans(model)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from translators.quantised.configuration import MLX_PLACE, PLACE
 from translators.recipes import Recipe, cast, stored
 from translators.sources import mistral
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, PARAMS, is_weights
+from translators.sources.side_files import TOKENIZER_FILES
 from translators.sources.stored_file import identity_of
 from translators.torch_types import TORCH_NAMES
 from translators.vocab.to_huggingface import huggingface_files
@@ -86,7 +88,7 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
             companions |= {name: file for name, file in beside_it.items() if name != PARAMS}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
     tensors, own = _tensors(model, dtype)
-    beside: dict[str, Companion | None] = {**dict(_companions(model.root)), **model.made}
+    beside: dict[str, Companion | None] = {**_companions_of(model), **model.made}
     return HuggingFace(
         model, own, _config(model, own), tensors,
         {name: content for name, content in beside.items() if content is not None and name != CONFIG},
@@ -162,6 +164,20 @@ def _config(model: Model, own: DType) -> dict[str, Any]:
             if key in part:
                 part[key] = TORCH_NAMES[own.name]
     return config
+
+
+def _companions_of(model: Model) -> dict[str, Companion]:
+    found = dict(_companions(model.root))
+    if model.tokenizer is None:
+        return found
+    # One tokenizer, never the files of two.
+    others = {name: file for name, file in found.items() if not _is_of_tokenizer(name)}
+    own = {name: file for name, file in _companions(model.tokenizer) if _is_of_tokenizer(name)}
+    return dict(sorted({**others, **own}.items()))
+
+
+def _is_of_tokenizer(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in TOKENIZER_FILES)
 
 
 def _companions(root: Path) -> Iterator[tuple[str, Companion]]:

@@ -53,6 +53,9 @@ def merged(model: Model) -> Plan | Refusal:
     if _header_bound(tensors, metadata) > HEADER_LIMIT < len(_header(_in_order(tensors), metadata)):
         return Refusal(NAME, f"the header of all tensors exceeds the format's {HEADER_LIMIT:,} bytes")
     make = partial(layout_of, weights, tensors, metadata)
+    if model.adapter is not None:
+        describe = "the adapter merged into its base model"
+        return Plan(NAME, describe, make, equals=f"{WRITER} makes of the merged tensors")
     return Plan(NAME, "all shards in one file", make, equals=f"{WRITER} makes of the source's tensors")
 
 

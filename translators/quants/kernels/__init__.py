@@ -146,6 +146,31 @@ def dequantise(source: DType, raw: Bytes, out: Floats, *, build: str | None = No
     assert done, "no such kernel"
 
 
+def multiplies(build: str | None = None) -> bool:
+    """True if `product` can be had."""
+    return _library() is not None and (in_use() if build is None else build) != GGML
+
+
+def product(left: Floats, right: Floats, scale: float, out: Floats, *, build: str | None = None) -> None:
+    """Write `left` [rows, rank] @ `right` [rank, columns] * `scale` to `out`; all contiguous.
+
+    Each element is a chain of fused multiply-adds from zero, in the order of the ranks. `multiplies` must
+    have said yes.
+    """
+    rows, rank = left.shape
+    columns = right.shape[1]
+    assert right.shape[0] == rank and out.shape == (rows, columns)
+    assert left.flags.c_contiguous and right.flags.c_contiguous
+    assert out.flags.c_contiguous and out.flags.writeable
+    number = BUILDS.index(in_use() if build is None else build)
+    library = _library()
+    assert library is not None
+    done = library.prismfs_kernels_product(
+        number, left.ctypes.data, right.ctypes.data, rows, rank, columns, scale, out.ctypes.data
+    )
+    assert done, "no such kernel"
+
+
 @cache
 def _chosen(wanted: str) -> str:
     """The build that the variable names; the fastest where it names none, or one that cannot run here."""
@@ -171,6 +196,11 @@ def _library() -> ctypes.CDLL | None:
         ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p,
     )  # fmt: skip
     library.prismfs_kernels_read.restype = ctypes.c_int32
+    library.prismfs_kernels_product.argtypes = (
+        ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64,
+        ctypes.c_float, ctypes.c_void_p,
+    )  # fmt: skip
+    library.prismfs_kernels_product.restype = ctypes.c_int32
     library.prismfs_kernels_quantise.argtypes = (
         ctypes.c_int32, ctypes.POINTER(_Run), ctypes.POINTER(ctypes.c_int32), ctypes.c_void_p,
     )  # fmt: skip

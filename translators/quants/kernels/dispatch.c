@@ -11,7 +11,9 @@
     int prismfs_knows_##build(int32_t type, int32_t source, int weighted);                                        \
     int64_t prismfs_quantise_##build(const run *r, int32_t *in_result, void *work);                               \
     int prismfs_reads_##build(int32_t type);                                                                      \
-    void prismfs_read_##build(int32_t type, const uint8_t *from, int64_t blocks, float *to);
+    void prismfs_read_##build(int32_t type, const uint8_t *from, int64_t blocks, float *to);                       \
+    void prismfs_product_##build(const float *left, const float *right, int64_t rows, int64_t rank,                \
+                                 int64_t columns, float scale, float *out);
 
 DECLARED(portable)
 #if defined(WITH_AVX2)
@@ -30,13 +32,15 @@ EXPORTED int64_t prismfs_kernels_quantise(int32_t build, const run *r, int32_t *
 
 EXPORTED int32_t prismfs_kernels_reads(int32_t build, int32_t type);
 EXPORTED int32_t prismfs_kernels_read(int32_t build, int32_t type, const uint8_t *from, int64_t blocks, float *to);
+EXPORTED int32_t prismfs_kernels_product(int32_t build, const float *left, const float *right, int64_t rows,
+                                         int64_t rank, int64_t columns, float scale, float *out);
 
 static int32_t detected(void) {
     int32_t found = 1 << PORTABLE;
 #if defined(WITH_AVX2)
     unsigned a = 0, b = 0, c = 0, d = 0;
     const int halves = __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
-    if (halves && __builtin_cpu_supports("avx2"))
+    if (halves && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         found |= 1 << AVX2;
 #endif
 #if defined(WITH_AVX512)
@@ -104,6 +108,28 @@ int32_t prismfs_kernels_read(int32_t build, int32_t type, const uint8_t *from, i
 #endif
     default:
         prismfs_read_portable(type, from, blocks, to);
+        return 1;
+    }
+}
+
+/* `left` [rows, rank] times `right` [rank, columns], times `scale`. 0 where the build cannot run. */
+int32_t prismfs_kernels_product(int32_t build, const float *left, const float *right, int64_t rows, int64_t rank,
+                                int64_t columns, float scale, float *out) {
+    if (build < 0 || build >= BUILDS || !(prismfs_kernels_builds() >> build & 1))
+        return 0;
+    switch (build) {
+#if defined(WITH_AVX512)
+    case AVX512:
+        prismfs_product_avx512(left, right, rows, rank, columns, scale, out);
+        return 1;
+#endif
+#if defined(WITH_AVX2)
+    case AVX2:
+        prismfs_product_avx2(left, right, rows, rank, columns, scale, out);
+        return 1;
+#endif
+    default:
+        prismfs_product_portable(left, right, rows, rank, columns, scale, out);
         return 1;
     }
 }
