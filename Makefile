@@ -30,6 +30,7 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
+#   hdf5-check  files of h5py and Keras, and real ones, against h5py's reading; ours read by h5py; ARGS="FILE"
 #   tensorflow-check  checkpoints, SavedModels, graphs, TensorFlow Lite: as TensorFlow itself reads them
 #   legacy-check  llama.cpp's files of before GGUF, as upstream's script converts them
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
@@ -51,7 +52,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check tensorflow-check legacy-check clean
+	stress pytorch-check mlx-check hdf5-check tensorflow-check legacy-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -117,6 +118,9 @@ pytorch-check: $(VENV)/.installed
 
 mlx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
+hdf5-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.hdf5.check $(ARGS)
 
 tensorflow-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.tensorflow.check $(ARGS)

@@ -16,7 +16,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any
 
-import numpy as np
+from translators.joined import Joined
 
 
 class ValueType(IntEnum):
@@ -44,7 +44,6 @@ FORMATS = {
 }  # fmt: skip
 _LENGTH, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _ARRAY = struct.Struct("<IQ")
-_AT_ONCE = 8192  # strings packed together: what they are made of stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,44 +97,23 @@ def string(text: str | bytes) -> Value:
     return Value(ValueType.STRING, _packed_string(text))
 
 
-def array(kind: ValueType, values: Sequence[Any]) -> Value:
+def array(kind: ValueType, values: Sequence[Any] | Joined) -> Value:
     """An array of numbers, truth values or strings of type `kind`."""
     head = _ARRAY.pack(kind, len(values))
-    if kind is ValueType.STRING:
-        packed = [_packed_strings(values[at : at + _AT_ONCE]) for at in range(0, len(values), _AT_ONCE)]
-        no_nul = all(without for _, without in packed)
-        return Value(ValueType.ARRAY, b"".join((head, *(data for data, _ in packed))), no_nul)
-    return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
+    if isinstance(values, Joined):
+        return Value(ValueType.ARRAY, head + values.packed(), no_nul=True)
+    if kind is not ValueType.STRING:
+        return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
+    try:
+        joined = Joined.of(values, "surrogateescape")
+    except TypeError:  # some text, some bytes
+        joined = None
+    packed = b"".join(map(_packed_string, values)) if joined is None else joined.packed()
+    return Value(ValueType.ARRAY, head + packed, no_nul=joined is not None)
 
 
 def _encoded(text: str | bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def _packed_strings(texts: Sequence[Any]) -> tuple[bytes, bool]:
-    """Strings as an array has them, each behind its length; and whether none holds a NUL."""
-    # Hundreds of thousands: each behind eight NULs, all of them encoded at once, then the lengths put there.
-    data = np.frombuffer(bytearray(_behind_room(texts)), np.uint8)
-    size = _LENGTH.size
-    nuls = np.flatnonzero(data == 0)
-    if nuls.size > size * len(texts):
-        return b"".join(map(_packed_string, texts)), False
-    starts = nuls[::size]
-    lengths = np.diff(starts, append=data.size) - size
-    for place in range(size):
-        if not (rest := lengths >> (8 * place)).any():
-            break
-        data[starts + place] = rest & 0xFF
-    return data.tobytes(), True
-
-
-def _behind_room(texts: Sequence[Any]) -> bytes:
-    """All strings, each behind as many NULs as a length has bytes."""
-    kinds = set(map(type, texts))
-    if kinds == {str}:
-        return _encoded("\0" * _LENGTH.size + ("\0" * _LENGTH.size).join(texts))
-    room = bytes(_LENGTH.size)
-    return room + room.join(texts if kinds == {bytes} else map(_encoded, texts))
 
 
 def _packed_string(text: str | bytes) -> bytes:
@@ -212,7 +190,7 @@ class KeyValues:
         """Set a string."""
         self.set(key, string(text))
 
-    def array(self, key: str, kind: ValueType, values: Sequence[Any]) -> None:
+    def array(self, key: str, kind: ValueType, values: Sequence[Any] | Joined) -> None:
         """Set an array of members of type `kind`."""
         self.set(key, array(kind, values))
 

@@ -1,6 +1,6 @@
 """Plans: what a model can appear as, and why it cannot.
 
-    plans = translators.plans(model)     # name -> Plan or Refusal, in the order of a listing
+    plans = translators.plans(model)     # name -> Plan or Refusal, in the order of a listing (`Plans`)
     plan.size                            # exact
     plan.layout()                        # the bytes, planned
 
@@ -11,7 +11,7 @@ Knows nothing of any one format: the modules of `targets/` make plans.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,6 +69,36 @@ class Refusal:
     name: str
     reason: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A form of which it takes some work to say whether the model has it."""
+
+    name: str
+    decide: Callable[[], Plan | Refusal]
+
+
+class Plans(Mapping[str, Plan | Refusal]):
+    """What a model can appear as, by file name and in the order of a listing.
+
+    What is undecided is decided when it is asked for: who opens one file waits for that one alone.
+    """
+
+    def __init__(self, found: Iterable[Plan | Refusal | Undecided]) -> None:
+        self._found = {form.name: form for form in found}
+
+    def __getitem__(self, name: str) -> Plan | Refusal:
+        form = self._found[name]
+        if isinstance(form, Undecided):
+            form = self._found[name] = form.decide()
+        return form
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 @dataclass(frozen=True, slots=True)

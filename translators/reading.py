@@ -32,6 +32,8 @@ _LOST = frozenset({errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE})
 
 # Bytes of what `kept` keeps for one layout: a few strips of matrices that are stored transposed.
 _KEPT = 16 << 20
+# What keeping a thing takes besides: small ones may be many.
+_KEEPING = 256
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -46,7 +48,7 @@ class SourceFiles:
         self._files = files
         self._descriptors: dict[int, _Descriptor] = {}
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Bytes] = OrderedDict()
+        self._kept = _Kept()
         self._making = threading.Lock()
         self.bytes_read = 0
 
@@ -109,14 +111,13 @@ class SourceFiles:
         """
         with self._making:
             kept = self._kept
-            made = kept.get((file, key))
+            made = kept.made.get((file, key))
             if made is None:
-                kept[file, key] = made = make()
+                made = make()
                 made.flags.writeable = False
-                while len(kept) > 1 and sum(each.size for each in kept.values()) > _KEPT:
-                    kept.popitem(last=False)
+                kept.add((file, key), made)
                 return made
-            kept.move_to_end((file, key))
+            kept.made.move_to_end((file, key))
         _prove_unchanged(self._files[file])
         return made
 
@@ -149,7 +150,7 @@ class SourceFiles:
         """Close the files, each when no read is at it any more. Reading again opens them again."""
         with self._lock:
             descriptors, self._descriptors = self._descriptors, {}
-            self._kept = OrderedDict()
+            self._kept = _Kept()
         # Outside the lock, as all that a slow file system may take long for.
         descriptors.clear()
 
@@ -168,6 +169,21 @@ class SourceFiles:
         with self._lock:
             if self._descriptors.get(file) is descriptor:
                 del self._descriptors[file]
+
+
+class _Kept:
+    """What was made lately, the oldest first, of at most `_KEPT` bytes unless one alone has more."""
+
+    def __init__(self) -> None:
+        self.made: OrderedDict[Hashable, Bytes] = OrderedDict()
+        self._size = 0
+
+    def add(self, key: Hashable, made: Bytes) -> None:
+        """Keep one more, and leave out what there is no room for any more."""
+        self.made[key] = made
+        self._size += made.size + _KEEPING
+        while len(self.made) > 1 and self._size > _KEPT:
+            self._size -= self.made.popitem(last=False)[1].size + _KEEPING
 
 
 class _Descriptor:

@@ -64,6 +64,24 @@ CHECKPOINT = ("c-2.index", "c-2.data-00000-of-00001")
             [Found("npz", "model", ("model.npz",)), Found("npz", "model-b", ("model-b.npz",))],
         ),
         (["model.npz", "m.gguf"], [Found(GG, "", ("m.gguf",))]),
+        (["config.json", "net.keras"], [Found("hdf5", "", ("net.keras",))]),
+        (
+            ["a.keras", "b.weights.h5", "data.h5"],
+            [Found("hdf5", "a", ("a.keras",)), Found("hdf5", "b.weights", ("b.weights.h5",))],
+        ),
+        (
+            ["model_00000.weights.h5", "model_00001.weights.h5", "model.weights.json"],
+            [Found("hdf5", "", ("model_00000.weights.h5", "model_00001.weights.h5"))],
+        ),
+        (["tf_model.h5", "other.h5"], [Found("hdf5", "", ("tf_model.h5",))]),
+        (
+            ["tf_model-00001-of-00001.h5", "tf_model.h5.index.json"],
+            [Found("hdf5", "", ("tf_model.h5.index.json", "tf_model-00001-of-00001.h5"))],
+        ),
+        (["net1.h5", "net2.h5"], [Found("hdf5", "net1", ("net1.h5",)), Found("hdf5", "net2", ("net2.h5",))]),
+        (["images.h5", "labels.h5"], []),
+        (["only.hdf5"], [Found("hdf5", "", ("only.hdf5",))]),
+        (["1.h5", "2.h5"], []),
         (
             ["b.ckpt.index", "b.ckpt.data-00000-of-00001", "b.ckpt.meta", "checkpoint", "faiss.index"],
             [Found("tensorflow", "", ("b.ckpt.index", "b.ckpt.data-00000-of-00001"))],

@@ -75,19 +75,21 @@ def test_there_and_back(folder: Path, made: Path) -> None:
     before = tensors(folder)
     flax = open_model(made / "flax_model.msgpack")
     assert content(flax) == {name: data for name, (_, _, data) in before.items()}
-    npz = open_model(made / "model.npz")
-    assert content(npz) == {name: as_numpy_has_it(kind, data) for name, (kind, _, data) in before.items()}
+    as_numpys = {name: as_numpy_has_it(kind, data) for name, (kind, _, data) in before.items()}
+    assert content(open_model(made / "model.npz")) == as_numpys
+    assert content(open_model(made / "model.h5")) == as_numpys
 
 
+@pytest.mark.parametrize("form", ["model.npz", "model.h5"])
 def test_an_archive_beside_a_configuration_is_the_same_model(
-    folder: Path, made: Path, tmp_path: Path
+    folder: Path, made: Path, tmp_path: Path, form: str
 ) -> None:
     again = tmp_path / folder.name
     again.mkdir()
     for path in folder.iterdir():
         if "safetensors" not in path.name:
             (again / path.name).write_bytes(path.read_bytes())
-    (again / "model.npz").write_bytes((made / "model.npz").read_bytes())
+    (again / form).write_bytes((made / form).read_bytes())
     before, after = (plans(open_model(each))["model.gguf-q8_0"] for each in (folder, again))
     assert isinstance(before, Plan)
     assert isinstance(after, Plan)
@@ -193,7 +195,7 @@ def test_which_models_have_it(folder: Path, tmp_path: Path) -> None:
     assert NAME in folders(open_model(folder))
     (tmp_path / "model.safetensors").write_bytes(next(folder.glob("*.safetensors")).read_bytes())
     found = plans(open_model(tmp_path), NAME)
-    assert list(found) == [f"{NAME}/model.npz", f"{NAME}/flax_model.msgpack"]
+    assert list(found) == [f"{NAME}/{form}" for form in ("model.npz", "model.h5", "flax_model.msgpack")]
     for plan in found.values():
         assert isinstance(plan, Plan)
         assert "weights only" in plan.describe

@@ -21,6 +21,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     affine.py      Affine, Dequantised: groups of a row as MLX has them
     narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
+    chunks.py      Chunks: in blocks here and there, perhaps compressed
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
@@ -37,6 +38,7 @@ from translators.recipes.affine import Affine, Dequantised
 from translators.recipes.arithmetic import Combine, CombineName, Map, MapName, combine, map_
 from translators.recipes.casting import Cast, cast, cast_print, fill_bytes, recipe_print
 from translators.recipes.checksums import Sealed, sealed
+from translators.recipes.chunks import Chunks, chunked
 from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
@@ -85,6 +87,7 @@ Recipe = (
     | Affine
     | Dequantised
     | Inflated
+    | Chunks
     | Sealed
     | Narrow
 )
@@ -99,6 +102,7 @@ __all__ = [
     "Affine",
     "Bytes",
     "Cast",
+    "Chunks",
     "Codebook",
     "Combine",
     "CombineName",
@@ -131,6 +135,7 @@ __all__ = [
     "bands",
     "cast",
     "cast_print",
+    "chunked",
     "codebook",
     "combine",
     "concat",

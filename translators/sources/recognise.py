@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from translators.sources.matrices import is_imatrix
 
 SAFETENSORS, GGUF, BIN, NPZ, MSGPACK = ".safetensors", ".gguf", ".bin", ".npz", ".msgpack"
+H5, KERAS, KERAS_WEIGHTS = ".h5", ".keras", ".weights.h5"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
@@ -31,6 +32,9 @@ _PROJECTOR = "mmproj"
 # transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
 _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
 _META = "consolidated."
+# Keras' shards (model_00003.weights.h5), and members of an ensemble (net1.h5, net2.h5).
+_KERAS_SHARD = re.compile(r"(?P<stem>.+)_\d{5}\.weights\.h5", re.DOTALL)
+_NUMBERED = re.compile(r"(?P<stem>.*?)\d+\.(h5|hdf5)", re.DOTALL | re.IGNORECASE)
 # The data of TensorFlow's checkpoints lie in files that are numbered behind their dot, from 0.
 _BUNDLE = re.compile(r"(?P<stem>.+)\.data-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
 # llama-2-7b.ggmlv3.q4_0.bin, ggml-model-f16.bin, but not whisper.cpp's ggml-base.en.bin.
@@ -237,6 +241,28 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
     return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(sets.items())])
 
 
+def _hdf5(kind: Format, names: list[str]) -> list[Found]:
+    """`tf_model.h5`; Keras' own names; `model*.h5`; the only one; or members of an ensemble, by numbers.
+
+    Others are data of any kind, of which HDF5 files are full.
+    """
+    weights = [name for name in names if kind.is_weight(name) or kind.is_index(name)]
+    transformers = [name for name in weights if part_of(name).stem == "tf_model"]
+    if transformers:
+        index = [name for name in transformers if kind.is_index(name)]
+        return [Found(kind.name, "", (*index, *filter(kind.is_weight, transformers)))]
+    weights = [name for name in weights if kind.is_weight(name)]
+    sets: dict[str, tuple[str, ...]] = {}
+    own = [name for name in weights if name.lower().endswith((KERAS, KERAS_WEIGHTS))]
+    own = own or [name for name in weights if name.startswith("model")]
+    numbered = [match and match["stem"] for match in map(_NUMBERED.fullmatch, weights)]
+    for name in own or (weights if len(weights) == 1 or (len({*numbered}) == 1 and numbered[0]) else []):
+        shard = _KERAS_SHARD.fullmatch(name)
+        stem = shard["stem"] if shard else part_of(name).stem
+        sets[stem] = (*sets.get(stem, ()), name)
+    return _named(kind.name, sorted(sets.items()))
+
+
 def _bundles(kind: Format, names: list[str]) -> list[Found]:
     """Every set of data that has its index, by the name that they have in common."""
     sets: dict[str, list[str]] = {}
@@ -272,6 +298,7 @@ FORMATS = (
     _Bundles("tensorflow", (), _bundles),
     Format("flax", (MSGPACK,), _flax),
     Format("npz", (NPZ,), _arrays, alone=True),
+    Format("hdf5", (KERAS, H5, ".hdf5"), _hdf5),
     Format("graphdef", (GRAPH,), _frozen, alone=True),
     Format("tflite", (TFLITE,), _each, alone=True),
 )

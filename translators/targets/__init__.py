@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from translators.model import Model
-from translators.plan import Folder, Plan, Refusal
+from translators.plan import Folder, Plan, Plans, Refusal, Undecided
 from translators.targets import (
     gguf,
     gguf_splits,
@@ -30,17 +30,15 @@ from translators.targets import (
 FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET, gguf_splits.TARGET)
 
 
-def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
+def plans(model: Model, folder: str = "") -> Plans:
     """What `model` can appear as, by file name and in the order of a listing; refusals with reasons.
 
     With `folder`, the files in the directory of that name, by their paths; {} where there is none.
     Planning reads side files and headers, never tensor data (but for the few values that decide a header).
     """
     if folder:
-        found = [plan for target in FOLDERS for plan in target.plans(model, folder)]
-    else:
-        found = list(_files(model))
-    return {plan.name: plan for plan in found}
+        return Plans(plan for target in FOLDERS for plan in target.plans(model, folder))
+    return Plans(_files(model))
 
 
 def folders(model: Model) -> dict[str, Folder | Refusal]:
@@ -48,7 +46,7 @@ def folders(model: Model) -> dict[str, Folder | Refusal]:
     return {found.name: found for target in FOLDERS for found in target.folders(model)}
 
 
-def _files(model: Model) -> Iterator[Plan | Refusal]:
+def _files(model: Model) -> Iterator[Plan | Refusal | Undecided]:
     if model.key_values is None:
         yield safetensors.merged(model)
     else:

@@ -22,7 +22,7 @@ from translators.importance import ImportanceMatrix
 from translators.keyvalues import KeyValues
 from translators.layout import Layout, TensorBytes
 from translators.model import Extent, FileIdentity, Model
-from translators.plan import Plan, Refusal, Told
+from translators.plan import Plan, Refusal, Told, Undecided
 from translators.quants.carried import Unchanged, carried_key_values, numbered
 from translators.quants.filetypes import FILE_TYPES, FileType
 from translators.quants.policy import Choices, QuantTensor
@@ -37,7 +37,7 @@ UPSTREAM = "llama.cpp b11434"
 _GUESSED = 1024  # llama.cpp's flag on general.file_type: the number was guessed
 
 
-def plans(model: Model) -> Iterator[Plan | Refusal]:
+def plans(model: Model) -> Iterator[Plan | Refusal | Undecided]:
     """A plan or a refusal for every type of llama-quantize; one refusal for all where nothing can be made.
 
     Where there is an importance matrix, every type but the source's own comes a second time, without it.
@@ -52,17 +52,18 @@ def plans(model: Model) -> Iterator[Plan | Refusal]:
     again = model.key_values is not None or any(tensor.recipe.dtype.is_quantised for tensor in base.tensors)
     kinds = _Kinds(model, own, again)
     weighted = quantised.by(matrix) if isinstance(matrix, ImportanceMatrix) else matrix
-    without: list[Plan | Refusal] = []
+    without: list[Undecided] = []
     for file_type in FILE_TYPES.values():
         name = PREFIX + file_type.name
         if own is not None and file_type.name == own.name:
             make = partial(_own_layout, model, base)
             yield Plan(name, _describe_own(model, own), make, own=True, equals=_equals_own(model, own))
         elif weighted is None:
-            yield kinds.plan(name, file_type, quantised)
+            yield Undecided(name, partial(kinds.plan, name, file_type, quantised))
         else:
-            without.append(kinds.plan(name + NOIMAT, file_type, quantised))
-            yield kinds.weighted(name, file_type, weighted, instead=without[-1])
+            other = Undecided(name + NOIMAT, partial(kinds.plan, name + NOIMAT, file_type, quantised))
+            without.append(other)
+            yield Undecided(name, partial(kinds.weighted, name, file_type, weighted, instead=other))
     yield from without
 
 
@@ -108,7 +109,7 @@ class _Kinds:
         return Plan(name, describe, partial(quantised.layout, file_type), equals=equals, brief=brief)
 
     def weighted(
-        self, name: str, file_type: FileType, by: _Quantised | TranslationError, *, instead: Plan | Refusal
+        self, name: str, file_type: FileType, by: _Quantised | TranslationError, *, instead: Undecided
     ) -> Plan | Refusal:
         """The plan of one type by a matrix, or by what is wrong with it.
 
@@ -118,7 +119,7 @@ class _Kinds:
             plan: Plan | Refusal = Refusal(name, by.stated, by.remedy)
         else:
             plan = self.plan(name, file_type, by)
-        if isinstance(plan, Refusal) and isinstance(instead, Plan):
+        if isinstance(plan, Refusal) and isinstance(instead.decide(), Plan):
             remedy = "; ".join(filter(None, (plan.remedy, f"{instead.name} is made without it")))
             return replace(plan, remedy=remedy)
         return plan

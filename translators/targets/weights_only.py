@@ -1,10 +1,12 @@
 """`weights-only/`: a model's tensors, and nothing else, in formats that have no loader of architectures.
 
     weights-only/model.npz              np.load
+    weights-only/model.h5               h5py.File
     weights-only/flax_model.msgpack     flax.serialization.msgpack_restore
 
 Names are Hugging Face's, or the source's own where it has others; precision is the source's (NumPy's archive
-has float32 for bfloat16). Who reads them has to bring the architecture: the directory's name says so.
+and HDF5 have float32 for bfloat16). Who reads them has to bring the architecture: the directory's name
+says so.
 Knows nothing of how either is laid out.
 """
 
@@ -18,7 +20,7 @@ from translators.layout import Layout
 from translators.model import FileIdentity, Model
 from translators.plan import Folder, Plan, Refusal
 from translators.recipes import Recipe
-from translators.targets import checkpoint, flax_file, npz_file
+from translators.targets import checkpoint, flax_file, hdf5_file, npz_file
 from translators.targets.folder import FolderTarget
 
 NAME = "weights-only"
@@ -35,6 +37,7 @@ class _Form:
 
 _FORMS = {
     "model.npz": _Form("weights only, for NumPy", npz_file.refused, npz_file.layout_of),
+    "model.h5": _Form("weights only, for HDF5", hdf5_file.refused, hdf5_file.layout_of),
     "flax_model.msgpack": _Form("weights only, for Flax", flax_file.refused, flax_file.layout_of),
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
+from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer
 from translators.vocab.folder import Folder
 from translators.vocab.pretokenizers import CHECK_TEXT, NAMES, fingerprint
@@ -28,12 +29,17 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
     Raises Unsupported for a pre-tokenizer that llama.cpp does not know, MalformedSource for ids that do not
     fit.
     """
-    by_id = tokens_by_id(folder, tokenizer)
-    count = checked_count(config.get("vocab_size", len(by_id)), folder.shown("config.json"))
-    if max(by_id) >= count:
-        raise folder.malformed(
-            "tokenizer.json", f"token id {max(by_id):,} does not fit a vocab_size of {count:,}"
-        )
+    if tokenizer.texts is None:
+        texts, by_id = [], tokens_by_id(folder, tokenizer)
+    else:  # only the added ones have to be taken up one by one
+        texts, by_id = tokenizer.texts.split(), {n: text for text, n in tokenizer.added_ids.items()}
+    base = len(texts)
+    size = base + sum(number >= base for number in by_id)
+    _check_size(folder, size)
+    count = checked_count(config.get("vocab_size", size), folder.shown("config.json"))
+    last = max(base - 1, max(by_id, default=0))
+    if last >= count:
+        raise folder.malformed("tokenizer.json", f"token id {last:,} does not fit a vocab_size of {count:,}")
     pre = _pre_tokenizer(folder, tokenizer)
     added = tokenizer.backend.get_added_tokens_decoder()
     types = [TokenType.NORMAL] * count
@@ -44,16 +50,19 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
         is_control = token.special or looks_special(text)
         types[number] = TokenType.CONTROL if is_control else TokenType.USER_DEFINED
         by_id[number] = text if is_control else text.replace(SPACE_MARK, " ")
-    if len(by_id) < count:
-        for number in set(range(count)).difference(by_id):
-            by_id[number], types[number] = f"[PAD{number}]", TokenType.UNUSED
-    return Tokens(list(map(str.encode, map(by_id.__getitem__, range(count)))), types), pre
+    for number in set(range(base, count)).difference(by_id) if size < count else ():
+        by_id[number], types[number] = f"[PAD{number}]", TokenType.UNUSED
+    for number in by_id.keys() & added:
+        if number < base:
+            texts[number] = by_id[number].encode()
+    texts += map(str.encode, map(by_id.__getitem__, range(base, count)))
+    return Tokens(texts, types), pre
 
 
 def has_byte_fallback(folder: Folder) -> bool:
     """Whether tokenizer.json is a BPE with byte fallback, decoded step by step, as Llama-1 and -2 have it."""
-    model = folder.json("tokenizer.json").get("model")
-    decoder = folder.json("tokenizer.json").get("decoder")
+    document = document_of(folder).json
+    model, decoder = document.get("model"), document.get("decoder")
     return (
         isinstance(model, dict)
         and isinstance(decoder, dict)
@@ -88,14 +97,16 @@ def byte_fallback(folder: Folder, tokenizer: FastTokenizer) -> Tokens:
 def tokens_by_id(folder: Folder, tokenizer: FastTokenizer) -> dict[int, str]:
     """Text by id, added tokens too. Raises MalformedSource for two texts of one id."""
     vocabulary = tokenizer.vocabulary
-    if not 0 < len(vocabulary) <= MAX_TOKENS:
-        raise folder.malformed(
-            "tokenizer.json", f"{len(vocabulary):,} tokens are not possible", "model.vocab"
-        )
+    _check_size(folder, len(vocabulary))
     by_id = dict(zip(vocabulary.values(), vocabulary, strict=True))
     if len(by_id) != len(vocabulary):
         raise folder.malformed("tokenizer.json", "two tokens have the same id", "model.vocab")
     return by_id
+
+
+def _check_size(folder: Folder, size: int) -> None:
+    if not 0 < size <= MAX_TOKENS:
+        raise folder.malformed("tokenizer.json", f"{size:,} tokens are not possible", "model.vocab")
 
 
 def _pre_tokenizer(folder: Folder, tokenizer: FastTokenizer) -> str:

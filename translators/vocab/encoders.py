@@ -10,6 +10,7 @@ from translators.errors import MissingSource, Unsupported
 from translators.keyvalues import ValueType
 from translators.vocab.bpe import byte_level
 from translators.vocab.bpe_styles import without_marks
+from translators.vocab.document import document_of
 from translators.vocab.sentencepiece import BPE, UNIGRAM, read_model
 from translators.vocab.stored import PREFIX
 from translators.vocab.tokens import SPACE_MARK, Tokens, TokenType
@@ -82,7 +83,7 @@ def _write_unigram(writing: Writing, unigram: Unigram, *, types: bool) -> None:
 
 def nomic_bert(writing: Writing) -> None:
     """Nomic Embed: WordPiece (v1) or XLM-R's Unigram (v2), as tokenizer.json says."""
-    model = writing.folder.json("tokenizer.json").get("model")
+    model = document_of(writing.folder).json.get("model")
     kind = model.get("type") if isinstance(model, dict) else None
     if kind == "Unigram":
         xlm_roberta(writing)
@@ -106,7 +107,7 @@ def jina_bert_v2(writing: Writing) -> None:
             f"the tokenizer class {kind!r} is none of Jina's",
             path=writing.folder.shown("tokenizer_config.json"), place="tokenizer_class", remedy=_ORIGINAL,
         )  # fmt: skip
-    step = writing.folder.json("tokenizer.json").get("pre_tokenizer") or {}
+    step = document_of(writing.folder).json.get("pre_tokenizer") or {}
     if step.get("type") == "Whitespace":
         tokens, _ = byte_level(writing.folder, writing.config, writing.tokenizer)
         writing.tokens("whitespace", "whitespace", tokens)

@@ -12,43 +12,47 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import compress, count
-from operator import eq
+from itertools import compress
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from translators.joined import Joined
+from translators.vocab.document import Document
 from translators.vocab.members import Pairs, TextSet
 from translators.vocab.ranks import shown
 
 # Steps that cut a text and leave what they do not drop as it is.
 _CUTS = frozenset(("Split", "Digits", "Punctuation"))
 _SPACE = shown(b" ")
-# Merges looked at together, so that what is made of them stays in the processor's cache.
-_AT_ONCE = 4096
 _SHORT = 12  # characters of nearly all tokens
 
 
 class Excerpt(NamedTuple):
-    """The document with less in it, and the whole vocabulary that it is an excerpt of: text to id."""
+    """The document with less in it, and the whole vocabulary that it is an excerpt of: text to id, by id."""
 
     document: dict[str, Any]
     vocabulary: dict[str, int]
+    texts: Joined
 
 
-def excerpt_of(document: Mapping[str, Any], text: str, tokens: Iterable[str]) -> Excerpt | None:
+def excerpt_of(tokenizer: Document, text: str, tokens: Iterable[str]) -> Excerpt | None:
     """The excerpt of tokenizer.json by which `text` can be encoded, or None where there is none.
 
     tokens: texts that will be added to the tokenizer or looked up in it.
     """
+    document, merges = tokenizer
     model, entries = document.get("model"), document.get("added_tokens") or []
     if not isinstance(model, dict) or not isinstance(entries, list) or document.get("padding") is not None:
         return None
-    if not _is_plain(model) or not _leaves_bytes(document, text):
+    if merges is None or not _is_plain(model) or not _leaves_bytes(document, text):
         return None
-    vocabulary, merges = model.get("vocab"), model.get("merges")
-    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not _is_sound(vocabulary):
+    vocabulary = _by_id(model["vocab"]) if isinstance(model.get("vocab"), dict) else None
+    if vocabulary is None or (texts := _joined(vocabulary)) is None:
         return None
     seen = shown(text.encode())
-    kept = _parts_of(seen, vocabulary)
+    kept = _parts_of(seen, vocabulary, texts)
     if document["pre_tokenizer"]["type"] == "ByteLevel":  # may put a space before any part
         kept.update(name for name in vocabulary if name.startswith(_SPACE) and name[1:] in seen)
     added = _added_ids(vocabulary, entries)
@@ -57,17 +61,21 @@ def excerpt_of(document: Mapping[str, Any], text: str, tokens: Iterable[str]) ->
     known = {name: vocabulary.get(name, added.get(name)) for name in (*kept, *added, *tokens)}
     if (unknown := model.get("unk_token")) is not None:
         known[unknown] = vocabulary.get(unknown)
-    merges = _making(kept, vocabulary, merges)
-    if merges is None or None in known.values():
+    wanted = _joined(kept)
+    making = None if wanted is None else _making(wanted, texts, merges)
+    if making is None or None in known.values():
         return None
-    return Excerpt({**document, "model": {**model, "vocab": known, "merges": merges}}, vocabulary)
+    some = [merges[number].decode() for number in making]
+    model = {**model, "vocab": known, "merges": some}
+    return Excerpt({**document, "model": model}, vocabulary, texts)
 
 
-def _parts_of(seen: str, vocabulary: Mapping[str, int]) -> set[str]:
+def _parts_of(seen: str, vocabulary: Mapping[str, int], texts: Joined) -> set[str]:
     """The tokens that occur in `seen`; most are short, and their number is small."""
     starts, lengths = range(len(seen)), range(1, _SHORT + 1)
     found = {seen[start : start + length] for start in starts for length in lengths} & vocabulary.keys()
-    found.update(name for name in vocabulary if len(name) > _SHORT and name in seen)
+    long = (texts.ends - texts.starts > _SHORT).tolist()
+    found.update(name for name in compress(vocabulary, long) if name in seen)
     return found
 
 
@@ -98,40 +106,41 @@ def _leaves_bytes(document: Mapping[str, Any], text: str) -> bool:
     return steps == [first] or steps[-1].get("add_prefix_space") is False
 
 
-def _is_sound(vocabulary: Mapping[str, Any]) -> bool:
-    """Whether all is text, and the ids count from 0 on without gaps, so that the next one is known."""
+def _by_id(vocabulary: Mapping[str, Any]) -> dict[str, int] | None:
+    """The vocabulary in the order of its ids, where these count from 0 on without gaps, so that the next one
+    is known.
+    """
     numbers = list(vocabulary.values())
-    if not numbers or set(map(type, numbers)) != {int} or "\n" in vocabulary:
-        return False
+    if not numbers or set(map(type, numbers)) != {int}:
+        return None
+    expected = list(range(len(numbers)))
+    if numbers == expected:
+        return dict(vocabulary)
+    if sorted(numbers) != expected:
+        return None
+    return dict(sorted(vocabulary.items(), key=itemgetter(1)))
+
+
+def _joined(texts: Collection[str]) -> Joined | None:
     try:
-        "".join(vocabulary).encode()
+        return Joined.of(texts)
     except UnicodeEncodeError:  # a lone half of a surrogate pair
-        return False
-    return all(map(eq, sorted(numbers), count()))
+        return None
 
 
-def _making(kept: Collection[str], vocabulary: Mapping[str, int], merges: Sequence[Any]) -> list[Any] | None:
-    """The merges that make a token of `kept`; None unless all merges are two tokens that make a third."""
-    found: list[Any] = []
-    tokens, results = TextSet(vocabulary), TextSet(kept)
-    for start in range(0, len(merges), _AT_ONCE):
-        some = merges[start : start + _AT_ONCE]
-        pairs = _pairs(some)
+def _making(wanted: Joined, texts: Joined, merges: Joined) -> list[int] | None:
+    """The numbers of the merges that make a wanted token; None unless all merges are two tokens that make
+    a third.
+    """
+    tokens, results = TextSet(texts), TextSet(wanted)
+    found: list[int] = []
+    first = 0
+    for pairs in Pairs.of(merges):
         if pairs is None or not all(tokens.has(hashes).all() for hashes in pairs):
             return None
-        found += compress(some, results.has(pairs.joined).tolist())
+        found += (np.flatnonzero(results.has(pairs.joined)) + first).tolist()
+        first += pairs.left.size
     return found
-
-
-def _pairs(merges: Sequence[Any]) -> Pairs | None:
-    """What merges have left and right; None unless all are two texts, in one form or the other."""
-    kinds = set(map(type, merges))
-    try:
-        if kinds == {list} and set(map(len, merges)) == {2}:
-            return Pairs.of(list(map(" ".join, merges)))
-        return Pairs.of(merges) if kinds == {str} else None
-    except (TypeError, UnicodeEncodeError):
-        return None
 
 
 def _added_ids(vocabulary: Mapping[str, int], entries: Sequence[Any]) -> dict[str, int] | None:

@@ -22,7 +22,9 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 
 from translators.errors import MissingSource, Unsupported
+from translators.joined import Joined
 from translators.vocab.classes import TokenizerClass, tokenizer_class
+from translators.vocab.document import document_of
 from translators.vocab.excerpt import Excerpt, excerpt_of
 from translators.vocab.folder import Folder
 from translators.vocab.plain import plain_tokenizer
@@ -46,6 +48,7 @@ class FastTokenizer:
     adds_bos:          what the class says of its bos token; False where it says nothing.
     adds_prefix_space: add_prefix_space of the configuration, or the class's.
     whole:             where `backend` has only an excerpt of the model's vocabulary, all of it.
+    texts:             the texts of `whole`, by id.
     """
 
     folder: Folder
@@ -56,6 +59,7 @@ class FastTokenizer:
     adds_bos: bool = False
     adds_prefix_space: bool = False
     whole: Mapping[str, int] | None = None
+    texts: Joined | None = None
 
     def encoded(self, text: str, *, with_special: bool) -> list[int]:
         """The ids of `text`, which must be an added token's or the sample, if one was named."""
@@ -136,6 +140,7 @@ def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None
         adds_bos=kind.template and bool(arguments.get("add_bos_token", kind.add_bos)),
         adds_prefix_space=bool(arguments.get("add_prefix_space", kind.prefix)),
         whole=excerpt and excerpt.vocabulary,
+        texts=excerpt and excerpt.texts,
     )
 
 
@@ -158,7 +163,7 @@ def _excerpt(
     # Where special tokens are split as other text is, the model sees their texts as well.
     if "tokenizer_file" in arguments or arguments.get("split_special_tokens"):
         return None
-    return excerpt_of(folder.json("tokenizer.json"), sample, [token.content for token in tokens])
+    return excerpt_of(document_of(folder), sample, [token.content for token in tokens])
 
 
 def _backend(
@@ -218,7 +223,7 @@ def _listed_tokens(folder: Folder, settings: dict[str, Any]) -> dict[int, AddedT
             for text, number in folder.json("added_tokens.json").items():
                 is_special = text in special
                 listed[number] = AddedToken(text, normalized=not is_special, special=is_special)
-        for entry in folder.json("tokenizer.json").get("added_tokens") or ():
+        for entry in document_of(folder).json.get("added_tokens") or ():
             listed[entry["id"]] = _added({key: value for key, value in entry.items() if key != "id"})
         return dict(sorted(listed.items()))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -9,21 +9,21 @@ Knows nothing of vocabularies.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from translators.joined import Bytes, Joined, Places
+
 Hashes = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.int64]
 
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
 _AT_ONCE = 4096  # texts: their bytes and sums stay in the processor's cache
-_NEWLINE, _SPACE = 10, 32
+_SPACE = ord(" ")
 
 
 class Pairs(NamedTuple):
@@ -34,23 +34,24 @@ class Pairs(NamedTuple):
     joined: Hashes
 
     @staticmethod
-    def of(pairs: Sequence[str]) -> Pairs | None:
-        """Of "left right" each. None where one is no such text; raises UnicodeEncodeError for no UTF-8."""
-        data = np.frombuffer("\n".join(pairs).encode(), np.uint8)
-        starts, ends = _lines(data)
-        spaces = np.flatnonzero(data == _SPACE)
-        if not len(starts) == len(spaces) == len(pairs) or not ((starts <= spaces) & (spaces < ends)).all():
-            return None
-        sums = _Sums(data)
-        left, right = sums.hashes(starts, spaces), sums.hashes(spaces + 1, ends)
-        return Pairs(left, right, left + right * sums.powers[spaces - starts])
+    def of(pairs: Joined) -> Iterator[Pairs | None]:
+        """Of some "left right" after others, in their order; None where one is no such text."""
+        for data, starts, ends in pairs.portions(_AT_ONCE):
+            spaces = np.flatnonzero(data == _SPACE)
+            if len(spaces) != len(starts) or not ((starts <= spaces) & (spaces < ends)).all():
+                yield None
+                return
+            sums = _Sums(data)
+            left, right = sums.hashes(starts, spaces), sums.hashes(spaces + 1, ends)
+            yield Pairs(left, right, left + right * sums.powers[spaces - starts])
 
 
 class TextSet:
-    """A set of texts, none of which has a newline."""
+    """A set of texts."""
 
-    def __init__(self, texts: Collection[str]) -> None:
-        found = np.concatenate([np.zeros(0, np.uint64), *_portions(texts)])
+    def __init__(self, texts: Joined) -> None:
+        portions = (_Sums(data).hashes(starts, ends) for data, starts, ends in texts.portions(_AT_ONCE))
+        found = np.concatenate([np.zeros(0, np.uint64), *portions])
         self._shift = np.uint64(64 - max(10, len(texts).bit_length() + 3))
         self._table = np.zeros(1 << (64 - int(self._shift)), np.uint64)
         self._table[self._slots(found)] = found
@@ -70,24 +71,12 @@ class TextSet:
         return (hashes * _SPREAD) >> self._shift
 
 
-def _portions(texts: Collection[str]) -> Iterator[Hashes]:
-    rest = iter(texts)
-    while portion := list(islice(rest, _AT_ONCE)):
-        data = np.frombuffer("\n".join(portion).encode(), np.uint8)
-        yield _Sums(data).hashes(*_lines(data))
-
-
-def _lines(data: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
-    newlines = np.flatnonzero(data == _NEWLINE)
-    return np.concatenate(([0], newlines + 1)), np.concatenate((newlines, [data.size]))
-
-
 class _Sums:
     """Running sums over `data`, by which any part of it is hashed."""
 
     _known = (np.ones(1, np.uint64), np.ones(1, np.uint64))
 
-    def __init__(self, data: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, data: Bytes) -> None:
         if self._known[0].size <= data.size:
             _Sums._known = _powers(_BASE, 2 * data.size), _powers(_INVERSE, 2 * data.size)
         self.powers, self._inverse = self._known

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from translators.errors import MalformedSource
+from translators.vocab.document import document_of
 from translators.vocab.folder import Folder
 
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -92,7 +93,7 @@ class _Reader:
         )
 
     def read(self) -> None:
-        tokenizer = self.folder.json("tokenizer.json")
+        tokenizer = document_of(self.folder).json
         if tokenizer:
             self._normalizer(tokenizer.get("normalizer") or {})
             self._fill_from_each_other()

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from translators.vocab.document import document_of
 from translators.vocab.folder import Folder
 from translators.vocab.sentencepiece import Piece, read_model
 from translators.vocab.tokens import SPACE_MARK, Tokens, TokenType, checked_count, looks_special
@@ -67,9 +68,7 @@ def overridden(
                 _put(tokens, number, text.encode(), TokenType.USER_DEFINED, _ADDED_SCORE)
         settings = folder.json("tokenizer_config.json").get("added_tokens_decoder", {})
         entries = [(int(key), entry) for key, entry in settings.items()]
-        entries += [
-            (int(entry["id"]), entry) for entry in folder.json("tokenizer.json").get("added_tokens", [])
-        ]
+        entries += [(int(entry["id"]), entry) for entry in document_of(folder).json.get("added_tokens", [])]
         for number, entry in entries:
             kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
             _put(tokens, number, entry["content"].encode(), kind, _ADDED_SCORE)

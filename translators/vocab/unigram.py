@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer
 from translators.vocab.folder import Folder
 from translators.vocab.sentencepiece import Model
@@ -68,7 +69,7 @@ def of_xlm_roberta(config: Mapping[str, Any], model: Model, path: str, *, mask: 
 
 def of_json(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokenizer) -> Unigram:
     """XLM-R's from tokenizer.json. Raises MalformedSource for one that is no Unigram with such a table."""
-    document = folder.json("tokenizer.json")
+    document = document_of(folder).json
     try:
         characters = base64.b64decode(document["normalizer"]["precompiled_charsmap"])
         scores = [float(score) for _, score in document["model"]["vocab"]]

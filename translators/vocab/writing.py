@@ -13,8 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from translators.errors import Unsupported
+from translators.joined import Joined
 from translators.keyvalues import KeyValues, ValueType
 from translators.vocab.bpe import byte_fallback, byte_level
+from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer, load
 from translators.vocab.folder import Folder
 from translators.vocab.pretokenizers import CHECK_TEXT
@@ -80,7 +82,7 @@ class Writing:
 
     def found_specials(self, found: Specials, *, merges: bool = False, template: bool = True) -> None:
         """The same for specials that were read before."""
-        if merges and (pairs := read_merges(self.folder)):
+        if merges and (pairs := document_of(self.folder).merges or read_merges(self.folder)):
             self.merges(pairs)
         for kind, number in found.ids.items():
             self.id(kind, number)
@@ -93,7 +95,7 @@ class Writing:
             if found.flags.get(flag) is not None:
                 self.kv.bool(f"{PREFIX}normalizer.{flag}", bool(found.flags[flag]))
 
-    def merges(self, pairs: Sequence[str] | Sequence[bytes]) -> None:
+    def merges(self, pairs: Sequence[str] | Sequence[bytes] | Joined) -> None:
         """The merges, "left right" each."""
         self.kv.array(PREFIX + "merges", ValueType.STRING, pairs)
 

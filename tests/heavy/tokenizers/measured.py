@@ -91,6 +91,12 @@ def reference(root: Path, kv: KeyValues) -> Tokenizer:
     return Tokenizer.from_str(huggingface_files(kv)["tokenizer.json"].decode())
 
 
-def differing(tokenizer: Tokenizer, model: Llama, texts: Sequence[str]) -> list[str]:
-    """The texts whose ids are not the same."""
-    return [text for text in texts if tokenizer.encode(text).ids != model.ids(text)]
+def ids_of(path: Path, texts: Sequence[str]) -> dict[str, list[int]]:
+    """llama.cpp's ids of each text by the vocabulary of the GGUF at `path`."""
+    with llama(path) as model:
+        return {text: model.ids(text) for text in texts}
+
+
+def digest(ids: dict[str, list[int]]) -> str:
+    """That of all ids, in their order."""
+    return hashlib.sha256(json.dumps(list(ids.values())).encode()).hexdigest()[:16]

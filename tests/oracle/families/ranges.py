@@ -3,10 +3,11 @@
     python -m tests.oracle.families.ranges [NAME ...]      # `make families-ranges`
 
 Of each variant the files of its own precision, q8_0 and q4_k_m: ranges of all lengths at random, and at the
-boundaries of tensors. Then what one read costs: bytes read of the source for each byte shown, and for each
-source byte that the tensors shown are made of in proportion. The rows of tiny models are about a sixteenth of
-real ones, and so are the reads that count; `large` has real shapes, and reads of 128 KiB.
-Prints medians by family. Leaves with 1 where bytes differ or a median is beyond the bound.
+boundaries of tensors. Then what one read costs: bytes read of the source for each byte shown, and how many it
+cannot do without: the file's own type takes its own bytes, but a byte of q4_k is 1.8 weights, which are 3.6
+bytes of bf16. The bound is for what is read of each byte that is needed. The rows of tiny models are about a
+sixteenth of real ones, and so are the reads that count; `large` has real shapes, and reads of 128 KiB.
+Prints medians by family and of all. Leaves with 1 where bytes differ or a median is beyond the bound.
 """
 
 from __future__ import annotations
@@ -40,10 +41,15 @@ Results = dict[int, dict[str, list["Cost"]]]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a read took of the source: bytes for each byte shown, and for each that these are made of."""
+    """What a read took of the source for each byte shown, and what that byte is made of."""
 
-    per_shown: float
-    per_needed: float
+    read: float
+    least: float
+
+    @property
+    def per_needed(self) -> float:
+        """Bytes read for each that is needed."""
+        return self.read / self.least
 
 
 def files_of(plans: dict[str, Any]) -> Iterator[tuple[str, Layout]]:
@@ -87,7 +93,7 @@ def costs(layout: Layout, read: int, count: int, seed: int = 3) -> list[Cost]:
         shown = len(layout.read(start, read))
         taken = layout.sources.bytes_read - before
         if needed:
-            found.append(Cost(taken / shown, taken / needed))
+            found.append(Cost(taken / shown, needed / shown))
     return found
 
 
@@ -114,19 +120,29 @@ def check_bound(what: str, found: list[Cost]) -> None:
 
 
 def _table(results: Results) -> list[str]:
-    """Print medians by family; what is beyond the bound."""
+    """Print medians by family, and of all; what is beyond the bound."""
+    kinds = ("own", *TYPES)
+    print(" " * 39 + "".join(f"{kind + ': read / least':>22}" for kind in kinds))
     beyond = []
-    columns = ("own: per byte shown", *(f"{kind}: per needed" for kind in ("own", *TYPES)))
-    print(" " * 39 + "".join(f"{column:>21}" for column in columns))
-    for family, kinds in sorted(results.items()):
-        found = [median(cost.per_shown for cost in kinds["own"])]
-        for kind in ("own", *TYPES):
-            typical = median(cost.per_needed for cost in kinds[kind]) if kinds[kind] else float("nan")
-            found.append(typical)
+    for family, found in sorted(results.items()):
+        print(f"{family:2} {FAMILIES[family]:36}" + "".join(f"{_medians(found[kind]):>22}" for kind in kinds))
+        for kind in kinds:
+            typical = median(cost.per_needed for cost in found[kind]) if found[kind] else 0.0
             if typical > BOUND:
                 beyond.append(f"family {family}, {kind}: {typical:.2f} is beyond {BOUND}")
-        print(f"{family:2} {FAMILIES[family]:36}" + "".join(f"{each:>21.2f}" for each in found))
+    every = {kind: [cost for found in results.values() for cost in found[kind]] for kind in kinds}
+    print(f"{'all':39}" + "".join(f"{_medians(every[kind]):>22}" for kind in kinds))
+    for kind in kinds:
+        if every[kind]:
+            typical = median(cost.per_needed for cost in every[kind])
+            print(f"  {kind}: {typical:.2f} bytes are read for each that is needed, the bound is {BOUND}")
     return beyond
+
+
+def _medians(found: list[Cost]) -> str:
+    if not found:
+        return "-"
+    return f"{median(cost.read for cost in found):.2f} / {median(cost.least for cost in found):.2f}"
 
 
 def main(names: list[str]) -> int:
@@ -146,7 +162,7 @@ def main(names: list[str]) -> int:
                     wrong.append(f"{variant.name}, {kind}: {error}")
                 results[variant.family][kind] += costs(layout, TINY_READ, 100)
                 layout.close()
-    print("tiny models, reads of 8 KiB")
+    print("tiny models, reads of 8 KiB: bytes of the source read for each byte shown / that it is made of")
     wrong += _table(results)
     wide: Results = defaultdict(lambda: defaultdict(list))
     for name, variant in large.chosen().items():
@@ -156,7 +172,7 @@ def main(names: list[str]) -> int:
             for kind, layout in files_of(plans_in(large.build(variant, Path(directory)))):
                 wide[variant.family][kind] += costs(layout, READ, 100)
                 layout.close()
-    print("widths of real models, reads of 128 KiB")
+    print("widths of real models, reads of 128 KiB: the same")
     wrong += _table(wide)
     print(*wrong, f"{ranges:,} ranges, {len(wrong)} faults", sep="\n")
     return 1 if wrong else 0

@@ -61,6 +61,19 @@ def _written(name: str, variant: Any) -> list[list[Any]] | str:
 
 def key_values(folder: Path, style: str, arch: str) -> list[list[Any]]:
     """Name, type and digest of each key-value that upstream writes of `folder`'s tokenizer, in order."""
+    return described(written(folder, style, arch))
+
+
+def described(writer: Any) -> list[list[Any]]:
+    """Name, type and digest of each key-value that a writer of upstream's holds."""
+    return [
+        [key, int(value.type), hashlib.sha256(_packed(writer, value)).hexdigest()[:16]]
+        for key, value in writer.kv_data[0].items()
+    ]
+
+
+def written(folder: Path, style: str, arch: str) -> Any:
+    """Upstream's writer of a GGUF, with the key-values of `folder`'s tokenizer and no others."""
     import gguf
     from conversion.base import ModelBase
 
@@ -77,10 +90,7 @@ def key_values(folder: Path, style: str, arch: str) -> list[list[Any]]:
     if style == "nomic-bert":
         model._tokenizer_is_xlmroberta = model._is_tokenizer_xlmroberta()
     model.set_vocab()
-    return [
-        [key, int(value.type), hashlib.sha256(_packed(model.gguf_writer, value)).hexdigest()[:16]]
-        for key, value in model.gguf_writer.kv_data[0].items()
-    ]
+    return model.gguf_writer
 
 
 def _class_of(style: str, architecture: str) -> type:
