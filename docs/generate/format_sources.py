@@ -123,6 +123,27 @@ SOURCES = (
         ),
     ),
     Source(
+        "Keras and HDF5",
+        "hdf5",
+        "`.keras`, `*.weights.h5`, `tf_model.h5`, `model*.h5`, a directory's only `.h5` or `.hdf5`",
+        "exact",
+        "CRC-32 of zip in `.keras`, not looked at",
+        "Read without libhdf5: a stranger's file reaches no C code. Datasets of numbers by their paths, "
+        "without "
+        "the states of an optimiser. Gives merged `model.safetensors` and weights alone; with a "
+        "`config.json` and "
+        "its names, where the file is none of Keras', every target of the family.",
+        (
+            Checked("h5py, Keras", "their files as h5py reads them (digests)", "make test"),
+            Checked("h5py", "made and real files anew", "make hdf5-check"),
+        ),
+        (
+            "Data in other files and virtual datasets: nothing outside the file is opened.",
+            "A `.keras` archive whose weights are compressed.",
+            "Files whose description costs more to read than any model's: trees and heaps have budgets.",
+        ),
+    ),
+    Source(
         "TensorFlow checkpoint",
         "tensorflow",
         "`NAME.index` with `NAME.data-0000i-of-0000N`",

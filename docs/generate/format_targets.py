@@ -188,19 +188,21 @@ TARGETS = (
     Target(
         "Weights only",
         ("weights-only/*",),
-        "exact; NumPy has float32 for bfloat16",
-        "npz: CRC-32, made to be known beforehand by four bytes behind each array; msgpack: none",
-        "Tensors without an architecture, for one's own code: `model.npz` and `flax_model.msgpack`. The "
+        "exact; NumPy and HDF5 have float32 for bfloat16",
+        "npz: CRC-32, made to be known beforehand by four bytes behind each array; h5, msgpack: none",
+        "Tensors without an architecture, for one's own code: `model.npz`, `model.h5`, "
+        "`flax_model.msgpack`. The "
         "first is a "
         "plain zip archive that NumPy reads and zip programs test, the second is flax's own file byte for "
         "byte.",
         (
             Checked("numpy", "np.load: every type that it has, archives beyond 4 GiB", "make test"),
             Checked("zipfile", "testzip finds each checksum right", "make test"),
+            Checked("h5py", "reads model.h5", "make hdf5-check"),
             Checked("flax 0.12", "its own bytes, in chunks too (digests)", "make test"),
         ),
         ("Types that NumPy or flax has not (FP8 for NumPy), by the tensor's name.", _NO_WAY_BACK),
         folder=weights_only.TARGET,
-        listed=("weights-only/model.npz", "weights-only/flax_model.msgpack"),
+        listed=("weights-only/model.npz", "weights-only/model.h5", "weights-only/flax_model.msgpack"),
     ),
 )

@@ -130,6 +130,8 @@ PARSERS = (
     Parser("ggml", model, ("ggml-model-q4_0.bin",), seeds.ggml, "ggml"),
     Parser("tensorflow", model, _BUNDLE, seeds.bundles, "tensorflow"),
     Parser("savedmodel", model, ("saved_model.pb",), partial(seeds.graphs, "saved_model.pb"), "savedmodel"),
+    Parser("hdf5", model, ("model.weights.h5",), seeds.hdf5, "hdf5"),
+    Parser("keras", model, ("model.keras",), seeds.keras),
     Parser("graphdef", model, ("frozen_graph.pb",), partial(seeds.graphs, "frozen_graph.pb"), "graphdef"),
     Parser("tflite", model, ("model.tflite",), seeds.tflite, "tflite"),
     Parser("imatrix", partial(matrix, "imatrix.gguf"), ("imatrix.gguf",), seeds.imatrix),

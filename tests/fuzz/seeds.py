@@ -147,6 +147,28 @@ def graphs(name: str) -> Iterator[Files]:
             yield {name: path.read_bytes()}
 
 
+def hdf5() -> Iterator[Files]:
+    """What h5py and Keras wrote."""
+    for data in _hdf5_files():
+        yield {"model.weights.h5": data}
+
+
+def keras() -> Iterator[Files]:
+    """The same in archives as Keras lays them out."""
+    for data in _hdf5_files():
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("metadata.json", "{}")
+            archive.writestr("model.weights.h5", data)
+        yield {"model.keras": file.getvalue()}
+
+
+def _hdf5_files() -> Iterator[bytes]:
+    with zipfile.ZipFile(_GOLDEN / "golden_hdf5" / "files.zip") as archive:
+        small = (member for member in archive.infolist() if member.file_size < 24_000)
+        yield from map(archive.read, small)
+
+
 def tflite() -> Iterator[Files]:
     """What TensorFlow Lite's converter wrote."""
     for path in sorted(TENSORFLOW.rglob("*.tflite")):
