@@ -19,6 +19,8 @@ from the tensor's first element: a byte does not depend on the range it was aske
     codebooks.py   Codebook: numbers of a table times the scale of a block
     repacking.py   Repacked: four-bit floats as ggml's blocks
     affine.py      Affine, Dequantised: groups of a row as MLX has them
+    nbits.py       NBits: blocks of a row as ONNX Runtime has them
+    rotary.py      Rotary: cosines and sines of positions
     inflating.py   Inflated: out of a deflated stream
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
@@ -40,9 +42,11 @@ from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
+from translators.recipes.nbits import NBits, nbits
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
+from translators.recipes.rotary import Rotary, rotary
 from translators.recipes.scaling import Scaled, scaled
 from translators.recipes.shapes import (
     Expand,
@@ -82,6 +86,8 @@ Recipe = (
     | Strided
     | Affine
     | Dequantised
+    | NBits
+    | Rotary
     | Inflated
     | Sealed
 )
@@ -109,11 +115,13 @@ __all__ = [
     "Literal",
     "Map",
     "MapName",
+    "NBits",
     "Operation",
     "Permute",
     "Recipe",
     "Repacked",
     "Reshape",
+    "Rotary",
     "Scaled",
     "Sealed",
     "Slice",
@@ -136,6 +144,7 @@ __all__ = [
     "gather",
     "inflated",
     "map_",
+    "nbits",
     "nbytes",
     "pad",
     "permute",
@@ -144,6 +153,7 @@ __all__ = [
     "recipe_print",
     "repacked",
     "reshape",
+    "rotary",
     "scaled",
     "sealed",
     "slice_",

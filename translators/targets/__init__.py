@@ -15,9 +15,19 @@ from collections.abc import Iterator
 
 from translators.model import Model
 from translators.plan import Folder, Plan, Refusal
-from translators.targets import gguf, hf_folders, huggingface, mlx, mmproj, pytorch, safetensors, weights_only
+from translators.targets import (
+    gguf,
+    hf_folders,
+    huggingface,
+    mlx,
+    mmproj,
+    onnx,
+    pytorch,
+    safetensors,
+    weights_only,
+)
 
-FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET)
+FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, onnx.TARGET, weights_only.TARGET)
 
 
 def plans(model: Model, folder: str = "") -> dict[str, Plan | Refusal]:
