@@ -22,6 +22,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     nbits.py       NBits: blocks of a row as ONNX Runtime has them
     rotary.py      Rotary: cosines and sines of positions
     inflating.py   Inflated: out of a deflated stream
+    varints.py     Varints: numbers of as many bytes as each needs
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
@@ -62,6 +63,7 @@ from translators.recipes.shapes import (
 )
 from translators.recipes.strides import Strided, strided
 from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
+from translators.recipes.varints import Varints, varints
 
 Recipe = (
     Stored
@@ -89,6 +91,7 @@ Recipe = (
     | NBits
     | Rotary
     | Inflated
+    | Varints
     | Sealed
 )
 
@@ -132,6 +135,7 @@ __all__ = [
     "SwapRows",
     "Transposed",
     "Unpacked",
+    "Varints",
     "bands",
     "cast",
     "cast_print",
@@ -165,4 +169,5 @@ __all__ = [
     "transpose2d",
     "transposed",
     "unpacked",
+    "varints",
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, gguf, npz, pytorch, safetensors
+from translators.sources import flax, gguf, npz, onnx, pytorch, safetensors
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -31,6 +31,7 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "gguf": gguf.read,
     "flax": flax.read,
     "npz": npz.read,
+    "onnx": onnx.read,
 }
 
 

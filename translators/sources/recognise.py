@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from translators.sources.matrices import is_imatrix
 
 SAFETENSORS, GGUF, BIN, NPZ, MSGPACK = ".safetensors", ".gguf", ".bin", ".npz", ".msgpack"
+ONNX = ".onnx"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
@@ -187,6 +188,11 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
     return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(sets.items())])
 
 
+def _onnx(kind: Format, names: list[str]) -> list[Found]:
+    """Each file by itself: a graph. Data beside it has names that are no weights'."""
+    return _named(kind.name, [(part_of(name).stem, (name,)) for name in names if kind.is_weight(name)])
+
+
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
@@ -194,4 +200,5 @@ FORMATS = (
     Format("gguf", (GGUF,), _gguf, alone=True),
     Format("flax", (MSGPACK,), _flax),
     Format("npz", (NPZ,), _arrays, alone=True),
+    Format("onnx", (ONNX,), _onnx, alone=True),
 )

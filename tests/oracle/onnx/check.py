@@ -1,10 +1,11 @@
 """Our folders for ONNX Runtime, run by it, by onnxruntime-genai and by OpenVINO: `make onnx-check`.
 
-    python -m tests.oracle.onnx.check [--regenerate] [NAME, DIRECTORY or GGUF=DIRECTORY ...]
+    python -m tests.oracle.onnx.check [--regenerate] [NAME, DIRECTORY or GGUF ...]
 
 Without names, a tiny model of every architecture that is offered. Each is compared with what transformers
 makes of the source: the logits of a whole text and of one that grows token by token, and greedy choices; of
-four bits, with the weights that the codes stand for. A GGUF is compared with a folder that holds the same.
+four bits, with the weights that the codes stand for. transformers is given hf-f32/ of what is no directory
+that was named: of a GGUF, and of shards without an index.
 `--regenerate` writes what the test suite compares with, of models that were found equal.
 """
 
@@ -83,13 +84,16 @@ def main(arguments: list[str]) -> int:
     failures = 0
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
-        named = [each.partition("=") for each in names if "/" in each]
-        places = [(Path(ours).name, Path(ours), Path(theirs or ours)) for ours, _, theirs in named]
-        if not named:
-            places += [(name, path, path) for name, path in tiny(scratch / "source", names)]
-        for name, ours, theirs in places:
+        named = [Path(each) for each in names if "/" in each]
+        places = [(path.name, path) for path in named] or list(tiny(scratch / "source", names))
+        for name, ours in places:
+            is_whole = ours in named and ours.is_dir()
+            theirs = ours if is_whole else written(ours, "hf-f32", scratch / "theirs" / name)
             found = folders(open_model(ours))
             forms = [form for form in FORMS if isinstance(found.get(form), Folder)]
+            if not forms:
+                print("refused", name, found[f"{FORMS[0]}/"], flush=True)
+                continue
             made = [written(ours, form, scratch / "ours" / name) for form in forms]
             kind = "decoder" if len(forms) > 1 else "encoder"
             run = subprocess.run(
@@ -106,8 +110,10 @@ def main(arguments: list[str]) -> int:
                 print("equal  " if good else "DIFFERS", f"{name}/{folder.name}", answer, flush=True)
                 if good:
                     told.setdefault(name, {})[folder.name] = {"files": digests(folder), "last": last}
-    if "--regenerate" in arguments and not failures:
-        FOLDERS.write_text(json.dumps(told, indent=1) + "\n")
+    if "--regenerate" in arguments:
+        before = json.loads(FOLDERS.read_text()) if FOLDERS.exists() else {}
+        kept = {name: each for name, each in before.items() if name not in {name for name, _ in places}}
+        FOLDERS.write_text(json.dumps({**kept, **told}, indent=1) + "\n")
         made_of = subprocess.run(
             [*upstream, "digests", cases.__file__], check=True, capture_output=True, text=True
         )

@@ -27,6 +27,8 @@ ENCODERS = {
 _FILE = "config.json"
 _REMEDY = "take config.json from the model's original repository"
 _LARGEST = 1 << 28
+# Only so many numbers, and multiples of them, can ONNX Runtime's attention turn.
+_TURNED = 16
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ class Decoder:
         hidden, heads = read.count("hidden_size"), read.count("num_attention_heads")
         head = read.count("head_dim") if whole.get("head_dim") is not None else hidden // heads
         kv_heads = heads if whole.get("num_key_value_heads") is None else read.count("num_key_value_heads")
-        if heads % kv_heads or head % 2:
-            raise MalformedSource(
-                f"{heads} heads of {head} numbers, {kv_heads} of keys", path=_FILE, remedy=_REMEDY
-            )
+        if head % _TURNED:
+            raise _unsupported(f"heads that are no multiple of {_TURNED}:", head, "head_dim")
+        if heads % kv_heads:
+            raise MalformedSource(f"{heads} heads, and {kv_heads} of keys", path=_FILE, remedy=_REMEDY)
         if whole.get("hidden_act") not in ("silu", "swish"):
             raise _unsupported("an activation", whole.get("hidden_act"), "hidden_act")
         layers = read.count("num_hidden_layers")
