@@ -27,6 +27,8 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
+#   onnx-check  folders for ONNX Runtime, run by it, by genai and by OpenVINO, against transformers; and real ONNX
+#            files as onnx itself reads them; ARGS="DIRECTORY" for a model of your own
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
@@ -45,7 +47,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check clean
+	stress pytorch-check mlx-check onnx-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -101,6 +103,10 @@ pytorch-check: $(VENV)/.installed
 
 mlx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
+onnx-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.onnx.check $(ARGS)
+	$(if $(ARGS),,$(RUN) -m tests.oracle.onnx.reading)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -67,7 +67,6 @@ def numbers(folder: Path) -> np.ndarray:
     return answer[0, -1].astype(np.float32)
 
 
-@pytest.mark.timeout(240)
 def test_onnxruntime_computes_what_transformers_does(model: Path, tmp_path: Path) -> None:
     golden = GOLDEN[model.name]
     for form, told in golden.items():

@@ -19,7 +19,7 @@ from translators.sources.stored_file import StoredFile
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 # No model has as many: a graph of a hundred thousand nodes has a million.
-MOST_FIELDS = 5_000_000
+MOST_FIELDS = 2_000_000
 MOST_TEXT = 4096
 _WINDOW = 1 << 16
 _LONGEST = 10

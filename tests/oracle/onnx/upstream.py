@@ -3,6 +3,8 @@
     python upstream.py digests CASES.PY         digests of onnxruntime's quantiser for every case, as JSON
     python upstream.py decoder SOURCE FOLDER ...   a line of JSON for each folder
     python upstream.py encoder SOURCE FOLDER ...
+    python upstream.py make DIRECTORY           tiny encoders of other types
+    python upstream.py tensors FILE.onnx        digests of its tensors, as JSON
 
 A source is a Hugging Face folder that transformers runs; of a folder in float16 or in four bits it runs the
 weights that are stored there.
@@ -12,6 +14,7 @@ import hashlib
 import json
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,14 @@ import openvino
 import torch
 from onnx import numpy_helper
 from onnxruntime.capi._pybind_state import quantize_matmul_4bits
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    BertConfig,
+    DistilBertConfig,
+    RobertaConfig,
+)
 
 BLOCK, NEW, SHOWN = 32, 16, 16
 
@@ -255,9 +265,52 @@ def padded(vocab: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, mask
 
 
+def tensors(path: str) -> None:
+    """Shape and digest of the initialisers and constants of a file, texts left out."""
+    made = {}
+    for name, tensor in _held(onnx.load(path).graph, ""):
+        if tensor.data_type != onnx.TensorProto.STRING:
+            array = numpy_helper.to_array(tensor)
+            made[name] = f"{list(array.shape)} {_digest(np.ascontiguousarray(array))}"
+    print(json.dumps(made))
+
+
+def _held(graph: onnx.GraphProto, prefix: str) -> Iterator[tuple[str, onnx.TensorProto]]:
+    for node in graph.node:
+        own = node.name or (node.output[0] if node.output else node.op_type)
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.HasField("t"):
+                yield prefix + node.output[0], attribute.t
+            within = [attribute.g] if attribute.HasField("g") else attribute.graphs
+            for each in within:
+                yield from _held(each, f"{prefix}{own}/{attribute.name}/")
+    for tensor in graph.initializer:
+        yield prefix + tensor.name, tensor
+
+
+def make(directory: str) -> None:
+    """Tiny encoders of types that no tiny model has, with weights as transformers first makes them."""
+    common = {"vocab_size": 99, "pad_token_id": 1, "max_position_embeddings": 70}
+    usual = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(3)
+    for config in (
+        DistilBertConfig(dim=64, hidden_dim=96, n_layers=2, n_heads=4, **{**common, "pad_token_id": 0}),
+        RobertaConfig(type_vocab_size=1, **common, **usual),
+        BertConfig(hidden_act="gelu_new", **{**common, "pad_token_id": 0}, **usual),
+    ):
+        model = AutoModel.from_config(config)
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.2)
+        model.save_pretrained(Path(directory) / config.model_type)
+
+
 if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
     if kind == "digests":
         digests(rest[0])
+    elif kind == "tensors":
+        tensors(rest[0])
+    elif kind == "make":
+        make(rest[0])
     else:
         {"decoder": decoder, "encoder": encoder}[kind](rest[0], rest[1:])
