@@ -30,6 +30,7 @@
 #   onnx-check  folders for ONNX Runtime, run by it, by genai and by OpenVINO, against transformers; and real ONNX
 #            files as onnx itself reads them; ARGS="DIRECTORY" for a model of your own
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
+#   families-strangers  random relatives of the variants against upstream itself; ARGS="--seed 7 --count 300"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
 #            ARGS="--types q8_0 q4_k_m --write gemma"
 #   minilm-check  llama.cpp's embeddings with the real MiniLM from a mount against sentence-transformers'
@@ -46,7 +47,7 @@ JOBS   ?= 3
 
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
-	oracle families families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
+	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
 	stress pytorch-check mlx-check onnx-check clean
 .DELETE_ON_ERROR:
 
@@ -110,6 +111,10 @@ onnx-check: $(VENV)/.installed
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)
+
+families-strangers: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.families.strangers $(ARGS)
 
 families-run: $(VENV)/.installed
 	./tests/oracle/environment.sh

@@ -328,8 +328,7 @@ class Tree:
                 self._ahead.listed(directory.model)
             yield from self._folders.children(directory)
         else:
-            if isinstance(directory, Root):
-                yield OWN, StatusFolder(), None
+            # The root does not list `OWN`: who copies or searches a mount would meet each file again.
             places = self._places.children(directory)
             self._ahead.shown([place for place in places.values() if isinstance(place, ModelSource)])
             for name, place in places.items():

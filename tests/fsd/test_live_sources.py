@@ -94,7 +94,7 @@ def translated(folder: Path, name: str = COMPUTED) -> bytes:
 
 
 def test_what_is_there_at_the_start_is_listed_at_once(world: World) -> None:
-    assert world.listed() == [".prismfs", "here"]
+    assert world.listed() == ["here"]
     assert COMPUTED in world.listed("here")
 
 

@@ -86,7 +86,7 @@ def test_a_directory_of_models(tmp_path: Path, tree_of: TreeOf) -> None:
     (tmp_path / "notes.txt").touch()
     (tmp_path / "empty" / "below").mkdir(parents=True)
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", "a", "b"]
+    assert names(tree) == ["a", "b"]
     assert names(tree, "a") == ["deep"]
     for absent in ("notes.txt", "empty", "B", "", ".", "..", "a/deep", "x\0y"):
         with pytest.raises(NoSuchEntry):
@@ -187,7 +187,7 @@ def test_a_source_file_goes_before_a_form_of_its_name(tmp_path: Path, tree_of: T
 def test_a_source_that_is_one_model(tmp_path: Path, tree_of: TreeOf, name: str) -> None:
     path = model(tmp_path / "Own-7B", "config.json", name=name)
     tree = tree_of(path)
-    assert names(tree) == [".prismfs", "Own-7B"]
+    assert names(tree) == ["Own-7B"]
     assert content(tree, f"Own-7B/{name}") == WEIGHTS
     assert at(tree, "Own-7B/gguf/Own-7B-Q8_0.gguf").size
     with pytest.raises(NoSuchEntry):
@@ -198,7 +198,7 @@ def test_a_source_that_is_one_file(tmp_path: Path, tree_of: TreeOf) -> None:
     path = model(tmp_path / "m", "config.json", name="Own-7B.gguf") / "Own-7B.gguf"
     (tmp_path / "m" / "other.gguf").write_bytes(b"other")
     tree = tree_of(path)
-    assert names(tree) == [".prismfs", "Own-7B"]
+    assert names(tree) == ["Own-7B"]
     assert "Own-7B.gguf" in names(tree, "Own-7B")
     assert not {"other.gguf", "config.json"} & set(names(tree, "Own-7B"))
     assert content(tree, "Own-7B/Own-7B.gguf") == WEIGHTS
@@ -211,7 +211,7 @@ def test_several_ggufs_are_models_each(tmp_path: Path, tree_of: TreeOf) -> None:
         model(tmp_path, name=name)
     model(tmp_path / "a")
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", "a", "a.gguf", "b", "many"]
+    assert names(tree) == ["a", "a.gguf", "b", "many"]
     assert names(tree, "many") == ["a", "b"]
     assert names(tree, "many/b")[:2] == ["b-00001-of-00002.gguf", "b-00002-of-00002.gguf"]
     assert names(tree, "many/a/gguf") == ["a-Q8_0.gguf", "a-Q4_K_M.gguf"]
@@ -221,7 +221,7 @@ def test_several_ggufs_are_models_each(tmp_path: Path, tree_of: TreeOf) -> None:
 def test_a_lone_gguf_beside_models_is_a_model(tmp_path: Path, tree_of: TreeOf) -> None:
     model(tmp_path, name="loose.gguf")
     model(tmp_path / "other")
-    assert names(tree_of(tmp_path)) == [".prismfs", "loose", "other"]
+    assert names(tree_of(tmp_path)) == ["loose", "other"]
 
 
 def hub(cache: Path, repository: str, commits: dict[str, bytes], main: str | None) -> None:
@@ -250,7 +250,7 @@ def test_a_hub_cache(tmp_path: Path, tree_of: TreeOf) -> None:
     (tmp_path / ".locks").mkdir()
     model(tmp_path / "org" / "plain")
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", "gpt2", "org"]
+    assert names(tree) == ["gpt2", "org"]
     assert names(tree, "org") == ["bad-ref", "newest", "plain", "with-main"]
     assert content(tree, "org/with-main/model.safetensors") == first
     assert content(tree, "org/newest/model.safetensors") == second
@@ -258,8 +258,8 @@ def test_a_hub_cache(tmp_path: Path, tree_of: TreeOf) -> None:
     assert content(tree, "gpt2/model.safetensors") == second
     assert at(tree, "org/with-main/model.safetensors").kind == "file"
     assert at(tree, "org/with-main/gguf/with-main-Q8_0.gguf").size
-    assert names(tree_of(tmp_path / "models--org--newest")) == [".prismfs", "newest"]
-    assert names(tree_of(tmp_path / "models--gpt2" / "snapshots" / "ccc")) == [".prismfs", "gpt2"]
+    assert names(tree_of(tmp_path / "models--org--newest")) == ["newest"]
+    assert names(tree_of(tmp_path / "models--gpt2" / "snapshots" / "ccc")) == ["gpt2"]
     (tmp_path / "models--org--with-main" / "refs" / "main").write_text("bbb")
     assert content(tree, "org/with-main/model.safetensors") == second
 
@@ -268,7 +268,7 @@ def test_names_that_are_no_text(tmp_path: Path, tree_of: TreeOf) -> None:
     name = os.fsdecode(b"m\xff\xfe")
     model(tmp_path / name, os.fsdecode(b"f\x80.json"))
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", name]
+    assert names(tree) == [name]
     assert os.fsdecode(b"f\x80.json") in names(tree, name)
     assert content(tree, f"{name}/gguf/{name}-Q8_0.gguf") == whole("q8_0", WEIGHTS)
     (report,) = tree.explain()
@@ -283,7 +283,7 @@ def test_links_that_lead_back_and_directories_that_cannot_be_read(tmp_path: Path
     (tmp_path / "a" / "m" / "x" / "back").symlink_to(tmp_path / "a")
     (tmp_path / "other").symlink_to(tmp_path / "a" / "m")
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", "a", "other"]
+    assert names(tree) == ["a", "other"]
     assert names(tree, "a") == ["m"]
     assert names(tree, "a/m/x") == ["y.json"]
     for absent in ("a/loop", "a/m/x/back", "itself"):
@@ -311,7 +311,7 @@ def test_a_directory_that_cannot_be_read_is_told(
 
     monkeypatch.setattr(os, "scandir", guarded)
     tree = tree_of(tmp_path)
-    assert names(tree) == [".prismfs", "m"]
+    assert names(tree) == ["m"]
     told = {report.name: report.error.reason for report in tree.explain() if report.error}
     assert told == {"closed": "cannot be read: Permission denied"}
 
@@ -320,7 +320,7 @@ def test_the_mount_itself_is_not_looked_into(tmp_path: Path, tree_of: TreeOf) ->
     model(tmp_path / "m")
     model(tmp_path / "mnt" / "m")
     tree = tree_of(tmp_path, excluded=[tmp_path / "mnt"])
-    assert names(tree) == [".prismfs", "m"]
+    assert names(tree) == ["m"]
     with pytest.raises(NoSuchEntry):
         at(tree, "mnt")
 
