@@ -57,10 +57,11 @@ def main(arguments: list[str]) -> int:
     """Compare, and print a line for each file; 1 if one differs."""
     subprocess.run([HERE / "environment.sh"], check=True)
     failures = 0
-    for path in map(Path, arguments) if arguments else real():
-        upstream = [str(ORACLE / "onnx/bin/python"), str(HERE / "upstream.py"), "tensors", str(path)]
-        run = subprocess.run(upstream, check=True, capture_output=True, text=True)
-        good = digests(path) == json.loads(run.stdout)
+    paths = [Path(each) for each in arguments] or real()
+    upstream = [str(ORACLE / "onnx/bin/python"), str(HERE / "upstream.py"), "tensors", *map(str, paths)]
+    run = subprocess.run(upstream, check=True, stdout=subprocess.PIPE, text=True)
+    for path, line in zip(paths, run.stdout.splitlines(), strict=True):
+        good = digests(path) == json.loads(line)
         failures += not good
         print("equal  " if good else "DIFFERS", path.name, len(digests(path)), "tensors", flush=True)
     return 1 if failures else 0

@@ -4,7 +4,7 @@
     python upstream.py decoder SOURCE FOLDER ...   a line of JSON for each folder
     python upstream.py encoder SOURCE FOLDER ...
     python upstream.py make DIRECTORY           tiny encoders of other types
-    python upstream.py tensors FILE.onnx        digests of its tensors, as JSON
+    python upstream.py tensors FILE.onnx ...    digests of its tensors, a line of JSON for each
 
 A source is a Hugging Face folder that transformers runs; of a folder in float16 or in four bits it runs the
 weights that are stored there.
@@ -265,14 +265,15 @@ def padded(vocab: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, mask
 
 
-def tensors(path: str) -> None:
-    """Shape and digest of the initialisers and constants of a file, texts left out."""
-    made = {}
-    for name, tensor in _held(onnx.load(path).graph, ""):
-        if tensor.data_type != onnx.TensorProto.STRING:
-            array = numpy_helper.to_array(tensor)
-            made[name] = f"{list(array.shape)} {_digest(np.ascontiguousarray(array))}"
-    print(json.dumps(made))
+def tensors(paths: list[str]) -> None:
+    """Shape and digest of the initialisers and constants of each file, texts left out."""
+    for path in paths:
+        made = {}
+        for name, tensor in _held(onnx.load(path).graph, ""):
+            if tensor.data_type != onnx.TensorProto.STRING:
+                array = numpy_helper.to_array(tensor)
+                made[name] = f"{list(array.shape)} {_digest(np.ascontiguousarray(array))}"
+        print(json.dumps(made), flush=True)
 
 
 def _held(graph: onnx.GraphProto, prefix: str) -> Iterator[tuple[str, onnx.TensorProto]]:
@@ -309,7 +310,7 @@ if __name__ == "__main__":
     if kind == "digests":
         digests(rest[0])
     elif kind == "tensors":
-        tensors(rest[0])
+        tensors(rest)
     elif kind == "make":
         make(rest[0])
     else:
