@@ -108,3 +108,15 @@ def test_only_matrices_of_floats_are_quantised() -> None:
     ):
         with pytest.raises(ValueError, match="no matrix"):
             nbits(of)
+
+
+def test_blocks_of_a_gguf_are_only_laid_out_anew() -> None:
+    values = np.random.default_rng(5).standard_normal((64, 256)).astype(np.float32)
+    blocks = convert(F32, DTYPES["Q4_0"], values.reshape(-1).view(np.uint8), first=0, checked=False)
+    codes, scales = nbits(cast(Literal(blocks.tobytes(), "Q4_0", values.shape), F32))
+    held = blocks.reshape(-1, 18)
+    pairs = np.frombuffer(content(codes), np.uint8).reshape(-1, 16)
+    found = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(-1, 32)
+    assert np.array_equal(found, np.concatenate([held[:, 2:] & 15, held[:, 2:] >> 4], axis=1))
+    steps = held[:, :2].copy().view("<f2").reshape(-1).astype(np.float32)
+    assert np.array_equal(np.frombuffer(content(scales), np.float32), steps)

@@ -104,6 +104,16 @@ def test_a_gguf_gives_the_same_graph_and_weights(source: Path, tmp_path: Path) -
     }
 
 
+def test_both_ways_to_write_a_rotation_are_one(source: Path, tmp_path: Path) -> None:
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}
+    old = copied(source, tmp_path / "a" / "m", rope_scaling=scaling, rope_theta=50000.0)
+    new = copied(source, tmp_path / "b" / "m", rope_parameters={**scaling, "rope_theta": 50000.0})
+    files = [digests(written(each, "onnx-fp32", each / "made")) for each in (old, new)]
+    assert files[0] == files[1]
+    plain = digests(written(source, "onnx-fp32", tmp_path / "plain"))
+    assert plain["model.onnx.data"] != files[0]["model.onnx.data"]
+
+
 def test_what_genai_is_told(source: Path, tmp_path: Path) -> None:
     advice = {"eos_token_id": [2, 5], "temperature": 0.6, "top_k": None, "do_sample": True, "top_p": "x"}
     changed = copied(source, tmp_path / "changed", pad_token_id=None, bos_token_id=1)
@@ -153,6 +163,7 @@ def test_which_directories_there_are(source: Path, tmp_path: Path) -> None:
         ({"partial_rotary_factor": 0.5}, "a part of a head"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": -1.0}}, "factor"),
         ({"num_key_value_heads": 3}, "heads"),
+        ({"num_attention_heads": 32}, "no multiple of 16"),
         ({"max_position_embeddings": 1 << 40}, "positions"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps"),
         ({"num_hidden_layers": True}, "num_hidden_layers"),

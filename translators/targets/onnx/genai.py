@@ -60,7 +60,7 @@ def genai_config(
 
 
 def _tokens(config: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
-    """Special tokens; the padding token is one that ends a text where there is none of its own."""
+    """Special tokens that there are; padding is what ends a text where there is nothing of its own."""
     found = {}
     for name in ("bos", "eos", "pad"):
         key = f"{name}_token_id"
@@ -69,11 +69,9 @@ def _tokens(config: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[st
     first = ends[0] if isinstance(ends, list) else ends
     if found["pad_token_id"] is None:
         found["pad_token_id"] = first if first is not None else 0
-    return {
-        "bos_token_id": first if found["bos_token_id"] is None else found["bos_token_id"],
-        "eos_token_id": ends,
-        "pad_token_id": found["pad_token_id"],
-    }
+    if found["bos_token_id"] is None:
+        found["bos_token_id"] = first
+    return {key: token for key, token in found.items() if token is not None}
 
 
 def _is_token(value: object) -> bool:
