@@ -29,6 +29,8 @@
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   onnx-check  folders for ONNX Runtime, run by it, by genai and by OpenVINO, against transformers; and real ONNX
 #            files as onnx itself reads them; ARGS="DIRECTORY" for a model of your own
+#   tensorflow-check  checkpoints, SavedModels, graphs, TensorFlow Lite: as TensorFlow itself reads them
+#   legacy-check  llama.cpp's files of before GGUF, as upstream's script converts them
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
 #   families-strangers  random relatives of the variants against upstream itself; ARGS="--seed 7 --count 300"
 #   families-run  llama.cpp evaluates every tiny model from a mount and from upstream's file: the same logits;
@@ -48,7 +50,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check onnx-check clean
+	stress pytorch-check mlx-check onnx-check tensorflow-check legacy-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -108,6 +110,13 @@ mlx-check: $(VENV)/.installed
 onnx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.onnx.check $(ARGS)
 	$(if $(ARGS),,$(RUN) -m tests.oracle.onnx.reading)
+
+tensorflow-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.tensorflow.check $(ARGS)
+
+legacy-check: $(VENV)/.installed
+	./tests/oracle/environment.sh
+	$(RUN) -m tests.oracle.legacy $(ARGS)
 
 families: $(VENV)/.installed
 	$(RUN) -m tests.oracle.families.comparison $(ARGS)

@@ -120,7 +120,8 @@ class Model:
     weights:    how many of `files`, from the first, hold tensors.
     tensors:    by name, in the order of the source.
     config:     config.json, or {} where there is none.
-    key_values: a GGUF's own key-values, merged over its splits; None for other formats.
+    key_values: a GGUF's own key-values, merged over its splits, or those that a file of before GGUF comes to;
+                None for other formats.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
     imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
     """

@@ -21,6 +21,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     affine.py      Affine, Dequantised: groups of a row as MLX has them
     nbits.py       NBits: blocks of a row as ONNX Runtime has them
     rotary.py      Rotary: cosines and sines of positions
+    narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
     varints.py     Varints: numbers of as many bytes as each needs
     checksums.py   Sealed: the tail that makes a checksum known beforehand
@@ -43,6 +44,7 @@ from translators.recipes.codebooks import Codebook, codebook
 from translators.recipes.inflating import Inflated, inflated
 from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
+from translators.recipes.narrow import Narrow, narrow
 from translators.recipes.nbits import NBits, nbits
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
@@ -93,6 +95,7 @@ Recipe = (
     | Inflated
     | Varints
     | Sealed
+    | Narrow
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
@@ -119,6 +122,7 @@ __all__ = [
     "Map",
     "MapName",
     "NBits",
+    "Narrow",
     "Operation",
     "Permute",
     "Recipe",
@@ -148,6 +152,7 @@ __all__ = [
     "gather",
     "inflated",
     "map_",
+    "narrow",
     "nbits",
     "nbytes",
     "pad",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from translators.errors import MissingSource, Unsupported
 from translators.model import FileIdentity, Model
-from translators.sources import flax, gguf, npz, onnx, pytorch, safetensors
+from translators.sources import flax, ggml, gguf, npz, onnx, pytorch, safetensors, tensorflow, tflite
 from translators.sources.matrices import imatrices, is_imatrix
 from translators.sources.recognise import Found, format_of, recognise, set_of
 from translators.sources.stored_file import identity_of, shown, unreadable
@@ -29,9 +29,14 @@ _READERS: dict[str, Callable[[Path, Sequence[str], str], Model]] = {
     "safetensors": safetensors.read,
     "pytorch": pytorch.read,
     "gguf": gguf.read,
+    "ggml": ggml.read,
     "flax": flax.read,
     "npz": npz.read,
     "onnx": onnx.read,
+    "savedmodel": tensorflow.read_saved_model,
+    "tensorflow": tensorflow.read_checkpoint,
+    "graphdef": tensorflow.read_graph,
+    "tflite": tflite.read,
 }
 
 

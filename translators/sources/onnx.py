@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from translators.dtypes import DTYPES, DType
 from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
 from translators.onnx_types import NAMES
-from translators.recipes import Derived, Literal, Recipe, Stored, varints
+from translators.recipes import Derived, Literal, Recipe, Stored, narrow, varints
 from translators.recipes.inflating import MOST_INFLATED
 from translators.recipes.varints import decoded
 from translators.sources.onnx_graph import Described, tensors_of
@@ -32,8 +32,10 @@ from translators.sources.side_files import side_files
 from translators.sources.stored_file import StoredFile, clipped, identity_of, malformed
 
 _STRING = 8
-# Types that safetensors has no word for, by their numbers.
-_OTHERS = {15: "complex128", 21: "uint4", 22: "int4", 23: "float4e2m1", 25: "uint2", 26: "int2"}
+# By their numbers, types that safetensors has no word for: integers of so many bits, signed or not, which get
+# a byte each; and others, which are refused.
+_NARROW = {21: (4, False), 22: (4, True), 25: (2, False), 26: (2, True)}
+_OTHERS = {15: "complex128", 23: "float4e2m1"}
 # Which list of numbers holds a type; floats and doubles lie there as they are.
 _PLAIN = {"F32": "float", "C64": "float", "F64": "double"}
 _LISTS = {"I64": "int64", "U64": "uint64", "U32": "uint64"}
@@ -44,7 +46,7 @@ _AGAIN = "save the model again, with its weights in one file"
 def read(root: Path, files: Sequence[str], name: str) -> Model:
     """The tensors of the graph in `files`, which is one file, of the directory `root`.
 
-    Raises MalformedSource, MissingSource, or Unsupported (a type of four bits, sparse tensors).
+    Raises MalformedSource, MissingSource, or Unsupported (sparse tensors, complex128, float4e2m1).
     """
     path = root / files[0]
     tensors: dict[str, SourceTensor] = {}
@@ -104,21 +106,31 @@ class _Beside:
 
 
 def _tensor(file: StoredFile, described: Described, beside: _Beside) -> SourceTensor:
-    dtype = _dtype(described.kind)
+    """A tensor as it is said to be. Raises MalformedSource, MissingSource, Unsupported."""
+    if described.kind in _NARROW:
+        bits, signed = _NARROW[described.kind]
+        length = -(-prod(described.shape) * bits // 8)
+        packed = _recipe(file, replace(described, shape=(length,)), DTYPES["U8"], beside)
+        recipe: Recipe = narrow(packed, bits, signed=signed, shape=described.shape)
+    else:
+        recipe = _recipe(file, described, _dtype(described.kind), beside)
+    if isinstance(recipe, Stored):
+        return Tensor(described.name, recipe.dtype, recipe.shape, recipe.extent)
+    return Derived(described.name, recipe)
+
+
+def _recipe(file: StoredFile, described: Described, dtype: DType, beside: _Beside) -> Recipe:
+    """The numbers of a tensor, wherever they lie."""
     size = dtype.nbytes(prod(described.shape))
     if described.external is not None:
-        extent = _external(described.external, size, beside)
-        return Tensor(described.name, dtype, described.shape, extent)
-    if described.raw is not None:
-        if described.raw.length != size:
-            raise MalformedSource(
-                f"{described.raw.length:,} bytes are no {dtype.name} of shape {_shape(described)}"
-            )
-        return Tensor(described.name, dtype, described.shape, Extent(0, described.raw.start, size))
-    recipe = _typed(file, described, dtype)
-    if isinstance(recipe, Stored):
-        return Tensor(described.name, dtype, described.shape, recipe.extent)
-    return Derived(described.name, recipe)
+        return Stored(_external(described.external, size, beside), dtype.name, described.shape)
+    if described.raw is None:
+        return _typed(file, described, dtype)
+    if described.raw.length != size:
+        raise MalformedSource(
+            f"{described.raw.length:,} bytes are no {dtype.name} of shape {_shape(described)}"
+        )
+    return Stored(Extent(0, described.raw.start, size), dtype.name, described.shape)
 
 
 def _dtype(kind: int) -> DType:

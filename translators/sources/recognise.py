@@ -20,7 +20,7 @@ ONNX = ".onnx"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
-INSIDE = ("additional_chat_templates",)
+INSIDE = ("additional_chat_templates", "variables")
 
 # llama.cpp writes five digits; some safetensors sets count to six (model-00001-of-000163).
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
@@ -32,6 +32,13 @@ _PROJECTOR = "mmproj"
 # transformers' and diffusers' names; Meta's consolidated.NN.pth are shards of another kind.
 _PYTORCH = ("pytorch_model", "diffusion_pytorch_model", "model")
 _META = "consolidated."
+# The data of TensorFlow's checkpoints lie in files that are numbered behind their dot, from 0.
+_BUNDLE = re.compile(r"(?P<stem>.+)\.data-(?P<number>\d{5})-of-(?P<count>\d{5,6})", re.DOTALL)
+# llama-2-7b.ggmlv3.q4_0.bin, ggml-model-f16.bin, but not whisper.cpp's ggml-base.en.bin.
+_GGML = re.compile(r"^ggml-(?!tiny|base|small|medium|large|distil|silero)|\.ggml(v\d)?\.", re.IGNORECASE)
+BUNDLE_INDEX, SAVED_MODEL, GRAPH, TFLITE = ".index", "saved_model.pb", ".pb", ".tflite"
+# What people call the graphs that they froze; protocol buffers hold much else.
+_FROZEN = re.compile(r"frozen|graph|^model\b|_model\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,54 @@ class Format:
         return name.endswith(tuple(suffix + INDEX_SUFFIX for suffix in self.suffixes))
 
 
+@dataclass(frozen=True)
+class _Bundles(Format):
+    """TensorFlow's checkpoints: files of data, and an index that has no JSON in it."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether it is a file of data."""
+        return _BUNDLE.fullmatch(name) is not None
+
+    def is_index(self, name: str) -> bool:
+        """Whether it may be an index: other programs call theirs so too."""
+        return name.endswith(BUNDLE_INDEX)
+
+
+@dataclass(frozen=True)
+class _Legacy(Format):
+    """llama.cpp's files of before GGUF; those of whisper.cpp are called much the same."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether it is called as those were."""
+        return super().is_weight(name) and _GGML.search(name) is not None
+
+
+@dataclass(frozen=True)
+class _PyTorch(Format):
+    """What torch.save wrote, which has the extension of those files too."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether it may be one, by a name that is none of theirs."""
+        return super().is_weight(name) and not (name.lower().endswith(BIN) and _GGML.search(name))
+
+
+@dataclass(frozen=True)
+class _Named(Format):
+    """A format whose file has one name, the only one of `suffixes`."""
+
+    def is_weight(self, name: str) -> bool:
+        """Whether that is the name."""
+        return name in self.suffixes
+
+
 def part_of(name: str) -> Part:
     """What the name of a weight file or of an index says."""
     is_index = name.endswith(INDEX_SUFFIX)
     stem = name.removesuffix(INDEX_SUFFIX)
     stem = stem[: stem.rindex(".")]
+    bundle = _BUNDLE.fullmatch(name)
+    if bundle is not None:
+        return Part(bundle["stem"], int(bundle["number"]) + 1, int(bundle["count"]))
     match = None if is_index else _SPLIT.fullmatch(stem)
     return Part(match["stem"], int(match["number"]), int(match["count"])) if match else Part(stem)
 
@@ -188,17 +238,42 @@ def _arrays(kind: Format, names: list[str]) -> list[Found]:
     return _named(kind.name, [(stem, tuple(files)) for (stem, _), files in sorted(sets.items())])
 
 
-def _onnx(kind: Format, names: list[str]) -> list[Found]:
-    """Each file by itself: a graph. Data beside it has names that are no weights'."""
+def _bundles(kind: Format, names: list[str]) -> list[Found]:
+    """Every set of data that has its index, by the name that they have in common."""
+    sets: dict[str, list[str]] = {}
+    for name in filter(kind.is_weight, names):
+        sets.setdefault(part_of(name).stem, []).append(name)
+    indices = {stem: stem + BUNDLE_INDEX for stem in sorted(sets) if stem + BUNDLE_INDEX in names}
+    return _named(kind.name, [(stem, (index, *sets[stem])) for stem, index in indices.items()])
+
+
+def _saved_model(kind: Format, names: list[str]) -> list[Found]:
+    """The directory, if it is one; its variables lie in a directory of their own."""
+    return [Found(kind.name, "", (name,)) for name in kind.suffixes if name in names]
+
+
+def _frozen(kind: Format, names: list[str]) -> list[Found]:
+    """Frozen graphs by the names that people give them: `.pb` is what any protocol buffer is called."""
+    graphs = [name for name in names if kind.is_weight(name) and _FROZEN.search(part_of(name).stem)]
+    return _each(kind, [name for name in graphs if name != SAVED_MODEL])
+
+
+def _each(kind: Format, names: list[str]) -> list[Found]:
+    """Each file as a model."""
     return _named(kind.name, [(part_of(name).stem, (name,)) for name in names if kind.is_weight(name)])
 
 
 # The preferred first. `sources/__init__.py` has the module that reads each.
 FORMATS = (
     Format("safetensors", (SAFETENSORS,), checkpoint),
-    Format("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
+    _PyTorch("pytorch", (BIN, ".pt", ".pth", ".ckpt", ".jit"), _pytorch),
     Format("gguf", (GGUF,), _gguf, alone=True),
+    _Legacy("ggml", (BIN,), _each, alone=True),
+    _Named("savedmodel", (SAVED_MODEL,), _saved_model),
+    _Bundles("tensorflow", (), _bundles),
     Format("flax", (MSGPACK,), _flax),
     Format("npz", (NPZ,), _arrays, alone=True),
-    Format("onnx", (ONNX,), _onnx, alone=True),
+    Format("onnx", (ONNX,), _each, alone=True),
+    Format("graphdef", (GRAPH,), _frozen, alone=True),
+    Format("tflite", (TFLITE,), _each, alone=True),
 )

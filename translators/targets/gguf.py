@@ -135,16 +135,16 @@ def _base(model: Model) -> tuple[GgufFile, FileType | None]:
 
 
 def _describe_own(model: Model, own: FileType) -> str:
-    return (
-        "the source itself"
-        if model.key_values is not None
-        else f"{own.dtype.name}, the source's own precision"
-    )
+    if model.format == "gguf":
+        return "the source itself"
+    return f"{own.dtype.name}, the source's own precision"
 
 
 def _equals_own(model: Model, own: FileType) -> str:
     if model.key_values is None:
         return f"convert_hf_to_gguf.py --outtype {own.name} ({UPSTREAM}) of the source"
+    if model.format == "ggml":
+        return f"convert_llama_ggml_to_gguf.py ({UPSTREAM}) of the source file, if its shapes were right"
     return "the source file" if model.weights == 1 else "the source's parts, merged into one file"
 
 
@@ -154,11 +154,13 @@ def _equals(kinds: _Kinds, file_type: FileType, options: str) -> str:
     made = f"{tool} {file_type.name.upper()} ({UPSTREAM})"
     if model.key_values is None and own is not None:
         return f"{made} of convert_hf_to_gguf.py --outtype {own.name}"
+    if model.format == "ggml":
+        return f"{made} of convert_llama_ggml_to_gguf.py of the source file"
     return f"{made} of {'the source file' if model.weights == 1 else 'the source'}"
 
 
 def _own_layout(model: Model, base: GgufFile) -> Layout:
-    if model.key_values is None or model.weights > 1:
+    if model.format != "gguf" or model.weights > 1:
         return base.layout(model.files)
     size = model.files[0].size
     whole = Stored(Extent(0, 0, size), "U8", (size,))
