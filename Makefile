@@ -32,6 +32,8 @@
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   hdf5-check  files of h5py and Keras, and real ones, against h5py's reading; ours read by h5py; ARGS="FILE"
 #   meta-check  Meta's originals against transformers' own conversion of them, and llama.cpp's GGUF of that
+#   onnx-check  folders for ONNX Runtime, run by it, by genai and by OpenVINO, against transformers; and real ONNX
+#            files as onnx itself reads them; ARGS="DIRECTORY" for a model of your own
 #   tensorflow-check  checkpoints, SavedModels, graphs, TensorFlow Lite: as TensorFlow itself reads them
 #   legacy-check  llama.cpp's files of before GGUF, as upstream's script converts them
 #   families  the table of families: every variant compared with upstream's digests; ARGS="Qwen3 gemma"
@@ -53,7 +55,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check hdf5-check tensorflow-check legacy-check meta-check lora-check clean
+	stress pytorch-check mlx-check onnx-check hdf5-check tensorflow-check legacy-check meta-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -128,6 +130,10 @@ meta-check: $(VENV)/.installed
 
 lora-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.lora.check $(ARGS)
+
+onnx-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.onnx.check $(ARGS)
+	$(if $(ARGS),,$(RUN) -m tests.oracle.onnx.reading)
 
 tensorflow-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.tensorflow.check $(ARGS)

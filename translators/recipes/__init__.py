@@ -20,9 +20,12 @@ from the tensor's first element: a byte does not depend on the range it was aske
     repacking.py   Repacked: four-bit floats as ggml's blocks
     merging.py     LowRank: a weight with an adapter's update merged into it
     affine.py      Affine, Dequantised: groups of a row as MLX has them
+    nbits.py       NBits: blocks of a row as ONNX Runtime has them
+    rotary.py      Rotary: cosines and sines of positions
     narrow.py      Narrow: integers of two or four bits
     inflating.py   Inflated: out of a deflated stream
     chunks.py      Chunks: in blocks here and there, perhaps compressed
+    varints.py     Varints: numbers of as many bytes as each needs
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
@@ -46,9 +49,11 @@ from translators.recipes.joining import Concat, Stack, concat, pad, stack
 from translators.recipes.leaves import Derived, Fill, Literal, Stored, fill, stored
 from translators.recipes.merging import LowRank, low_rank
 from translators.recipes.narrow import Narrow, narrow
+from translators.recipes.nbits import NBits, nbits
 from translators.recipes.permuting import Permute, permute, transpose2d
 from translators.recipes.pieces import Bytes, Operation, Source, nbytes, piece, read_bytes, stored_bytes
 from translators.recipes.repacking import Repacked, repacked
+from translators.recipes.rotary import Rotary, rotary
 from translators.recipes.scaling import Scaled, scaled
 from translators.recipes.shapes import (
     Expand,
@@ -65,6 +70,7 @@ from translators.recipes.shapes import (
 )
 from translators.recipes.strides import Strided, strided
 from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
+from translators.recipes.varints import Varints, varints
 
 Recipe = (
     Stored
@@ -89,8 +95,11 @@ Recipe = (
     | Strided
     | Affine
     | Dequantised
+    | NBits
+    | Rotary
     | Inflated
     | Chunks
+    | Varints
     | Sealed
     | LowRank
     | Narrow
@@ -121,12 +130,14 @@ __all__ = [
     "LowRank",
     "Map",
     "MapName",
+    "NBits",
     "Narrow",
     "Operation",
     "Permute",
     "Recipe",
     "Repacked",
     "Reshape",
+    "Rotary",
     "Scaled",
     "Sealed",
     "Slice",
@@ -137,6 +148,7 @@ __all__ = [
     "SwapRows",
     "Transposed",
     "Unpacked",
+    "Varints",
     "bands",
     "cast",
     "cast_print",
@@ -152,6 +164,7 @@ __all__ = [
     "low_rank",
     "map_",
     "narrow",
+    "nbits",
     "nbytes",
     "pad",
     "permute",
@@ -160,6 +173,7 @@ __all__ = [
     "recipe_print",
     "repacked",
     "reshape",
+    "rotary",
     "scaled",
     "sealed",
     "slice_",
@@ -172,4 +186,5 @@ __all__ = [
     "transpose2d",
     "transposed",
     "unpacked",
+    "varints",
 ]

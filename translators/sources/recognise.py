@@ -17,6 +17,7 @@ from translators.sources.matrices import is_imatrix
 
 SAFETENSORS, GGUF, BIN, NPZ, MSGPACK = ".safetensors", ".gguf", ".bin", ".npz", ".msgpack"
 H5, KERAS, KERAS_WEIGHTS = ".h5", ".keras", ".weights.h5"
+ONNX = ".onnx"
 INDEX_SUFFIX = ".index.json"
 INDEX = SAFETENSORS + INDEX_SUFFIX
 # Directories beside the weights whose files decide as well what a model appears as.
@@ -336,6 +337,7 @@ FORMATS = (
     Format("flax", (MSGPACK,), _flax),
     Format("npz", (NPZ,), _arrays, alone=True),
     Format("hdf5", (KERAS, H5, ".hdf5"), _hdf5),
+    Format("onnx", (ONNX,), _each, alone=True),
     Format("graphdef", (GRAPH,), _frozen, alone=True),
     Format("tflite", (TFLITE,), _each, alone=True),
 )

@@ -25,13 +25,21 @@ from translators.targets import (
     huggingface,
     mlx,
     mmproj,
+    onnx,
     pytorch,
     safetensors,
     weights_only,
 )
 from translators.targets.folder import FolderTarget
 
-FOLDERS = (hf_folders.TARGET, pytorch.TARGET, mlx.TARGET, weights_only.TARGET, gguf_splits.TARGET)
+FOLDERS = (
+    hf_folders.TARGET,
+    pytorch.TARGET,
+    mlx.TARGET,
+    onnx.TARGET,
+    weights_only.TARGET,
+    gguf_splits.TARGET,
+)
 
 
 def plans(model: Model, folder: str = "") -> Plans:
