@@ -102,6 +102,7 @@ screenshots: $(VENV)/.installed
 examples-check: $(VENV)/.installed
 	./tests/oracle/environment.sh
 	./tests/oracle/mlx/environment.sh
+	./tests/oracle/onnx/environment.sh
 	$(RUN) -m tests.heavy.examples $(ARGS)
 
 fuzz: $(VENV)/.installed

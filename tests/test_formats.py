@@ -11,6 +11,7 @@ import pytest
 from docs.generate.format_rows import Checked
 from docs.generate.format_sources import SOURCES
 from docs.generate.format_targets import TARGETS
+from tests import tiny_adapters
 from tests.oracle.families.variant import load, variants_by_name
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
@@ -42,7 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         target.mkdir()
         (target / "model.gguf").write_bytes(layout.read(0, layout.size))
         found.append(target)
-    return found
+    return [*found, tiny_adapters.build(tiny_adapters.ADAPTERS["single-precision"], work)]
 
 
 def test_every_stored_format_has_its_row() -> None:

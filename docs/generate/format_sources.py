@@ -144,6 +144,75 @@ SOURCES = (
         ),
     ),
     Source(
+        "LoRA adapters",
+        "peft",
+        "`adapter_config.json` with `adapter_model.safetensors` or `adapter_model.bin`",
+        "merged with the base in F32 in a fixed order, rounded once",
+        "none in the format",
+        "PEFT's LoRA, rank-stabilised and with patterns too, DoRA, biases, embeddings, saved modules, "
+        "parameters of experts. Gives the merged model in every form that the base has, and the adapter "
+        "alone as a GGUF. How the base is found: [ADAPTERS.md](ADAPTERS.md).",
+        (
+            Checked("PEFT's merge_and_unload", "every kind, equal or one unit off (digests)", "make test"),
+            Checked(
+                "PEFT, convert_lora_to_gguf, llama.cpp", "anew: merged, alone, logits", "make lora-check"
+            ),
+        ),
+        (
+            "A base that is quantised or cannot be found: where it was looked for is told.",
+            "Kinds that cannot be merged exactly, by name: DoRA of embeddings, trainable tokens, ...",
+        ),
+    ),
+    Source(
+        "Meta's originals",
+        "meta",
+        "`consolidated.NN.pth` with `params.json` and `tokenizer.model`",
+        "exact",
+        "CRC-32 of zip, not looked at",
+        "Llama 1 to 4 as Meta releases them, shards joined by range. Appears as the Hugging Face folder that "
+        "transformers' converter makes, and as whatever follows from that: "
+        "[ORIGINALS.md](ORIGINALS.md).",
+        (
+            Checked("transformers' converter", "of 1, 2 and 8 shards (digests)", "make test"),
+            Checked("the same", "anew, and upstream's GGUF of its folder", "make meta-check"),
+        ),
+        (
+            "Llama 3.2 Vision, quantised originals and adapters of Meta's, by name.",
+            "Shards that disagree, and one that is missing, by its number.",
+        ),
+    ),
+    Source(
+        "Mistral's own form",
+        "mistral",
+        "`params.json` with `consolidated*.safetensors`, where no files in Hugging Face's form lie beside",
+        "exact",
+        "none in the format",
+        "Gives GGUF as upstream's `--mistral-format` makes it, with mmproj files, and of models of text the "
+        "forms in Hugging Face's names.",
+        (Checked("convert_hf_to_gguf --mistral-format", "byte for byte (digests)", "make test"),),
+        (
+            "Mixtures of experts: upstream takes each for a DeepSeek-V2.",
+            "Hugging Face's form of a model that sees.",
+        ),
+    ),
+    Source(
+        "ONNX",
+        "onnx",
+        "`*.onnx`, with external data in its directory",
+        "exact; integers of two and four bits are unpacked to bytes",
+        "none in the format",
+        "Initialisers and constants, of functions and branches too, by their names in the graph. Nothing of "
+        "it is run. Gives merged `model.safetensors` and weights alone.",
+        (
+            Checked("onnx", "tensors of every kind", "make test"),
+            Checked("onnx", "published models, as onnx itself reads them", "make onnx-check"),
+        ),
+        (
+            "External data behind `..`, an absolute path or a link that leaves the directory.",
+            "Sparse tensors, complex numbers, floats of four bits.",
+        ),
+    ),
+    Source(
         "TensorFlow checkpoint",
         "tensorflow",
         "`NAME.index` with `NAME.data-0000i-of-0000N`",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.generate.format_rows import Checked, Target
-from translators.targets import gguf_splits, hf_folders, mlx, pytorch, weights_only
+from translators.targets import gguf_splits, hf_folders, mlx, onnx, pytorch, weights_only
 
 _NO_CONFIG = "A model without `config.json`: nothing says what its tensors are."
 _NO_WAY_BACK = "A GGUF of an architecture without a way back ([MODELS.md](MODELS.md))."
@@ -112,6 +112,20 @@ TARGETS = (
         listed=("gguf/<Model>-<TYPE>-00001-of-0000M.gguf",),
     ),
     Target(
+        "Adapter as GGUF",
+        ("adapter.gguf-*",),
+        "as stored, or rounded once; scales folded in",
+        "none in the format",
+        "A LoRA adapter alone, for llama.cpp's `--lora`, as upstream's convert_lora_to_gguf writes it where "
+        "that is right: it passes over rank-stabilised scales and patterns of alpha.",
+        (
+            Checked("convert_lora_to_gguf", "byte for byte", "make lora-check"),
+            Checked("llama.cpp", "base and adapter beside the merged model", "make lora-check"),
+        ),
+        ("Kinds that llama.cpp does not apply: DoRA, biases, saved modules, tied embeddings.",),
+        listed=("adapter.gguf-f16", "adapter.gguf-f32"),
+    ),
+    Target(
         "mmproj",
         ("mmproj-*",),
         "exact in the source's own precision, else rounded or Q8_0",
@@ -184,6 +198,31 @@ TARGETS = (
         ),
         folder=mlx.TARGET,
         listed=("mlx-4bit/", "mlx-8bit/"),
+    ),
+    Target(
+        "ONNX folders",
+        ("onnx-*/*",),
+        "exact as float32, rounded as float16, quantised to four bits in blocks of 32",
+        "none in the format",
+        "A graph with all weights as external data: decoders of Llama, Mistral, Qwen2 and Qwen3 with "
+        "`genai_config.json`, and BERT, RoBERTa, XLM-R and DistilBERT as `onnx-fp32/`. Four bits are those "
+        "of onnxruntime's own quantiser.",
+        (
+            Checked("onnxruntime", "a decoder's logits", "tests/translators/test_target_onnx.py"),
+            Checked(
+                "onnxruntime, onnxruntime-genai, OpenVINO, onnx.checker",
+                "logits and greedy tokens beside transformers'",
+                "make onnx-check",
+            ),
+            Checked("onnxruntime-genai on a mount", "SmolLM2, greedy", "make examples-check"),
+        ),
+        (
+            "Other architectures; encoders in other precisions; dynamic and long rope scalings, partial "
+            "rotation, by name.",
+            "Heads whose width is no multiple of 16: the runtime's attention refuses them.",
+        ),
+        folder=onnx.TARGET,
+        listed=("onnx-fp32/", "onnx-fp16/", "onnx-int4/"),
     ),
     Target(
         "Weights only",

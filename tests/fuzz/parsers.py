@@ -68,6 +68,29 @@ def _sampled(plan: Plan) -> None:
         layout.close()
 
 
+def accompanied(whole: Callable[[], Files], directory: Path) -> None:
+    """The model in a directory, with the weights of `whole`: it is the files beside them that decide."""
+    _write_weights(whole, directory)
+    model(directory)
+
+
+def adapter(directory: Path) -> None:
+    """An adapter, with its weights and its base."""
+    _write_weights(seeds.adapter, directory)
+    base = directory / "base"
+    if not base.exists():
+        base.mkdir()
+        seeds.write_base(base)
+    (found,) = base.iterdir()
+    exercised(open_model(directory, base=found))
+
+
+def _write_weights(whole: Callable[[], Files], directory: Path) -> None:
+    for name, content in whole().items():
+        if name.endswith((".pth", ".safetensors")) and not (directory / name).exists():
+            (directory / name).write_bytes(content)
+
+
 def matrix(name: str, directory: Path) -> None:
     """An importance matrix."""
     imatrix.read(directory / name, 0)
@@ -116,6 +139,8 @@ _TOKENIZER = (
 _BUNDLE = (
     "model.index", "model.data-00000-of-00001", "model.data-00000-of-00002", "model.data-00001-of-00002",
 )  # fmt: skip
+_ORIGINAL = ("params.json", "tokenizer.model")
+_NATIVE = ("params.json", "tokenizer.model.v3", "tekken.json")
 _SHARDED = (
     "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
 )  # fmt: skip
@@ -134,6 +159,10 @@ PARSERS = (
     Parser("keras", model, ("model.keras",), seeds.keras),
     Parser("graphdef", model, ("frozen_graph.pb",), partial(seeds.graphs, "frozen_graph.pb"), "graphdef"),
     Parser("tflite", model, ("model.tflite",), seeds.tflite, "tflite"),
+    Parser("onnx", model, ("m.onnx", "w.data"), seeds.onnx, "onnx"),
+    Parser("meta", partial(accompanied, seeds.original), _ORIGINAL, seeds.originals, "meta"),
+    Parser("mistral", partial(accompanied, seeds.native), _NATIVE, seeds.natives, "mistral"),
+    Parser("peft", adapter, ("adapter_config.json",), seeds.adapters, "peft"),
     Parser("imatrix", partial(matrix, "imatrix.gguf"), ("imatrix.gguf",), seeds.imatrix),
     Parser("imatrix-dat", partial(matrix, "imatrix.dat"), ("imatrix.dat",), seeds.imatrix_dat),
     Parser("tokenizer-json", vocabulary, _TOKENIZER, partial(seeds.vocabularies, "tokenizer.json")),

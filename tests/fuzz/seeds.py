@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import tiny_ggml
+from tests import tiny_adapters, tiny_ggml, tiny_natives, tiny_originals
 from tests.fuzz.folders import Files
 from tests.oracle.families.variant import Variant, load, variants_by_name
 from tests.oracle.tensorflow.check import SEEDS as TENSORFLOW
-from tests.translators import handmade, torch_files
+from tests.translators import handmade, test_sources_onnx, torch_files
 from tests.translators.golden_vocab.variants import VARIANTS as VOCABULARIES
 
 _GOLDEN = Path(__file__).resolve().parents[1] / "translators"
@@ -173,6 +174,60 @@ def tflite() -> Iterator[Files]:
     """What TensorFlow Lite's converter wrote."""
     for path in sorted(TENSORFLOW.rglob("*.tflite")):
         yield {"model.tflite": path.read_bytes()}
+
+
+def onnx() -> Iterator[Files]:
+    """A graph with tensors of every kind, some of their data beside it."""
+    yield {"m.onnx": test_sources_onnx.seed(), "w.data": bytes(60)}
+
+
+@cache
+def original() -> Files:
+    """All files of a model as Meta releases them."""
+    with tempfile.TemporaryDirectory() as directory:
+        return _files_of(
+            tiny_originals.build(tiny_originals.ORIGINALS["Meta-Llama-3-8B-meta"], Path(directory))
+        )
+
+
+def originals() -> Iterator[Files]:
+    """What is beside the weights in `original`."""
+    yield {name: content for name, content in original().items() if not name.endswith(".pth")}
+
+
+@cache
+def native() -> Files:
+    """All files of a model as Mistral releases them."""
+    with tempfile.TemporaryDirectory() as directory:
+        return _files_of(tiny_natives.build(tiny_natives.NATIVES["Mistral-7B-v0.3-native"], Path(directory)))
+
+
+def natives() -> Iterator[Files]:
+    """What is beside the weights in `native`."""
+    yield {name: content for name, content in native().items() if not name.endswith(".safetensors")}
+
+
+@cache
+def adapter() -> Files:
+    """All files of an adapter, whose base `write_base` writes."""
+    with tempfile.TemporaryDirectory() as directory:
+        return _files_of(tiny_adapters.build(tiny_adapters.ADAPTERS["single-precision"], Path(directory)))
+
+
+def adapters() -> Iterator[Files]:
+    """What is beside the weights in `adapter`, and how others are told."""
+    yield {"adapter_config.json": adapter()["adapter_config.json"]}
+    for each in tiny_adapters.ADAPTERS.values():
+        yield {"adapter_config.json": json.dumps({"peft_type": "LORA", "r": 8, **each.config}).encode()}
+
+
+def write_base(directory: Path) -> None:
+    """The model that `adapter` is for."""
+    tiny_adapters.build_base(tiny_adapters.ADAPTERS["single-precision"], directory)
+
+
+def _files_of(folder: Path) -> Files:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def imatrix() -> Iterator[Files]:
