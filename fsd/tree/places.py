@@ -131,8 +131,8 @@ class Places:
                 found[name] = _bound(self._directory, path, name) if name in own else lambda: None
         for repository in hub.repositories(folder.path, contents.directories):
             if repository.org:
-                own = os.path.join(folder.path, repository.org)
-                path = own if repository.org in contents.directories else ""
+                shared = os.path.join(folder.path, repository.org)
+                path = shared if repository.org in contents.directories else ""
                 found[repository.org] = _bound(self._organisation, path, folder.path, repository.org)
             else:
                 found.setdefault(repository.name, _bound(self._repository, repository))
