@@ -9,11 +9,13 @@ Parsing a model's files takes seconds for a big vocabulary, and whatever a stran
 happens in a process with limits of memory and time (invariant I11), whose only power is to answer. Who
 asks for a plan waits for it; no lock is held meanwhile that a read of an open file would need.
 A plan is kept in memory and on disk under a key made of the source's identity: a changed source is another
-key, so that nothing stale is found (I3). Failures are kept for a while only, and in memory.
+key, so that nothing stale is found (I3). A file that a plan is made from and that lies where the key does not
+look, as ONNX's external data may, is asked for before the plan is used again. Failures are kept for a while
+only, and in memory.
 
     messages.py     what is said, as data           processes.py   who is asked
     worker.py       the process that plans          cache.py       plans on disk
-    identity.py     which version a source is
+    identity.py     which version a source is       failures.py    what lately could not be planned
 
 Knows nothing of names under a mount, nor of how a plan is read.
 """
@@ -23,7 +25,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +37,8 @@ import msgspec
 from fsd.children import Start, fresh
 from fsd.errors import PlanningCrash, StaleHandle
 from fsd.planner.cache import PlanCache
-from fsd.planner.identity import identities, key_of
+from fsd.planner.failures import Failures
+from fsd.planner.identity import elsewhere, hold, identities, key_of
 from fsd.planner.messages import (
     LISTINGS,
     EncodedLayout,
@@ -60,24 +62,13 @@ TRANSLATORS = "fsd.planner.worker:of_translators"
 AHEAD = len(os.sched_getaffinity(0))
 PROCESSES = AHEAD + 1
 
-# A failure may pass (memory that was short): try again after this long, in seconds.
-_FAILURE_KEPT = 60.0
-# A file that could not be read may be readable at any moment, and is soon found not to be.
-_UNREADABLE_KEPT = 2.0
-# These took long to come about, and would again.
-_COSTLY_KEPT = 600.0
-_KEPT = {
-    "MissingSource": _UNREADABLE_KEPT,
-    "PlanningTimeout": _COSTLY_KEPT,
-    "PlanningMemory": _COSTLY_KEPT,
-    "PlanningCrash": _COSTLY_KEPT,
-}
 _LISTINGS_KEPT = 4096
 _LAYOUT_BYTES_KEPT = 32 << 20
 
 T = TypeVar("T")
 # A version of a model, and what of it: "" its listing, "mlx-4bit/" that of a directory, else a form's name.
 _What = tuple[str, str]
+_Files = tuple[FileIdentity, ...]
 
 
 class Planner:
@@ -108,9 +99,10 @@ class Planner:
         self._disk = PlanCache(cache) if cache is not None else None
         self._lock = threading.Lock()
         self._flights: dict[_What, Future[object]] = {}
-        self._listings: OrderedDict[_What, Listing] = OrderedDict()
-        self._layouts: OrderedDict[_What, tuple[Layout, int]] = OrderedDict()
-        self._failures: dict[_What, tuple[Failure, float]] = {}
+        # Each with the files that it is good for as long as they hold, beside those that made its key.
+        self._listings: OrderedDict[_What, tuple[Listing, _Files]] = OrderedDict()
+        self._layouts: OrderedDict[_What, tuple[Layout, _Files, int]] = OrderedDict()
+        self._failures = Failures()
         self._ahead = ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="prismfs-plan")
 
     @property
@@ -128,24 +120,21 @@ class Planner:
         With `folder`, what is in the directory of that name, one of the listing's `folders`.
         """
         source = os.path.abspath(os.fspath(path))
-        what = self._key(source), f"{folder}/" if folder else ""
-        with self._lock:
-            known = self._listings.get(what)
-            if known is not None:
-                self._listings.move_to_end(what)
-                return known
-        return self._once(what, lambda: self._listing(source, what))
+        key, files = self._version(source)
+        what = key, f"{folder}/" if folder else ""
+        known = self._held_listing(what)
+        return self._once(what, lambda: self._listing(source, what, files)) if known is None else known
 
     def known(self, path: str | os.PathLike[str]) -> Listing | None:
         """What `listing` would give, if that needs no planning; else None. Never raises."""
         source = os.path.abspath(os.fspath(path))
-        what = self._key(source), ""
-        with self._lock:
-            known = self._listings.get(what)
+        key, files = self._version(source)
+        what = key, ""
+        known = self._held_listing(what)
         if known is not None:
             return known
-        failure = self._failure(what)
-        return Listing(error=failure) if failure is not None else self._kept_listing(what)
+        failure = self._failures.of(what)
+        return Listing(error=failure) if failure is not None else self._kept_listing(what, files)
 
     def layout(self, path: str | os.PathLike[str], name: str) -> Layout:
         """The bytes of one form of the model at `path`.
@@ -153,13 +142,14 @@ class Planner:
         Raises NoSuchEntry, PlanRefused, PlanningFailed, TranslationError.
         """
         source = os.path.abspath(os.fspath(path))
-        key = self._key(source)
+        key, files = self._version(source)
         with self._lock:
-            known = self._layouts.get((key, name))
-            if known is not None:
+            layout, beyond, _ = self._layouts.get((key, name), (None, (), 0))
+            if layout is not None:
                 self._layouts.move_to_end((key, name))
-                return known[0]
-        return self._once((key, name), lambda: self._layout(source, key, name))
+        if layout is not None and hold(beyond):
+            return layout
+        return self._once((key, name), lambda: self._layout(source, (key, name), files))
 
     def prepare(self, path: str | os.PathLike[str]) -> None:
         """Have the listing made that will be asked for soon. One process stays free for who waits."""
@@ -168,9 +158,7 @@ class Planner:
 
     def failures(self) -> list[Failure]:
         """What has lately failed."""
-        now = time.monotonic()
-        with self._lock:
-            return [failure for failure, until in self._failures.values() if until > now]
+        return self._failures.all()
 
     def close(self) -> None:
         """End the planning processes; who waits for one gets an error."""
@@ -182,9 +170,11 @@ class Planner:
         with contextlib.suppress(OSError, PlanningCrash, StaleHandle):
             self.listing(path)
 
-    def _key(self, source: str) -> str:
+    def _version(self, source: str) -> tuple[str, _Files]:
+        """The key of the model's version, and the files that it is made of."""
         imatrix = self._imatrix_of(source)
-        return key_of(source, identities(source, imatrix, self.bases), self._provider, imatrix)
+        files = identities(source, imatrix, self.bases)
+        return key_of(source, files, self._provider, imatrix), files
 
     def _request(self, source: str, key: str, name: str | None = None, folder: str = "") -> Request:
         imatrix = self._imatrix_of(source)
@@ -211,86 +201,87 @@ class Planner:
             with self._lock:
                 del self._flights[flight]
 
-    def _listing(self, source: str, what: _What) -> Listing:
-        failure = self._failure(what)
+    def _listing(self, source: str, what: _What, files: _Files) -> Listing:
+        failure = self._failures.of(what)
         if failure is not None:
             return Listing(error=failure)
-        kept = self._kept_listing(what)
+        kept = self._kept_listing(what, files)
         if kept is not None:
             return kept
         key, folder = what
         reply = self._processes.ask(self._request(source, key, folder=folder.rstrip("/")))
         if isinstance(reply, Failure):
-            self._note(what, reply)
+            self._failures.note(what, reply)
             return Listing(error=reply)
         if not isinstance(reply, Listing):
             raise PlanningCrash("the planning process answered another question", path=source)
         # Where the source changed while it was planned, the result is nobody's: the next look-up plans anew.
-        if self._key(source) == key:
-            self._keep_listing(what, reply)
+        if self._version(source)[0] == key:
+            self._keep_listing(what, reply, elsewhere(reply.files, files))
             if self._disk:
                 self._disk.put(_file(what, "listing"), encoded(reply))
         return reply
 
-    def _kept_listing(self, what: _What) -> Listing | None:
+    def _held_listing(self, what: _What) -> Listing | None:
+        """The listing in memory, if it is still good."""
+        with self._lock:
+            listing, beyond = self._listings.get(what, (None, ()))
+            if listing is not None:
+                self._listings.move_to_end(what)
+        return listing if hold(beyond) else None
+
+    def _kept_listing(self, what: _What, files: _Files) -> Listing | None:
+        """The listing on disk, if it is still good."""
         kept = self._disk.get(_file(what, "listing")) if self._disk else None
         if kept is not None:
             with contextlib.suppress(msgspec.MsgspecError):
-                return self._keep_listing(what, LISTINGS.decode(kept))
+                listing = LISTINGS.decode(kept)
+                beyond = elsewhere(listing.files, files)
+                return self._keep_listing(what, listing, beyond) if hold(beyond) else None
         return None
 
-    def _layout(self, source: str, key: str, name: str) -> Layout:
-        failure = self._failure((key, name)) or self._failure((key, ""))
+    def _layout(self, source: str, what: _What, files: _Files) -> Layout:
+        key, name = what
+        failure = self._failures.of(what) or self._failures.of((key, ""))
         if failure is not None:
             raise failure.error()
-        file = _file((key, name), "layout")
+        file = _file(what, "layout")
         kept = self._disk.get(file) if self._disk else None
         if kept is not None:
-            try:
-                return self._keep_layout(key, name, Layout.decoded(kept), len(kept))
-            except (msgspec.MsgspecError, ValueError):
-                pass
+            with contextlib.suppress(msgspec.MsgspecError, ValueError):
+                layout = Layout.decoded(kept)
+                beyond = elsewhere(layout.files, files)
+                if hold(beyond):
+                    return self._keep_layout(what, layout, beyond, len(kept))
         reply = self._processes.ask(self._request(source, key, name))
         if isinstance(reply, Failure):
-            self._note((key, name), reply)
+            self._failures.note(what, reply)
             raise reply.error()
         if not isinstance(reply, EncodedLayout):
             raise PlanningCrash("the planning process answered another question", path=source)
         layout = Layout.decoded(reply.data)
-        if self._key(source) == key:
-            self._keep_layout(key, name, layout, len(reply.data))
+        if self._version(source)[0] == key:
+            self._keep_layout(what, layout, elsewhere(layout.files, files), len(reply.data))
             if self._disk:
                 self._disk.put(file, reply.data)
         return layout
 
-    def _keep_listing(self, what: _What, listing: Listing) -> Listing:
+    def _keep_listing(self, what: _What, listing: Listing, beyond: _Files) -> Listing:
         with self._lock:
-            self._listings[what] = listing
+            self._listings[what] = listing, beyond
             if len(self._listings) > _LISTINGS_KEPT:
                 self._listings.popitem(last=False)
         return listing
 
-    def _keep_layout(self, key: str, name: str, layout: Layout, size: int) -> Layout:
+    def _keep_layout(self, what: _What, layout: Layout, beyond: _Files, size: int) -> Layout:
         with self._lock:
-            self._layouts[key, name] = layout, size
+            self._layouts[what] = layout, beyond, size
             while (
-                sum(size for _, size in self._layouts.values()) > _LAYOUT_BYTES_KEPT
+                sum(size for _, _, size in self._layouts.values()) > _LAYOUT_BYTES_KEPT
                 and len(self._layouts) > 1
             ):
                 self._layouts.popitem(last=False)
         return layout
-
-    def _note(self, what: _What, failure: Failure) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._failures = {key: kept for key, kept in self._failures.items() if kept[1] > now}
-            kept = _KEPT.get(failure.kind, _FAILURE_KEPT)
-            self._failures[what] = failure, now + kept
-
-    def _failure(self, what: _What) -> Failure | None:
-        with self._lock:
-            failure, until = self._failures.get(what, (None, 0.0))
-        return failure if until > time.monotonic() else None
 
 
 def _file(what: _What, kind: str) -> str:

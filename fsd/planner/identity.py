@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -65,6 +65,24 @@ def key_of(path: str, files: tuple[FileIdentity, ...], provider: str, imatrix: s
     """A name for plans of this version of the model, by this code: 64 hex digits."""
     parts = (BYTES_VERSION, code(), provider, os.fsencode(path), files, os.fsencode(imatrix or ""))
     return blake2b(msgspec.msgpack.encode(parts), digest_size=32).hexdigest()
+
+
+def elsewhere(files: Iterable[FileIdentity], found: Collection[FileIdentity]) -> tuple[FileIdentity, ...]:
+    """Those of the files that a plan was made from of which `found`, its model's `identities`, say nothing.
+
+    External data of ONNX in a directory of their own, modules of sentence-transformers, a SavedModel's
+    variables: which there are only the model's files tell. For most models none.
+    """
+    told = set(found)
+    return tuple(file for file in files if file not in told)
+
+
+def hold(files: Iterable[FileIdentity]) -> bool:
+    """Whether every file still is what it was; one that was not to be seen was noted with zeros.
+
+    Raises OSError where a disk does not tell.
+    """
+    return all(next(_seen((file.path,)), FileIdentity(file.path, 0, 0, 0)) == file for file in files)
 
 
 def code() -> str:

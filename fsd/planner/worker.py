@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanRefused, PrismError
+from fsd.planner.identity import hold
 from fsd.planner.messages import (
     REQUESTS,
     EncodedLayout,
@@ -104,7 +105,7 @@ class Worker:
             return Failure.of(_bug(error, _text(request.path)))
 
     def _plan(self, request: Request) -> None:
-        if (request.path, request.version) == (self._path, self._version):
+        if (request.path, request.version) == (self._path, self._version) and self._holds():
             return
         self._forget()
         path = Path(os.fsdecode(request.path))
@@ -112,6 +113,13 @@ class Worker:
         named = () if imatrix is None and request.bases is None else (imatrix, request.bases or _BASES)
         self._provided = Provided(*self._provide(path, *named))
         self._path, self._version = request.path, request.version
+
+    def _holds(self) -> bool:
+        """Whether what was planned of is there as it was: the version may not tell of every file."""
+        try:
+            return hold(self._provided.files)
+        except OSError:
+            return False
 
     def _forget(self) -> None:
         self._path, self._provided, self._inside = b"", _NOTHING, {}

@@ -8,6 +8,7 @@ the source beforehand, and no file is opened (but for a hub cache's `refs/main`)
     models--org--name/snapshots/<rev>/      a hub cache's repository: org/name/, the revision of refs/main
     <dir>/<dir>/...                         a folder, if there may be a model below
 
+ONNX files in a directory `onnx` beside other weights, as in hub repositories, are no model of their own.
 A source that is itself one model, or a weight file, is shown as a folder with this one model. Names with a
 leading dot are not looked into; nor is a link back to a directory that it lies in, nor the mount itself.
 Knows nothing of what is in a model's directory, nor of inodes.
@@ -29,6 +30,8 @@ Recogniser = Callable[[Iterable[str]], list[Found]]
 # Whether the model at a path of the source may be shown.
 Gate = Callable[[str], bool]
 
+# Where a repository has what its weights were exported to.
+_EXPORTED = "onnx"
 # Directories looked into before a folder without a model in sight is shown all the same.
 _PATIENCE = 64
 
@@ -121,13 +124,15 @@ class Places:
             folder = top
         found: dict[str, Callable[[], Place | None]] = {}
         contents = self.look(folder.path) if folder.path else Contents()
+        own = self._with_models(folder.path, contents)
         for name in contents.directories:
             if (only is None or name in only) and not hub.is_repository(name):
-                found[name] = _bound(self._directory, os.path.join(folder.path, name), name)
+                path = os.path.join(folder.path, name)
+                found[name] = _bound(self._directory, path, name) if name in own else lambda: None
         for repository in hub.repositories(folder.path, contents.directories):
             if repository.org:
-                own = os.path.join(folder.path, repository.org)
-                path = own if repository.org in contents.directories else ""
+                shared = os.path.join(folder.path, repository.org)
+                path = shared if repository.org in contents.directories else ""
                 found[repository.org] = _bound(self._organisation, path, folder.path, repository.org)
             else:
                 found.setdefault(repository.name, _bound(self._repository, repository))
@@ -199,26 +204,34 @@ class Places:
         contents = self.look(path)
         found = self._recognise(contents.files)
         whole = [model for model in found if not model.name]
-        if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents.directories)):
+        if whole and (whole[0].format != "gguf" or not self._holds_model(path, contents)):
             return ModelSource(path, name) if self.admits(path) else None
-        return (
-            Folder(path)
-            if self._shows(path, found) or self._holds_model(path, contents.directories, in_doubt=True)
-            else None
-        )
+        shown = self._shows(path, found) or self._holds_model(path, contents, in_doubt=True)
+        return Folder(path) if shown else None
 
-    def _holds_model(self, path: str, directories: Iterable[str], *, in_doubt: bool = False) -> bool:
+    def _with_models(self, path: str, contents: Contents) -> tuple[str, ...]:
+        """The directories in `path` that may hold models of their own."""
+        if _EXPORTED not in contents.directories:
+            return contents.directories
+        if {found.format for found in self._recognise(contents.files)} <= {_EXPORTED}:
+            return contents.directories
+        exported = self._recognise(self.look(os.path.join(path, _EXPORTED)).files)
+        if {found.format for found in exported} != {_EXPORTED}:
+            return contents.directories
+        return tuple(name for name in contents.directories if name != _EXPORTED)
+
+    def _holds_model(self, path: str, contents: Contents, *, in_doubt: bool = False) -> bool:
         """Whether there is a model below `path`, breadth first; `in_doubt` where it takes too long to say."""
-        waiting = [os.path.join(path, name) for name in directories]
+        waiting = [os.path.join(path, name) for name in self._with_models(path, contents)]
         for looked, below in enumerate(waiting):
             if looked >= _PATIENCE:
                 return in_doubt
             if not self.is_open(below):
                 continue
-            contents = self.look(below)
-            if self._shows(below, self._recognise(contents.files)):
+            inside = self.look(below)
+            if self._shows(below, self._recognise(inside.files)):
                 return True
-            waiting += [os.path.join(below, name) for name in contents.directories]
+            waiting += [os.path.join(below, name) for name in self._with_models(below, inside)]
         return False
 
     def _shows(self, path: str, found: Iterable[Found]) -> bool:
@@ -231,6 +244,9 @@ class Places:
         """Why a directory is not shown."""
         if self._leads_back(path):
             return "is a symbolic link to a directory that it lies in"
+        parent, name = os.path.split(path)
+        if name == _EXPORTED and name not in self._with_models(parent, self.look(parent)):
+            return "holds what the weights beside it were exported to"
         try:
             with os.scandir(path):
                 return "holds no model that is recognised"

@@ -29,6 +29,7 @@ from tests.fsd.mounting import (
 )
 from tests.tiny_models import build
 from tests.tiny_variants import MODELS
+from tests.translators.test_sources_onnx import graph, outside, tensor
 from translators import Plan, open_model, plans
 
 TINY, SHARDED = "Qwen2.5-0.5B-Instruct", "llama-mha"
@@ -114,6 +115,16 @@ def test_ls_tells_why_a_form_or_a_model_is_refused(models: Path, run: Run) -> No
     assert plain.returncode == 0
     assert "\x1b" not in plain.stdout
     assert "StrangeForCausalLM" in plain.stdout
+
+
+def test_ls_names_the_external_data_that_is_missing(run: Run, tmp_path: Path) -> None:
+    content = graph(tensor("w", "F32", (4, 4), outside("data/weights.bin")))
+    (tmp_path / "model.onnx").write_bytes(content)
+    done = run("ls", tmp_path)
+    assert done.returncode == 0
+    (line,) = (line for line in done.stdout.splitlines() if "refused" in line)
+    assert f"{tmp_path / 'data' / 'weights.bin'}, tensor 'w': is not there" in line
+    assert "fetch the model again, with all its files" in line
 
 
 def test_ls_in_a_pipe_is_columns(models: Path, run: Run) -> None:

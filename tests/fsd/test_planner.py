@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from fsd.errors import NoSuchEntry, PlanningCrash, PlanningMemory, PlanningTimeout, PlanRefused, StaleHandle
-from fsd.planner import Planner
+from fsd.planner import TRANSLATORS, Planner
 from tests.fsd.fake_plans import PROVIDER, TYPES, whole
 from tests.fsd.mounting import ROOT
+from tests.translators.test_sources_onnx import graph, outside, tensor
 from translators.errors import MalformedSource, MissingSource, Unsupported
 
 MEMORY = 2 << 30
@@ -186,6 +187,52 @@ def test_a_changed_source_is_planned_anew(tmp_path: Path, planner_of: Make, log:
     if changed == "model.gguf":
         assert after.entries != before.entries
         assert planner.layout(path, "model.safetensors").size == 64 * 7
+
+
+@pytest.mark.parametrize("name", ["m", "m/a.onnx"])
+def test_a_file_that_only_the_model_tells_of_makes_a_version(
+    tmp_path: Path, planner_of: Make, name: str
+) -> None:
+    weights = tmp_path / "m" / "data" / "weights.bin"
+    weights.parent.mkdir(parents=True)
+    for each in ("a.onnx", "b.onnx") if name.endswith(".onnx") else ("model.onnx",):
+        content = graph(tensor("w", "F32", (4, 4), outside("data/weights.bin")))
+        (tmp_path / "m" / each).write_bytes(content)
+    path = tmp_path / name
+
+    def put(byte: int) -> bytes:
+        (tmp_path / "new").write_bytes(bytes([byte]) * 64)
+        return (tmp_path / "new").replace(weights).read_bytes()
+
+    def served(planner: Planner) -> bytes:
+        assert planner.known(path) in (None, planner.listing(path))
+        assert planner.listing(path) is planner.listing(path)
+        layout = planner.layout(path, "model.safetensors")
+        assert layout is planner.layout(path, "model.safetensors")
+        try:
+            return layout.read(0, layout.size)[-64:]
+        finally:
+            layout.close()
+
+    first = planner_of(provider=TRANSLATORS)
+    for byte in (1, 2):
+        expected = put(byte)
+        assert served(first) == expected, byte
+    first.close()
+    second = planner_of(provider=TRANSLATORS)
+    assert served(second) == expected
+    assert second.started == 0
+    second.close()
+    expected = put(3)
+    third = planner_of(provider=TRANSLATORS)
+    assert third.known(path) is None
+    assert served(third) == expected
+    weights.unlink()
+    error = third.listing(path).error
+    assert error is not None
+    assert error.kind == "MissingSource"
+    with pytest.raises(MissingSource):
+        third.layout(path, "model.safetensors")
 
 
 def test_a_weight_file_among_others_is_its_own_model(tmp_path: Path, planner_of: Make, log: Path) -> None:

@@ -224,6 +224,43 @@ def test_a_lone_gguf_beside_models_is_a_model(tmp_path: Path, tree_of: TreeOf) -
     assert names(tree_of(tmp_path)) == ["loose", "other"]
 
 
+@pytest.mark.parametrize(
+    ("weights", "shown"),
+    [
+        (("a-Q4_0.gguf",), ["a-Q4_0.gguf", "onnx"]),
+        (("model.safetensors",), ["model.safetensors", "onnx"]),
+        (("a.gguf", "b.gguf"), ["a", "b"]),
+        (("pytorch_model.bin", "a.gguf", "b.gguf"), ["a.gguf", "b.gguf", "onnx", "pytorch_model.bin"]),
+        ((), ["onnx"]),
+    ],
+)
+def test_what_weights_were_exported_to_is_no_model_beside_them(
+    tmp_path: Path, tree_of: TreeOf, weights: tuple[str, ...], shown: list[str]
+) -> None:
+    source = tmp_path / "source"
+    for name in ("onnx/model.onnx", "onnx/model_fp16.onnx", *(weights)):
+        model((source / "m" / name).parent, name=Path(name).name)
+    tree = tree_of(source)
+    report = names(tree, "m")
+    assert [name for name in report if name in shown] == shown
+    assert {name for name in report if name.startswith(("onnx", "model_"))} <= {"onnx"} & set(shown)
+    places = [entry.path for entry in tree.models()]
+    if not weights:
+        assert places == ["m/onnx/model", "m/onnx/model_fp16"]
+    else:
+        assert places == (["m"] if "onnx" in shown else ["m/a", "m/b"])
+
+
+def test_models_in_a_directory_called_onnx_are_models(tmp_path: Path, tree_of: TreeOf) -> None:
+    model(tmp_path, name="loose.gguf")
+    model(tmp_path / "onnx" / "net", name="model.onnx")
+    model(tmp_path / "other" / "onnx", name="model.onnx")
+    model(tmp_path / "third" / "onnx", name="model.onnx")
+    model(tmp_path / "third", name="model.safetensors")
+    tree = tree_of(tmp_path)
+    assert [entry.path for entry in tree.models()] == ["loose", "onnx/net", "other/onnx", "third"]
+
+
 def hub(cache: Path, repository: str, commits: dict[str, bytes], main: str | None) -> None:
     """A repository as huggingface_hub leaves it: blobs, and snapshots of links to them."""
     root = cache / repository

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.tiny_variants import MODELS
 from translators import Layout, Plan, Refusal, folders, open_model, plans
 from translators.dtypes import BF16, F16
 from translators.recipes import fill
+from translators.sources.modules import LARGEST, module_files
 from translators.targets.hf_folders import index_of, sharded
 
 CHECKPOINTS = ("llama-mha", "Biased-llama-1.5b")
@@ -89,6 +91,68 @@ def test_a_gguf_gives_the_same_folder(source: Path, tmp_path: Path) -> None:
     assert tensors(written(gguf, "hf-f32", tmp_path / "gguf")) == tensors(
         written(source, "hf-f32", tmp_path / "folder")
     )
+
+
+def with_modules(folder: Path, *paths: object) -> Path:
+    """A checkpoint whose modules.json names these paths."""
+    source = build(MODELS["llama-mha"], folder)
+    modules = [
+        {"idx": number, "path": path, "type": "sentence_transformers.models.Dense"}
+        for number, path in enumerate(paths)
+    ]
+    (source / "modules.json").write_text(json.dumps(modules))
+    return source
+
+
+@pytest.mark.parametrize("folder", ["hf-bf16", "pytorch", "onnx-fp32"])
+def test_modules_of_sentence_transformers_go_along(folder: str, tmp_path: Path) -> None:
+    source = with_modules(tmp_path / "source", "1_Pooling", "2_Dense/", "3_Normalize")
+    along = {
+        "1_Pooling/config.json": b'{"pooling_mode_mean_tokens": true}',
+        "2_Dense/config.json": b"{}",
+        "2_Dense/model.safetensors": b"weights",
+        "4_Other/config.json": b"{}",
+        "2_Dense/.hidden.json": b"{}",
+        "2_Dense/deep/config.json": b"{}",
+        "2_Dense/optimizer.dat": b"large",
+    }
+    for name, data in along.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    with (source / "2_Dense" / "large.bin").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    (source / "3_Normalize").mkdir()
+    found = {
+        name.removeprefix(f"{folder}/"): plan
+        for name, plan in plans(open_model(source), folder).items()
+        if name.removeprefix(f"{folder}/")[0].isdecimal()
+    }
+    expected = ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"]
+    assert sorted(found) == expected
+    for name, plan in found.items():
+        assert isinstance(plan, Plan)
+        assert content(plan.layout()) == along[name]
+    named = {Path(file.shown).relative_to(source).as_posix() for file in open_model(source).files}
+    assert set(expected) <= named
+
+
+def test_modules_that_lead_elsewhere_stay_behind(tmp_path: Path) -> None:
+    outside = tmp_path / "1_Outside"
+    outside.mkdir()
+    (outside / "config.json").write_text("{}")
+    names = (
+        "../1_Outside", str(outside), "1_Link", "1_A/../../1_Outside", "", ".", "1_\0", "1_File", 7, None
+    )  # fmt: skip
+    source = with_modules(tmp_path / "source", *names)
+    (source / "1_Link").symlink_to(outside)
+    (source / "1_File").write_text("{}")
+    assert module_files(source) == ()
+    for text in ("{", "[" * 100_000, "{}", "[1, [], null]", " " * (2 << 20) + "[]"):
+        (source / "modules.json").write_text(text)
+        assert module_files(source) == ()
+    (source / "modules.json").unlink()
+    os.mkfifo(source / "modules.json")
+    assert module_files(source) == ()
 
 
 def test_which_directories_there_are(source: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from translators.model import FileIdentity
+from translators.sources.modules import MODULES, module_files
 from translators.sources.stored_file import FETCH_AGAIN, StoredFile, identity_of
 
 # What upstream's converter reads for the families here (its conversion/, gguf-py's vocab.py and metadata.py).
@@ -69,11 +70,15 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def side_files(root: Path, patterns: Sequence[str] = SIDE_FILES) -> tuple[FileIdentity, ...]:
-    """The identities of the side files that `root` has, in the order of the list. Raises MissingSource."""
+    """The identities of the side files that `root` has, in the order of the list. Raises MissingSource.
+
+    Of all of them, not of some patterns, the files of the modules that it names as well.
+    """
     names = os.listdir(root)  # noqa: PTH208  (as all here: pathlib's takes several times as long)
-    return tuple(
-        identity_of(root / found) for pattern in patterns for found in _matching(root, names, pattern)
-    )
+    paths = [root / found for pattern in patterns for found in _matching(root, names, pattern)]
+    if patterns is SIDE_FILES and MODULES in names:
+        paths += [root / name for name in module_files(root)]
+    return tuple(identity_of(path) for path in dict.fromkeys(paths))
 
 
 def _matching(root: Path, names: Collection[str], pattern: str) -> Sequence[str | Path]:

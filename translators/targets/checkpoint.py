@@ -31,6 +31,7 @@ from translators.quantised import is_quantised, logical
 from translators.quantised.configuration import MLX_PLACE, PLACE
 from translators.recipes import Recipe, cast, stored
 from translators.sources import mistral
+from translators.sources.modules import module_files
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, PARAMS, is_weights
 from translators.sources.side_files import TOKENIZER_FILES
 from translators.sources.stored_file import identity_of
@@ -190,6 +191,8 @@ def _companions(root: Path) -> Iterator[tuple[str, Companion]]:
                 file = identity_of(path)
                 if file.size <= _LARGEST:
                     yield name, file
+    for name in module_files(root):
+        yield name, identity_of(root / name)
 
 
 def _goes_along(name: str) -> bool:
