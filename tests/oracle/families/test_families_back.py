@@ -41,7 +41,6 @@ _REFUSED = {
     "bge-reranker-tiny": "the pooler, which this classifier needs",
     **dict.fromkeys(("smollm3-yarn-f16", "XVERSE-7B", "pixtral-12b"), "the order of merging is lost"),
     **dict.fromkeys(("granite-4.0-1b", "granite-4.0-attention-moe"), "no Hugging Face"),
-    **dict.fromkeys(("GLM-4.7-Flash", "glm-flash-without-mtp-f32"), "no Hugging Face"),
     # Whose ids of special tokens are those of a real vocabulary.
     **dict.fromkeys(("Hunyuan-A13B-Instruct", "hunyuan-moe-f32"), "is not the id of one of"),
     **dict.fromkeys(("GLM-4.1V-9B-Thinking", "glm-4.1v-grouped-f16", "GLM-OCR", "GLM-4.5V"), _SEES),
@@ -49,8 +48,8 @@ _REFUSED = {
 # Checkpoints whose names are not those of the family's own: old ones, or within a model that sees.
 _RESPELT = (
     "bert-base-uncased", "bloom-560m", "gemma-3-4b-it", "Mistral-Small-3.1-24B-Instruct-2503",
-    "Ministral-3-3B-Instruct-2512", "t5-small", "Kimi-VL-A3B-Instruct", "SmolVLM-256M-Instruct",
-    "SmolVLM2-2.2B-f32", "InternVL3-1B", "InternVL2-26B-f16", "InternVL3_5-1B-HF",
+    "Ministral-3-3B-Instruct-2512", "Mistral-Small-4-119B-2603", "t5-small", "Kimi-VL-A3B-Instruct",
+    "SmolVLM-256M-Instruct", "SmolVLM2-2.2B-f32", "InternVL3-1B", "InternVL2-26B-f16", "InternVL3_5-1B-HF",
 )  # fmt: skip
 # Names of the one embedding that a T5 has, of which the first is taken.
 _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
