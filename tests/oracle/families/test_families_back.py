@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ _ALL = [name for name, variant in variants_by_name().items() if _arch(load(varia
 # Checkpoints of several precisions come back in one, quantised ones decoded.
 _SEVERAL = {name for name, variant in variants_by_name().items() if variant.vectors or variant.dtypes}
 _SEVERAL.add("gpt-oss-20b")
+# Upstream wants a tokenizer told to add its bos token, and then writes that it does not.
+_BOS_NEEDED = "DeepSeek-V3.2-Exp"
 BACK = [name for name in _ALL if name not in _REFUSED]
 
 
@@ -164,17 +167,40 @@ def test_tensors_come_back_bit_for_bit(returned: dict[str, Returned], name: str)
 
 @pytest.mark.parametrize("name", [name for name in BACK if name not in _COUNTED_TWICE | _SEVERAL | _REWORDED])
 def test_converted_again_it_is_the_same(returned: dict[str, Returned], name: str) -> None:
-    before, folder = returned[name].parts, returned[name].folder
-    own = load(variants_by_name()[name])["own"]
-    with patch.dict(NAMES, PRINTS):
-        plans = translators.plans(translators.open_model(folder))
-    after = take_apart(whole(plans, f"model.gguf-{own}"))
+    before, after = returned[name].parts, _again(returned[name].folder, name)
     assert {part.name: (part.type, part.shape, part.digest) for part in after.tensors} == {
         part.name: (part.type, part.shape, part.digest) for part in before.tensors
     }
     told, again = _told(before), _told(after)
     assert {key: again.get(key) for key in told} == told
     assert {key for key in again.keys() - told.keys() if not key.startswith("tokenizer.")} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in BACK if name in _SEVERAL - {_BOS_NEEDED}])
+def test_several_precisions_tell_the_same_again(returned: dict[str, Returned], name: str) -> None:
+    assert _told(_again(returned[name].folder, name)) == _told(returned[name].parts)
+
+
+def test_deepseek_v32_is_converted_again_once_it_adds_its_bos(
+    returned: dict[str, Returned], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(returned[_BOS_NEEDED].folder, tmp_path / _BOS_NEEDED))
+    refused = translators.plans(translators.open_model(folder))["model.gguf-*"]
+    assert isinstance(refused, translators.Refusal)
+    assert "must add its bos token" in refused.reason
+    path = folder / "tokenizer_config.json"
+    published = {"add_bos_token": True, "tokenizer_class": "LlamaTokenizerFast"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | published))
+    key = "tokenizer.ggml.add_bos_token"
+    told, again = _told(returned[_BOS_NEEDED].parts), _told(_again(folder, _BOS_NEEDED))
+    assert {name for name in told.keys() | again.keys() if told.get(name) != again.get(name)} == {key}
+
+
+def _again(folder: Path, name: str) -> Parts:
+    """The GGUF of the own precision of a folder that came back, taken apart."""
+    own = load(variants_by_name()[name])["own"]
+    with patch.dict(NAMES, PRINTS):
+        return take_apart(whole(translators.plans(translators.open_model(folder)), f"model.gguf-{own}"))
 
 
 def _told(parts: Parts) -> dict[str, str]:
