@@ -96,7 +96,7 @@ def _inside(model: Model, name: str, source: Path) -> tuple[Mapping[str, Plan | 
     refused = found.get(f"{folder}/")
     if isinstance(refused, Refusal):
         raise PlanRefused(refused.reason, path=str(source), place=refused.name, remedy=refused.remedy)
-    inside = plans(model, folder)  # also of one that is in no listing
+    inside = plans(model, folder) if folder else {}  # also of one that is in no listing
     return (inside, rest) if inside or folder in found else (None, rest)
 
 

@@ -17,13 +17,12 @@ from pathlib import Path
 
 from translators.dtypes import DTYPES
 from translators.errors import MalformedSource, TranslationError, Unsupported
-from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
+from translators.model import Extent, Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, concat, reshape
-from translators.sources.indexed import shards_of
+from translators.sources.indexed import joined
 from translators.sources.msgpack_tree import Array, Tree, tree_of
 from translators.sources.recognise import MSGPACK
-from translators.sources.side_files import side_files
-from translators.sources.stored_file import StoredFile, clipped, malformed
+from translators.sources.stored_file import StoredFile, clipped
 
 CHUNKED = "__msgpack_chunked_array__"
 # NumPy's names of types, with those of ml_dtypes.
@@ -41,38 +40,14 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
 
     Raises MalformedSource, MissingSource, or Unsupported (a type of no number).
     """
-    shards, placed = shards_of(root, files, MSGPACK)
-    identities: list[FileIdentity] = []
-    tensors: dict[str, SourceTensor] = {}
-    for number, shard in enumerate(shards):
-        with StoredFile(root / shard) as file:
-            try:
-                found = {each.name: each for each in _tensors(tree_of(file), number)}
-            except TranslationError as error:
-                error.path = error.path or file.shown
-                raise
-            identities.append(file.identity)
-        for tensor in found.keys() & tensors.keys():
-            place = f"tensor {clipped(tensor)!r}"
-            raise malformed(root / shard, "the tensor is in another shard as well", place)
-        tensors |= found
-    missing = next((tensor for tensor in placed if tensor not in tensors), None)
-    if missing is not None:
-        reason = f"the tensor is not in {placed[missing]!r}, where the index has it"
-        raise malformed(root, reason, f"tensor {missing!r}", _FETCH_MODEL)
-    if not tensors:
-        raise malformed(root / shards[0], "there is no array in it", remedy="name a file with weights")
-    return Model(
-        root=root,
-        name=name,
-        format="flax",
-        files=(*identities, *side_files(root)),
-        weights=len(shards),
-        tensors=tensors,
-    )
+    return joined(root, files, MSGPACK, _tensors, name=name, kind="flax", configured=False)
 
 
-def _tensors(tree: Tree, number: int) -> Iterator[SourceTensor]:
+def _tensors(file: StoredFile, number: int) -> dict[str, SourceTensor]:
+    return {each.name: each for each in _arrays(tree_of(file), number)}
+
+
+def _arrays(tree: Tree, number: int) -> Iterator[SourceTensor]:
     names: set[str] = set()
     for name, leaf in _leaves(tree, ""):
         place = f"tensor {clipped(name)!r}"

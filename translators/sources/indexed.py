@@ -1,22 +1,25 @@
 """Shards of a checkpoint: which files hold its weights, by the index beside them or by their own numbers.
 
     shards, placed = shards_of(root, ("model.safetensors.index.json", ...), ".safetensors")
+    model = joined(root, files, ".npz", tensors_of, name="net", kind="npz")      # what is in all of them
 
 Where there is an index it decides; without one, the numbers in the shards' names must be complete. An index
 was written by whoever made the model: its names are plain names of files of the format, never paths.
-Knows nothing of what is in a shard.
+Knows nothing of how a shard is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from translators.errors import MissingSource
+from translators.errors import MissingSource, TranslationError
+from translators.model import FileIdentity, Model, SourceTensor
 from translators.sources.recognise import INDEX_SUFFIX, part_of
-from translators.sources.stored_file import StoredFile, malformed, shown
+from translators.sources.side_files import config_of, side_files
+from translators.sources.stored_file import StoredFile, clipped, malformed, shown
 
 # The largest index among public models has about 10 MB.
 INDEX_LIMIT = 100_000_000
@@ -44,6 +47,48 @@ def shards_of(root: Path, files: Sequence[str], suffix: str) -> tuple[list[str],
     shards = sorted(files)
     _check_complete(root, shards)
     return shards, {}
+
+
+def joined(
+    root: Path, files: Sequence[str], suffix: str,
+    tensors_of: Callable[[StoredFile, int], Mapping[str, SourceTensor]], *,
+    name: str, kind: str, configured: bool = True,
+) -> Model:  # fmt: skip
+    """The model whose shards hold what `tensors_of` finds in each, given the file and its number.
+
+    `kind` is its format; `configured` says whether a config.json beside the shards is about it. Raises what
+    `shards_of` and `tensors_of` raise, and MalformedSource for a tensor that is in two shards, or is not
+    where the index has it, and where there is none at all.
+    """
+    shards, placed = shards_of(root, files, suffix)
+    identities: list[FileIdentity] = []
+    tensors: dict[str, SourceTensor] = {}
+    for number, shard in enumerate(shards):
+        with StoredFile(root / shard) as file:
+            try:
+                found = tensors_of(file, number)
+            except TranslationError as error:
+                error.path = error.path or file.shown
+                raise
+            identities.append(file.identity)
+        for tensor in found.keys() & tensors.keys():
+            place = f"tensor {clipped(tensor)!r}"
+            raise malformed(root / shard, "the tensor is in another shard as well", place)
+        tensors |= found
+    for tensor in placed.keys() - tensors.keys():
+        reason = f"the tensor is not in {placed[tensor]!r}, where the index has it"
+        raise malformed(root, reason, f"tensor {clipped(tensor)!r}", _FETCH_MODEL)
+    if not tensors:
+        raise malformed(root / shards[0], "there is no tensor in it", remedy="name a file with weights")
+    return Model(
+        root=root,
+        name=name,
+        format=kind,
+        files=(*identities, *side_files(root)),
+        weights=len(shards),
+        tensors=tensors,
+        config=config_of(root) if configured else {},
+    )
 
 
 def _weight_map(index: Path, suffix: str) -> dict[str, str]:

@@ -23,13 +23,12 @@ from typing import Any
 
 from translators.dtypes import DTYPES, DType
 from translators.errors import Unsupported
-from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
+from translators.model import Extent, Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, inflated, permute
 from translators.recipes.inflating import MOST_INFLATED
-from translators.sources.indexed import shards_of
+from translators.sources.indexed import joined
 from translators.sources.recognise import NPZ
-from translators.sources.side_files import config_of, side_files
-from translators.sources.stored_file import StoredFile, clipped, malformed
+from translators.sources.stored_file import StoredFile, clipped
 from translators.sources.zip_members import Member, is_zip, zip_members
 
 _MAGIC = b"\x93NUMPY"
@@ -53,27 +52,7 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
 
     Raises MalformedSource, MissingSource, or Unsupported (objects, big endian, large compressed arrays).
     """
-    shards, _ = shards_of(root, files, NPZ)
-    identities: list[FileIdentity] = []
-    tensors: dict[str, SourceTensor] = {}
-    for number, shard in enumerate(shards):
-        with StoredFile(root / shard) as file:
-            found = _tensors(file, number)
-            identities.append(file.identity)
-        for tensor in found.keys() & tensors.keys():
-            raise malformed(root / shard, "the array is in another file as well", f"array {tensor!r}")
-        tensors |= found
-    if not tensors:
-        raise malformed(root / shards[0], "there is no array in it", remedy="name a file with weights")
-    return Model(
-        root=root,
-        name=name,
-        format="npz",
-        files=(*identities, *side_files(root)),
-        weights=len(shards),
-        tensors=tensors,
-        config=config_of(root),
-    )
+    return joined(root, files, NPZ, _tensors, name=name, kind="npz")
 
 
 def _tensors(file: StoredFile, number: int) -> dict[str, SourceTensor]:

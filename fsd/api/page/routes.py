@@ -38,7 +38,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 QUERY_LENGTH = 200
-REFUSALS_SHOWN = 2  # more are folded up: then they are of rare types
+REFUSALS_SHOWN = 4  # a model of an unknown architecture has as many; more are folded up: those of rare types
 
 
 def router(control: Control) -> APIRouter:

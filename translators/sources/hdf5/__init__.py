@@ -20,20 +20,20 @@ PyTorch's, is none of a Keras file's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from translators.errors import TranslationError, Unsupported
-from translators.model import FileIdentity, Model, SourceTensor, Tensor
+from translators.model import Model, SourceTensor, Tensor
 from translators.recipes import Derived, Stored
 from translators.sources.hdf5.headers import Header
 from translators.sources.hdf5.keras import is_of_an_optimiser, legacy_order
 from translators.sources.hdf5.region import Hdf5File, opened
 from translators.sources.hdf5.storage import recipe_of
 from translators.sources.hdf5.tree import datasets
-from translators.sources.indexed import shards_of
+from translators.sources.indexed import joined
 from translators.sources.recognise import H5, KERAS, KERAS_WEIGHTS
-from translators.sources.side_files import config_of, side_files
-from translators.sources.stored_file import StoredFile, clipped, malformed
+from translators.sources.stored_file import StoredFile, clipped
 from translators.sources.zip_members import zip_members
 
 _MEMBER = "model.weights.h5"
@@ -44,40 +44,26 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
 
     Raises MalformedSource, MissingSource, or Unsupported (data in other files, rare filters and types).
     """
-    shards, _ = shards_of(root, files, H5)
-    identities: list[FileIdentity] = []
-    tensors: dict[str, SourceTensor] = {}
-    is_keras = False
-    for number, shard in enumerate(shards):
-        with StoredFile(root / shard) as file:
-            hdf5 = _within(file, shard)
-            of_keras, found = _tensors(hdf5, number, own=_is_kerass_name(shard))
-            is_keras = is_keras or of_keras
-            identities.append(file.identity)
-        for tensor in found.keys() & tensors.keys():
-            place = f"dataset {clipped(tensor)!r}"
-            raise malformed(root / shard, "the dataset is in another file as well", place)
-        tensors |= found
-    if not tensors:
-        raise malformed(root / shards[0], "there is no array in it", remedy="name a file with weights")
-    return Model(
-        root=root,
-        name=name,
-        format="hdf5",
-        files=(*identities, *side_files(root)),
-        weights=len(shards),
-        tensors=tensors,
-        config={} if is_keras else config_of(root),
-    )
+    of_keras = False
+
+    def tensors_of(file: StoredFile, number: int) -> dict[str, SourceTensor]:
+        nonlocal of_keras
+        is_keras, found = _tensors(_within(file), number, own=_is_kerass_name(file.shown))
+        of_keras = of_keras or is_keras
+        return found
+
+    model = joined(root, files, H5, tensors_of, name=name, kind="hdf5")
+    # What describes PyTorch's weights does not describe Keras'.
+    return replace(model, config={}) if of_keras else model
 
 
 def _is_kerass_name(name: str) -> bool:
     return name.lower().endswith((KERAS, KERAS_WEIGHTS))
 
 
-def _within(file: StoredFile, name: str) -> Hdf5File:
+def _within(file: StoredFile) -> Hdf5File:
     """The HDF5 file that a file is, or has in it."""
-    if not name.lower().endswith(KERAS):
+    if not file.shown.lower().endswith(KERAS):
         return opened(file, 0, file.size)
     member = zip_members(file).get(_MEMBER)
     if member is None:
