@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -27,6 +27,8 @@ from tests.oracle.gguf_parts import Parts, take_apart
 from tests.tiny_models import stored, values
 from translators.families import FAMILIES, family_of, family_of_gguf
 from translators.families.defaults import completed
+from translators.families.to_huggingface import config
+from translators.keyvalues import KeyValues, Value, ValueType, scalar, string
 from translators.vocab.pretokenizers import NAMES
 
 # Upstream counts a token twice that is in its vocabulary and added: with the folder's tokenizer.json, which
@@ -117,12 +119,12 @@ def write_returned(planned: dict[str, Any], name: str, directory: Path) -> Retur
 
 def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any]) -> dict[str, str]:
     """The names that must be there, by those of the checkpoint."""
-    config = completed(variant.config)
-    config["_embedding"] = min((name for name in inventory if name in _EMBEDDINGS), default="")
+    filled = completed(variant.config)
+    filled["_embedding"] = min((name for name in inventory if name in _EMBEDDINGS), default="")
     before, after = family_of(variant.config), family_of_gguf(model)
     found = {}
     for name in inventory:
-        kept = before.kept(name, config)
+        kept = before.kept(name, filled)
         match = None if kept is None else before.to_gguf(kept)
         # What a classifier of one matrix is called is decided when all names are known.
         if match is None or re.sub(r"^head\.", "cls.output.", match.names[0]) not in model.tensors:
@@ -225,3 +227,43 @@ def test_what_cannot_come_back_is_refused(planned: Planned, tmp_path: Path, name
     refused = translators.plans(translators.open_model(tmp_path / "source.gguf"))["model.safetensors"]
     assert isinstance(refused, translators.Refusal)
     assert _REFUSED[name] in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "reason"),
+    [
+        ("Mistral-Small-4-119B-2603", {"rope.scaling.type": string("linear")}, "other than YaRN"),
+        ("DeepSeek-V3-tiny", {"attention.temperature_scale": scalar(ValueType.F32, 0.1)}, "Mistral Large 3"),
+        ("DeepSeek-V3-tiny", {"expert_gating_func": scalar(ValueType.U32, 4)}, "scored by function 4"),
+        ("DeepSeek-V3-tiny", {"attention.key_length_mla": None}, "before latent vectors"),
+        ("GLM-4.7-Flash", {"nextn_predict_layers": scalar(ValueType.U32, 3)}, "more layers than there are"),
+        ("GLM-5", {"attention.indexer.types": string("full")}, "not one truth value for each layer"),
+        ("GLM-5", {"rope.dimension_count": scalar(ValueType.U32, 8)}, "rotation of a part"),
+        (
+            "GLM-5",
+            {"attention.indexer.types": None, "context_length": scalar(ValueType.U32, 1 << 20)},
+            "a GLM-5.2 of before",
+        ),
+    ],
+)
+def test_what_latent_attention_cannot_tell_is_refused(
+    returned: dict[str, Returned], name: str, changed: dict[str, Value | None], reason: str
+) -> None:
+    model = returned[name].model
+    assert model.key_values is not None
+    arch = model.key_values["general.architecture"].decoded
+    whole_names = {f"{arch}.{key}": value for key, value in changed.items()}
+    told = dict(model.key_values.items()) | whole_names
+    key_values = KeyValues((key, value) for key, value in told.items() if value is not None)
+    refused = translators.plans(replace(model, key_values=key_values))["model.safetensors"]
+    assert isinstance(refused, translators.Refusal)
+    assert reason in refused.reason
+
+
+def test_a_told_scale_of_long_texts_is_kept(returned: dict[str, Returned]) -> None:
+    model = returned["Mistral-Small-4-119B-2603"].model
+    assert model.key_values is not None
+    key_values = model.key_values.copy()
+    key_values.set("mistral4.attention.temperature_scale", scalar(ValueType.F32, 0.25))
+    assert config(model)["rope_parameters"]["llama_4_scaling_beta"] == 0.1
+    assert config(replace(model, key_values=key_values))["rope_parameters"]["llama_4_scaling_beta"] == 0.25
