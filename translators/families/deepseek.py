@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from translators.errors import Unsupported
+from translators.errors import MalformedSource, Unsupported
+from translators.families import latent
 from translators.families.configuration import ConfigClass, checked_scaling
-from translators.families.described import Told, decimal
+from translators.families.described import Told
 from translators.families.latent import (
+    CHOICE,
     LATENT,
     LATENT_SIZES,
     MIXTURE,
@@ -79,7 +81,7 @@ def _indexer_kinds(write: Parameters) -> None:
     if kinds is not None:
         if not isinstance(kinds, list):
             raise write.checked.refusal("no list", "indexer_types")
-        write.array("attention.indexer.types", ValueType.BOOL, [kind == "full" for kind in kinds])
+        write.array(_KINDS, ValueType.BOOL, [kind == "full" for kind in kinds])
 
 
 def _v1_rotary(write: Parameters) -> None:
@@ -140,64 +142,61 @@ _CLASSES = (
     ),
 )  # fmt: skip
 
-_CHOICE = (
-    Key("expert_used_count", "num_experts_per_tok", optional=True),
-    Key("expert_group_count", "n_group", optional=True),
-    Key("expert_group_used_count", "topk_group", optional=True),
-    Key("expert_count", "n_routed_experts", optional=True),
-    Key("expert_shared_count", "n_shared_experts"),
-    Key("expert_feed_forward_length", "moe_intermediate_size"),
-    Key("leading_dense_block_count", "first_k_dense_replace"),
-)
-_RANKS = (
-    Key("attention.q_lora_rank", "q_lora_rank", optional=True),
-    Key("attention.kv_lora_rank", "kv_lora_rank"),
-    Key("attention.value_length_mla", "v_head_dim"),
-    Key("rope.dimension_count", "qk_rope_head_dim"),
-    Key("expert_weights_scale", "routed_scaling_factor", "f32", optional=True),
-)
-
 
 def _described1(told: Told) -> dict[str, Any]:
-    found = told.draft("deepseek", "DeepseekForCausalLM") | told.of(*_CHOICE)
+    found = told.draft("deepseek", "DeepseekForCausalLM") | told.of(*CHOICE)
     return found | {"moe_layer_freq": 1, "norm_topk_prob": False, "scoring_func": "softmax"}
 
 
 def _described_latent(told: Told) -> dict[str, Any]:
     """A DeepSeek-V3, a V2 where experts are chosen by softmax, or a Youtu, which has none."""
-    if not told.has("attention.key_length_mla"):
-        raise Unsupported("a GGUF of before latent vectors were attended to, whose matrices lie otherwise")
+    if told.has("attention.temperature_scale"):
+        raise Unsupported("Mistral Large 3's attention over long texts, which no class of DeepSeek's has")
+    if not told.has("expert_count"):
+        return latent.described(told, "youtu", "YoutuForCausalLM")
     third = told.integer("expert_gating_func", 1) == _SIGMOID
     names = ("deepseek_v3", "DeepseekV3ForCausalLM") if third else ("deepseek_v2", "DeepseekV2ForCausalLM")
-    found = told.draft(*names) | {"q_lora_rank": None} | told.of(*_CHOICE, *_RANKS)
-    found.pop("head_dim", None)
-    heads, rotated = found["num_attention_heads"], found["qk_rope_head_dim"]
-    found |= {
-        "num_key_value_heads": heads,
-        "qk_nope_head_dim": told.integer("attention.key_length_mla") - rotated,
-    }
-    if not told.has("expert_count"):
-        found |= {"architectures": ["YoutuForCausalLM"], "model_type": "youtu"}
-        return _with_scales(told, found)
-    found |= {
-        "norm_topk_prob": told.has("expert_weights_norm"),
-        "scoring_func": "sigmoid" if third else "softmax",
-        "moe_layer_freq": 1,
-    }
+    found = latent.described(told, *names) | {"scoring_func": "softmax", "moe_layer_freq": 1}
     if not third:
         found["topk_method"] = "group_limited_greedy" if found.get("n_group", 1) > 1 else "greedy"
-    return _with_scales(told, found)
+    return found | latent.scored(told)
 
 
-def _with_scales(told: Told, found: dict[str, Any]) -> dict[str, Any]:
-    """Published scales of both kinds are the same, so one is enough."""
-    if found["rope_scaling"] is None or not told.has(_LOG):
-        return found
-    scale = decimal(10 * told.number(_LOG))
-    return found | {"rope_scaling": {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}}
+def _described_lite(told: Told) -> dict[str, Any]:
+    """A GLM-4.7-Flash, whose class goes by each layer's kind."""
+    found = latent.described(told, "glm4_moe_lite", "Glm4MoeLiteForCausalLM") | latent.scored(told)
+    found |= {NEXT: 0} | latent.further(told)
+    dense = found["first_k_dense_replace"]
+    kinds = ["dense" if layer < dense else "sparse" for layer in range(found["num_hidden_layers"])]
+    return found | {"mlp_layer_types": kinds}
 
 
-_LOG = "rope.scaling.yarn_log_multiplier"
+def _described_sparse(told: Told) -> dict[str, Any]:
+    """A DeepSeek-V3.2."""
+    found = latent.described(told, "deepseek_v32", "DeepseekV32ForCausalLM") | latent.scored(told)
+    return found | latent.further(told) | told.of(*_INDEXER_SIZES) | {"moe_layer_freq": 1}
+
+
+def _described_glm5(told: Told) -> dict[str, Any]:
+    """A GLM-5. Raises Unsupported for a GLM-5.2 that does not tell which layers have an indexer."""
+    found = latent.described(told, "glm_moe_dsa", "GlmMoeDsaForCausalLM") | latent.scored(told)
+    found |= latent.further(told) | told.of(*_INDEXER_SIZES)
+    place = f"key {told.arch}.{_KINDS}"
+    if found["qk_rope_head_dim"] + found["kv_lora_rank"] != told.integer("attention.key_length"):
+        raise Unsupported("rotation of a part of what can be rotated", place=f"key {told.arch}.rope")
+    if told.has(_KINDS):
+        kinds = told.key_values.get(f"{told.arch}.{_KINDS}")
+        if not isinstance(kinds, list) or len(kinds) != found["num_hidden_layers"]:
+            raise MalformedSource("not one truth value for each layer", place=place)
+        found["indexer_types"] = ["full" if kind else "shared" for kind in kinds]
+    elif found["max_position_embeddings"] >= _CONTEXT_OF_52:
+        raise Unsupported("a GLM-5.2 of before a GGUF told which layers have an indexer", place=place)
+    return latent.rope_in_one(found)
+
+
+# llama.cpp takes a model of such long texts for a GLM-5.2, whose layers share indexers.
+_CONTEXT_OF_52 = 1 << 20
+_KINDS = "attention.indexer.types"
 _SIGMOID = 2
 
 
@@ -248,6 +247,7 @@ GLM_LITE = Family(
     rules=(*LATENT, *NEXT_TOKENS),
     parameters=(*LATENT_SIZES, _next_layers_if_any),
     left_out=_behind_all,
+    described=_described_lite,
     blocks=with_next,
 )
 
@@ -258,6 +258,7 @@ DEEPSEEK32 = Family(
     rules=(*LATENT, *_INDEXER, *NEXT_TOKENS),
     parameters=(*LATENT_SIZES, next_layers, *_INDEXER_SIZES),
     left_out=_tied,
+    described=_described_sparse,
     blocks=with_next,
 )
 
@@ -268,5 +269,6 @@ GLM_DSA = Family(
     rules=(*LATENT, *_INDEXER, *NEXT_TOKENS),
     parameters=(*LATENT_SIZES, _part_rotated, next_layers, *_INDEXER_SIZES, _indexer_kinds),
     left_out=_tied,
+    described=_described_glm5,
     blocks=with_next,
 )

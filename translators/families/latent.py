@@ -2,8 +2,8 @@
 
 Keys and values are made of one latent vector by `kv_b_proj`. llama.cpp absorbs that matrix into the
 attention: its rows are divided, head by head, into those of keys, which are transposed, and those of values;
-so there is one key-value head, as wide as the latent vector and the rotated part together.
-A layer behind num_hidden_layers predicts further tokens.
+so there is one key-value head, as wide as the latent vector and the rotated part together. On the way back
+the two are joined again. A layer behind num_hidden_layers predicts further tokens.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from translators.errors import MalformedSource, Unsupported
+from translators.families.described import Told, decimal
 from translators.families.hparams import write_hparams
 from translators.families.llama import ATTENTION_NORMS, EMBEDDINGS, FEED_FORWARD, experts, optional
 from translators.families.parameters import Key, Parameters
@@ -144,3 +146,80 @@ def next_layers(write: Parameters) -> None:
 
 
 LATENT_SIZES = (_common, _dense_layers, Key("vocab_size", "vocab_size"), _lengths, _experts, _rotary)
+
+
+CHOICE = (
+    Key("expert_used_count", "num_experts_per_tok", optional=True),
+    Key("expert_group_count", "n_group", optional=True),
+    Key("expert_group_used_count", "topk_group", optional=True),
+    Key("expert_count", "n_routed_experts", optional=True),
+    Key("expert_shared_count", "n_shared_experts"),
+    Key("expert_feed_forward_length", "moe_intermediate_size"),
+    Key("leading_dense_block_count", "first_k_dense_replace"),
+)
+_RANKS = (
+    Key("attention.q_lora_rank", "q_lora_rank", optional=True),
+    Key("attention.kv_lora_rank", "kv_lora_rank"),
+    Key("attention.value_length_mla", "v_head_dim"),
+    Key("rope.dimension_count", "qk_rope_head_dim"),
+    Key("expert_weights_scale", "routed_scaling_factor", "f32", optional=True),
+)
+_LOG, _FURTHER = "rope.scaling.yarn_log_multiplier", "nextn_predict_layers"
+_SCORES = {1: "softmax", 2: "sigmoid"}
+
+
+def described(told: Told, model_type: str, architecture: str) -> dict[str, Any]:
+    """config.json of a model with latent vectors: all but what its class alone has.
+
+    Raises Unsupported for a GGUF whose matrix was not absorbed, or with a score that no class has.
+    """
+    if not told.has("attention.key_length_mla"):
+        raise Unsupported("a GGUF of before latent vectors were attended to, whose matrices lie otherwise")
+    found = told.draft(model_type, architecture) | {"q_lora_rank": None} | told.of(*CHOICE, *_RANKS)
+    found.pop("head_dim", None)
+    whole, rotated = told.integer("attention.key_length_mla"), found["qk_rope_head_dim"]
+    if not 0 < rotated < whole:
+        raise MalformedSource("no part of a head", place=f"key {told.arch}.rope.dimension_count")
+    found |= {"num_key_value_heads": found["num_attention_heads"], "qk_nope_head_dim": whole - rotated}
+    if told.has("expert_count"):
+        found["norm_topk_prob"] = told.has("expert_weights_norm") and told.flag("expert_weights_norm")
+    return _with_scales(told, found)
+
+
+def scored(told: Told) -> dict[str, str]:
+    """How experts are scored and chosen, as far as the GGUF tells. Raises Unsupported."""
+    found = {}
+    if told.has("expert_gating_func"):
+        number = told.integer("expert_gating_func")
+        if number not in _SCORES:
+            raise Unsupported(
+                f"experts scored by function {number}", place=f"key {told.arch}.expert_gating_func"
+            )
+        found["scoring_func"] = _SCORES[number]
+    # The bias of a router is looked for by this name.
+    if any(name.endswith("exp_probs_b.bias") for name in told.model.tensors):
+        found["topk_method"] = "noaux_tc"
+    return found
+
+
+def further(told: Told) -> dict[str, int]:
+    """How many layers do not predict further tokens, and how many do. Raises MalformedSource."""
+    layers, behind = told.integer("block_count"), told.integer(_FURTHER, 0)
+    if behind >= layers:
+        raise MalformedSource("more layers than there are", place=f"key {told.arch}.{_FURTHER}")
+    return {"num_hidden_layers": layers - behind, **({NEXT: behind} if told.has(_FURTHER) else {})}
+
+
+def rope_in_one(found: dict[str, Any]) -> dict[str, Any]:
+    """A config.json in the style of transformers 5, for classes that no earlier one has."""
+    others = {key: value for key, value in found.items() if key not in ("rope_theta", "rope_scaling")}
+    scaling = found["rope_scaling"] or {"rope_type": "default"}
+    return {**others, "rope_parameters": {**scaling, "rope_theta": found["rope_theta"]}}
+
+
+def _with_scales(told: Told, found: dict[str, Any]) -> dict[str, Any]:
+    """Published scales of both kinds are the same, so one is enough."""
+    if found["rope_scaling"] is None or not told.has(_LOG):
+        return found
+    scale = decimal(10 * told.number(_LOG))
+    return found | {"rope_scaling": {**found["rope_scaling"], "mscale": scale, "mscale_all_dim": scale}}

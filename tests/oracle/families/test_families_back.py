@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +27,8 @@ from tests.oracle.gguf_parts import Parts, take_apart
 from tests.tiny_models import stored, values
 from translators.families import FAMILIES, family_of, family_of_gguf
 from translators.families.defaults import completed
+from translators.families.to_huggingface import config
+from translators.keyvalues import KeyValues, Value, ValueType, scalar, string
 from translators.vocab.pretokenizers import NAMES
 
 # Upstream counts a token twice that is in its vocabulary and added: with the folder's tokenizer.json, which
@@ -41,7 +44,6 @@ _REFUSED = {
     "bge-reranker-tiny": "the pooler, which this classifier needs",
     **dict.fromkeys(("smollm3-yarn-f16", "XVERSE-7B", "pixtral-12b"), "the order of merging is lost"),
     **dict.fromkeys(("granite-4.0-1b", "granite-4.0-attention-moe"), "no Hugging Face"),
-    **dict.fromkeys(("GLM-4.7-Flash", "glm-flash-without-mtp-f32"), "no Hugging Face"),
     # Whose ids of special tokens are those of a real vocabulary.
     **dict.fromkeys(("Hunyuan-A13B-Instruct", "hunyuan-moe-f32"), "is not the id of one of"),
     **dict.fromkeys(("GLM-4.1V-9B-Thinking", "glm-4.1v-grouped-f16", "GLM-OCR", "GLM-4.5V"), _SEES),
@@ -49,8 +51,8 @@ _REFUSED = {
 # Checkpoints whose names are not those of the family's own: old ones, or within a model that sees.
 _RESPELT = (
     "bert-base-uncased", "bloom-560m", "gemma-3-4b-it", "Mistral-Small-3.1-24B-Instruct-2503",
-    "Ministral-3-3B-Instruct-2512", "t5-small", "Kimi-VL-A3B-Instruct", "SmolVLM-256M-Instruct",
-    "SmolVLM2-2.2B-f32", "InternVL3-1B", "InternVL2-26B-f16", "InternVL3_5-1B-HF",
+    "Ministral-3-3B-Instruct-2512", "Mistral-Small-4-119B-2603", "t5-small", "Kimi-VL-A3B-Instruct",
+    "SmolVLM-256M-Instruct", "SmolVLM2-2.2B-f32", "InternVL3-1B", "InternVL2-26B-f16", "InternVL3_5-1B-HF",
 )  # fmt: skip
 # Names of the one embedding that a T5 has, of which the first is taken.
 _EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -70,6 +72,8 @@ _ALL = [name for name, variant in variants_by_name().items() if _arch(load(varia
 # Checkpoints of several precisions come back in one, quantised ones decoded.
 _SEVERAL = {name for name, variant in variants_by_name().items() if variant.vectors or variant.dtypes}
 _SEVERAL.add("gpt-oss-20b")
+# Upstream wants a tokenizer told to add its bos token, and then writes that it does not.
+_BOS_NEEDED = "DeepSeek-V3.2-Exp"
 BACK = [name for name in _ALL if name not in _REFUSED]
 
 
@@ -115,12 +119,12 @@ def write_returned(planned: dict[str, Any], name: str, directory: Path) -> Retur
 
 def _wanted(model: translators.Model, variant: Variant, inventory: dict[str, Any]) -> dict[str, str]:
     """The names that must be there, by those of the checkpoint."""
-    config = completed(variant.config)
-    config["_embedding"] = min((name for name in inventory if name in _EMBEDDINGS), default="")
+    filled = completed(variant.config)
+    filled["_embedding"] = min((name for name in inventory if name in _EMBEDDINGS), default="")
     before, after = family_of(variant.config), family_of_gguf(model)
     found = {}
     for name in inventory:
-        kept = before.kept(name, config)
+        kept = before.kept(name, filled)
         match = None if kept is None else before.to_gguf(kept)
         # What a classifier of one matrix is called is decided when all names are known.
         if match is None or re.sub(r"^head\.", "cls.output.", match.names[0]) not in model.tensors:
@@ -165,17 +169,40 @@ def test_tensors_come_back_bit_for_bit(returned: dict[str, Returned], name: str)
 
 @pytest.mark.parametrize("name", [name for name in BACK if name not in _COUNTED_TWICE | _SEVERAL | _REWORDED])
 def test_converted_again_it_is_the_same(returned: dict[str, Returned], name: str) -> None:
-    before, folder = returned[name].parts, returned[name].folder
-    own = load(variants_by_name()[name])["own"]
-    with patch.dict(NAMES, PRINTS):
-        plans = translators.plans(translators.open_model(folder))
-    after = take_apart(whole(plans, f"model.gguf-{own}"))
+    before, after = returned[name].parts, _again(returned[name].folder, name)
     assert {part.name: (part.type, part.shape, part.digest) for part in after.tensors} == {
         part.name: (part.type, part.shape, part.digest) for part in before.tensors
     }
     told, again = _told(before), _told(after)
     assert {key: again.get(key) for key in told} == told
     assert {key for key in again.keys() - told.keys() if not key.startswith("tokenizer.")} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in BACK if name in _SEVERAL - {_BOS_NEEDED}])
+def test_several_precisions_tell_the_same_again(returned: dict[str, Returned], name: str) -> None:
+    assert _told(_again(returned[name].folder, name)) == _told(returned[name].parts)
+
+
+def test_deepseek_v32_is_converted_again_once_it_adds_its_bos(
+    returned: dict[str, Returned], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(returned[_BOS_NEEDED].folder, tmp_path / _BOS_NEEDED))
+    refused = translators.plans(translators.open_model(folder))["model.gguf-*"]
+    assert isinstance(refused, translators.Refusal)
+    assert "must add its bos token" in refused.reason
+    path = folder / "tokenizer_config.json"
+    published = {"add_bos_token": True, "tokenizer_class": "LlamaTokenizerFast"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | published))
+    key = "tokenizer.ggml.add_bos_token"
+    told, again = _told(returned[_BOS_NEEDED].parts), _told(_again(folder, _BOS_NEEDED))
+    assert {name for name in told.keys() | again.keys() if told.get(name) != again.get(name)} == {key}
+
+
+def _again(folder: Path, name: str) -> Parts:
+    """The GGUF of the own precision of a folder that came back, taken apart."""
+    own = load(variants_by_name()[name])["own"]
+    with patch.dict(NAMES, PRINTS):
+        return take_apart(whole(translators.plans(translators.open_model(folder)), f"model.gguf-{own}"))
 
 
 def _told(parts: Parts) -> dict[str, str]:
@@ -200,3 +227,43 @@ def test_what_cannot_come_back_is_refused(planned: Planned, tmp_path: Path, name
     refused = translators.plans(translators.open_model(tmp_path / "source.gguf"))["model.safetensors"]
     assert isinstance(refused, translators.Refusal)
     assert _REFUSED[name] in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "reason"),
+    [
+        ("Mistral-Small-4-119B-2603", {"rope.scaling.type": string("linear")}, "other than YaRN"),
+        ("DeepSeek-V3-tiny", {"attention.temperature_scale": scalar(ValueType.F32, 0.1)}, "Mistral Large 3"),
+        ("DeepSeek-V3-tiny", {"expert_gating_func": scalar(ValueType.U32, 4)}, "scored by function 4"),
+        ("DeepSeek-V3-tiny", {"attention.key_length_mla": None}, "before latent vectors"),
+        ("GLM-4.7-Flash", {"nextn_predict_layers": scalar(ValueType.U32, 3)}, "more layers than there are"),
+        ("GLM-5", {"attention.indexer.types": string("full")}, "not one truth value for each layer"),
+        ("GLM-5", {"rope.dimension_count": scalar(ValueType.U32, 8)}, "rotation of a part"),
+        (
+            "GLM-5",
+            {"attention.indexer.types": None, "context_length": scalar(ValueType.U32, 1 << 20)},
+            "a GLM-5.2 of before",
+        ),
+    ],
+)
+def test_what_latent_attention_cannot_tell_is_refused(
+    returned: dict[str, Returned], name: str, changed: dict[str, Value | None], reason: str
+) -> None:
+    model = returned[name].model
+    assert model.key_values is not None
+    arch = model.key_values["general.architecture"].decoded
+    whole_names = {f"{arch}.{key}": value for key, value in changed.items()}
+    told = dict(model.key_values.items()) | whole_names
+    key_values = KeyValues((key, value) for key, value in told.items() if value is not None)
+    refused = translators.plans(replace(model, key_values=key_values))["model.safetensors"]
+    assert isinstance(refused, translators.Refusal)
+    assert reason in refused.reason
+
+
+def test_a_told_scale_of_long_texts_is_kept(returned: dict[str, Returned]) -> None:
+    model = returned["Mistral-Small-4-119B-2603"].model
+    assert model.key_values is not None
+    key_values = model.key_values.copy()
+    key_values.set("mistral4.attention.temperature_scale", scalar(ValueType.F32, 0.25))
+    assert config(model)["rope_parameters"]["llama_4_scaling_beta"] == 0.1
+    assert config(replace(model, key_values=key_values))["rope_parameters"]["llama_4_scaling_beta"] == 0.25
