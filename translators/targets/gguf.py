@@ -223,7 +223,7 @@ class _Quantised:
         """The file of one type. Raises what `brief` does."""
         recipes = {tensor.name: tensor.recipe for tensor in self.base.tensors}
         tensors = []
-        for tensor, dtype, importance in chosen(self.choices, file_type, self.matrix):
+        for tensor, dtype, importance in chosen(self._outlines.choices, file_type, self.matrix):
             # Also what is only copied is checked, as llama-quantize does.
             recipe = Cast(recipes[tensor.name], dtype.name, checked=True, importance=importance)
             tensors.append(GgufTensor(tensor.name, without_unit_dimensions(tensor.shape), recipe))

@@ -67,10 +67,13 @@ class Outline(NamedTuple):
 
 
 class Outlines:
-    """Those of a model in every type, each found out once, all with one importance matrix or without."""
+    """Those of a model in every type, each found out once, all with one importance matrix or without.
+
+    `choices` are what they are of: who needs these as well need not find them out again.
+    """
 
     def __init__(self, choices: Choices, matrix: ImportanceMatrix | None = None) -> None:
-        self._choices = choices
+        self.choices = choices
         self._matrix = matrix
         self._known: dict[str, Outline | Unsupported] = {}
 
@@ -79,7 +82,7 @@ class Outlines:
         known = self._known.get(file_type.name)
         if known is None:
             try:
-                known = Outline.of(self._choices, file_type, self._matrix)
+                known = Outline.of(self.choices, file_type, self._matrix)
             except Unsupported as error:
                 known = error.with_traceback(None)
             self._known[file_type.name] = known

@@ -45,14 +45,30 @@ def _read(folder: Folder) -> Document:
     return (_apart(folder.data(NAME)) if folder.has(NAME) else None) or _whole(folder.json(NAME))
 
 
+class _Parts(msgspec.Struct, forbid_unknown_fields=True):
+    """What a tokenizer.json is made of; empty for what it does not have."""
+
+    model: dict[str, msgspec.Raw]
+    version: msgspec.Raw = msgspec.Raw()
+    truncation: msgspec.Raw = msgspec.Raw()
+    padding: msgspec.Raw = msgspec.Raw()
+    added_tokens: msgspec.Raw = msgspec.Raw()
+    normalizer: msgspec.Raw = msgspec.Raw()
+    pre_tokenizer: msgspec.Raw = msgspec.Raw()
+    post_processor: msgspec.Raw = msgspec.Raw()
+    decoder: msgspec.Raw = msgspec.Raw()
+
+
+_PARTS = msgspec.json.Decoder(_Parts)
+
+
 def _apart(data: bytes) -> Document | None:
     """The document without its merges, and these; None where it has to be read as it is."""
-    members = dict[str, msgspec.Raw]
     try:
-        outer = msgspec.json.decode(data, type=members)
-        inner = msgspec.json.decode(outer.pop("model"), type=members)
+        outer = msgspec.structs.asdict(_PARTS.decode(data))
+        inner = outer.pop("model")
         merges = _written(bytes(inner.pop("merges")))
-        found = {key: msgspec.json.decode(value) for key, value in outer.items()}
+        found = {key: msgspec.json.decode(value) for key, value in outer.items() if bytes(value)}
         found["model"] = {key: msgspec.json.decode(value) for key, value in inner.items()}
     except (KeyError, ValueError, RecursionError):
         return None

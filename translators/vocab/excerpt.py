@@ -106,7 +106,7 @@ def _leaves_bytes(document: Mapping[str, Any], text: str) -> bool:
     return steps == [first] or steps[-1].get("add_prefix_space") is False
 
 
-def _by_id(vocabulary: Mapping[str, Any]) -> dict[str, int] | None:
+def _by_id(vocabulary: dict[str, Any]) -> dict[str, int] | None:
     """The vocabulary in the order of its ids, where these count from 0 on without gaps, so that the next one
     is known.
     """
@@ -115,7 +115,7 @@ def _by_id(vocabulary: Mapping[str, Any]) -> dict[str, int] | None:
         return None
     expected = list(range(len(numbers)))
     if numbers == expected:
-        return dict(vocabulary)
+        return vocabulary
     if sorted(numbers) != expected:
         return None
     return dict(sorted(vocabulary.items(), key=itemgetter(1)))
