@@ -145,7 +145,7 @@ TARGETS = (
         "A complete folder of any source in that precision: weights in shards of at most 5 GB with an "
         "index, as "
         "transformers' save_pretrained cuts them, `config.json` that says the precision, tokenizer and "
-        "the rest.",
+        "the rest; of a model of sentence-transformers also what its `modules.json` names.",
         (
             Checked("safetensors", "each shard is what its own writer makes", "make test"),
             Checked("transformers on a mount", "from_pretrained, greedy tokens", "make examples-check"),
