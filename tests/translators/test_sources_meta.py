@@ -14,6 +14,7 @@ import pytest
 
 from tests import tiny_llama4
 from tests.tiny_originals import DIM, HEADS, ORIGINALS, RANKS, Matrix, build, saved
+from tests.translators.originals import told, whole
 from translators import Plan, open_model, plans
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
 from translators.model import Model
@@ -30,22 +31,6 @@ def content(model: Model, name: str) -> bytes:
         return bytes(read_bytes(recipe, 0, nbytes(recipe), files))
     finally:
         files.close()
-
-
-def whole(plan: object) -> bytes:
-    assert isinstance(plan, Plan), plan
-    layout = plan.layout()
-    try:
-        return layout.read(0, layout.size)
-    finally:
-        layout.close()
-
-
-def told(folder: Path, **changes: Any) -> None:
-    """Change params.json; None removes a key."""
-    path = folder / "params.json"
-    found = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
 
 
 def test_the_tokenizer_may_lie_above(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.oracle.gguf_parts import take_apart
 from tests.tiny_models import TinyModel, write_safetensors
 from tests.tiny_natives import DIM, HEADS, NATIVES, TOKENS, build, shapes_of
 from tests.tiny_tokenizers import sentencepiece
+from tests.translators.originals import told, whole
 from translators import Plan, Refusal, folders, open_model, plans
 from translators.errors import MalformedSource, MissingSource, TranslationError
 from translators.sources.recognise import recognise
@@ -23,22 +24,6 @@ from translators.vocab.pretokenizers import CHECK_TEXT, NAMES, fingerprint
 
 PIECES, SHARDED, SCALED = "Mistral-7B-v0.3-native", "Mistral-Nemo-2407-native", "Ministral-3-3B-2512-native"
 SEEING = "Pixtral-12B-2409-native"
-
-
-def whole(plan: object) -> bytes:
-    assert isinstance(plan, Plan), plan
-    layout = plan.layout()
-    try:
-        return layout.read(0, layout.size)
-    finally:
-        layout.close()
-
-
-def told(folder: Path, **changes: Any) -> None:
-    """Change params.json; None removes a key."""
-    path = folder / "params.json"
-    found = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
 
 
 @pytest.mark.parametrize("name", [PIECES, SHARDED, SCALED])

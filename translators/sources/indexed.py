@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from translators.errors import MissingSource, TranslationError
+from translators.errors import MissingSource
 from translators.model import FileIdentity, Model, SourceTensor
 from translators.sources.recognise import INDEX_SUFFIX, part_of
 from translators.sources.side_files import config_of, side_files
@@ -65,11 +65,7 @@ def joined(
     tensors: dict[str, SourceTensor] = {}
     for number, shard in enumerate(shards):
         with StoredFile(root / shard) as file:
-            try:
-                found = tensors_of(file, number)
-            except TranslationError as error:
-                error.path = error.path or file.shown
-                raise
+            found = tensors_of(file, number)
             identities.append(file.identity)
         for tensor in found.keys() & tensors.keys():
             place = f"tensor {clipped(tensor)!r}"

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from types import TracebackType
 
-from translators.errors import MalformedSource, MissingSource
+from translators.errors import MalformedSource, MissingSource, TranslationError
 from translators.model import FileIdentity
 
 FETCH_AGAIN = "fetch the file again"
@@ -56,7 +56,10 @@ def identity_of(path: Path) -> FileIdentity:
 
 
 class StoredFile:
-    """A regular file opened for parsing; a context manager. `identity` is that of what is read."""
+    """A regular file opened for parsing; a context manager. `identity` is that of what is read.
+
+    An error of ours that leaves the context and tells no file is about this one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.shown = shown(path)
@@ -102,3 +105,5 @@ class StoredFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
+        if isinstance(error, TranslationError):
+            error.path = error.path or self.shown

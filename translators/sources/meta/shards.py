@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from translators.errors import MalformedSource, MissingSource, TranslationError
+from translators.errors import MalformedSource, MissingSource
 from translators.model import FileIdentity
 from translators.recipes import Recipe, Stored, concat, stored
 from translators.sources.pytorch.files import tensors_of
@@ -101,11 +101,7 @@ def read_shards(root: Path, files: Sequence[str]) -> Shards:
     tensors: list[dict[str, Recipe]] = []
     for number, name in enumerate(names):
         with StoredFile(root / name) as file:
-            try:
-                found = tensors_of(file, number)
-            except TranslationError as error:
-                error.path = error.path or file.shown
-                raise
+            found = tensors_of(file, number)
             identities.append(file.identity)
         tensors.append({key: stored(tensor) for key, tensor in found.items()})
         for odd in sorted(tensors[-1].keys() ^ tensors[0].keys())[:1]:
