@@ -1,9 +1,9 @@
 """Fuzz the parsers, one after the other: python -m tests.fuzz [--seconds 600] [--parser gguf] ...
 
-For each parser a process of its own (`target.py`, in the environment of environment.sh) runs that long, from
-its seeds, from tests/fuzz/corpus and from what earlier runs kept. What shows a bug is made smaller and put
-into tests/fuzz/corpus, where `make test` gives it to the parser from then on; the exit code is 1 then.
-`--keep` also puts inputs there that reached something new, as far as there is room.
+For each parser a process of its own (`target.py`, in the environment of environment.sh) runs for so many
+seconds of processor time, from its seeds, from tests/fuzz/corpus and from what earlier runs kept. What shows
+a bug is made smaller and put into tests/fuzz/corpus, where `make test` gives it to the parser from then on;
+the exit code is 1 then. `--keep` also puts inputs there that reached something new, as far as there is room.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ WORK = Path(os.environ.get("PRISMFS_FUZZ") or ROOT / ".fuzz")
 LONGEST = 32_000  # bytes of an input
 ROOM = 14_000  # bytes that are kept of a parser's corpus by --keep
 _STATUS = re.compile(r"^#(\d+)\s.*cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+_ENDED = re.compile(r"^#(\d+) ended$", re.MULTILINE)
 _SUFFIXES = ("crash", "timeout", "oom", "leak", "slow-unit")
 
 
@@ -55,22 +56,28 @@ def fuzz(parser: Parser, seconds: int) -> Run:
     with tempfile.TemporaryDirectory(prefix="prismfs-fuzz-") as found:
         # libFuzzer's own limits are for what Python cannot stop: a loop in C, memory that C takes.
         output = _target(
-            parser, corpus, found, f"-max_total_time={seconds}", f"-max_len={LONGEST}",
+            parser, seconds, corpus, found, f"-max_len={LONGEST}",
             f"-timeout={int(SECONDS * 20)}", f"-rss_limit_mb={MEMORY * 3 >> 20}", "-len_control=0",
         )  # fmt: skip
-        last = (_STATUS.findall(output) or [("0", "0", "0", "0")])[-1]
+        tried, edges, features, kept = (_STATUS.findall(output) or [("0", "0", "0", "0")])[-1]
+        tried = (_ENDED.findall(output) or [tried])[-1]
         faults = [fault for path in sorted(Path(found).iterdir()) for fault in _noted(parser, path)]
-    if last[0] == "0":
+    if tried == "0":
         sys.exit(f"{parser.name}: atheris did not run:\n{output[-4000:]}")
-    return Run(*map(int, last), tuple(faults))
+    return Run(int(tried), int(edges), int(features), int(kept), tuple(faults))
 
 
-def _target(parser: Parser, corpus: Path, found: str, *arguments: str) -> str:
+def _target(parser: Parser, seconds: int, corpus: Path, found: str, *arguments: str) -> str:
     python = WORK / "environment" / "bin" / "python"
-    command = [str(python), "-m", "tests.fuzz.target", parser.name, str(corpus), found, *arguments]
+    command = [str(python), "-m", "tests.fuzz.target", parser.name, str(seconds), str(corpus), found]
     environment = {**os.environ, "RUST_BACKTRACE": "0", "PYTHONPATH": str(ROOT), "TMPDIR": found}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
     return done.stdout.decode("utf-8", "replace")
 
@@ -121,7 +128,9 @@ def _add(directory: Path, data: bytes) -> Path:
 def main(arguments: Sequence[str]) -> int:
     """Fuzz what is asked for; print a line for each parser, and each bug that was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the parsers.")
-    parser.add_argument("--seconds", type=int, default=600, help="for each parser (default: 600)")
+    parser.add_argument(
+        "--seconds", type=int, default=600, help="of processor time, for each parser (default: 600)"
+    )
     parser.add_argument("--parser", action="append", choices=[each.name for each in PARSERS])
     parser.add_argument(
         "--keep", action="store_true", help="put what reached something new into tests/fuzz/corpus"
