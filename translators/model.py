@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from translators.dtypes import DType
+from translators.errors import Unsupported
 
 if TYPE_CHECKING:
     from translators.keyvalues import KeyValues
@@ -159,6 +160,8 @@ class Model:
     imatrices:  importance matrices that lie beside it: one is used; of several nobody knows which is meant.
     made:       side files of a Hugging Face directory that the source has in a form of its own, and what
                 they would hold; None for a file that is there and is not what its name says.
+    unrenamed:  why the tensors keep the names of their own framework, which config.json beside them is not
+                about; None where it is, or where there is none.
     """
 
     root: Path
@@ -174,3 +177,4 @@ class Model:
     adapter: Adapter | None = None
     imatrices: tuple[FileIdentity, ...] = ()
     made: Mapping[str, bytes | None] = field(default_factory=dict)
+    unrenamed: Unsupported | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 
 from translators.errors import MalformedSource, Unsupported
@@ -61,6 +62,8 @@ def converted(model: Model) -> GgufFile:
 
     Raises Unsupported (architecture, tokenizer, tensor, kind of quantisation), MalformedSource.
     """
+    if model.unrenamed is not None:
+        raise copy(model.unrenamed)
     family = family_of(model.config)
     source = _checkpoint(model, family)
     reranks = RANKING in family.parameters and is_qwen3_reranker(model.root, model.name, source.config)

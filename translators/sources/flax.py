@@ -5,8 +5,9 @@
 The tree's arrays are the tensors, their bytes read where they lie. Names are the keys on the way to an array,
 joined by "/" as flax.traverse_util and transformers' index have them; arrays in chunks are joined. They
 are in the order of the file. What the tree holds besides arrays (a step, an epoch) is left out.
-Knows nothing of architectures, nor what PyTorch calls these tensors: so config.json, which describes
-PyTorch's, is none of this model's.
+What config.json beside it describes are PyTorch's tensors: `renamed` knows what those are called, of models
+of transformers' kinds.
+Knows nothing of architectures.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from translators.recipes import Derived, Recipe, Stored, concat, reshape
 from translators.sources.indexed import joined
 from translators.sources.msgpack_tree import Array, Tree, tree_of
 from translators.sources.recognise import MSGPACK
+from translators.sources.renamed import FLAX, renamed
 from translators.sources.stored_file import StoredFile, clipped
 
 CHUNKED = "__msgpack_chunked_array__"
@@ -40,7 +42,8 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
 
     Raises MalformedSource, MissingSource, or Unsupported (a type of no number).
     """
-    return joined(root, files, MSGPACK, _tensors, name=name, kind="flax", configured=False)
+    model = joined(root, files, MSGPACK, _tensors, name=name, kind="flax", configured=False)
+    return renamed(model, FLAX)
 
 
 def _tensors(file: StoredFile, number: int) -> dict[str, SourceTensor]:

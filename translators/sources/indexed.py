@@ -52,13 +52,14 @@ def shards_of(root: Path, files: Sequence[str], suffix: str) -> tuple[list[str],
 def joined(
     root: Path, files: Sequence[str], suffix: str,
     tensors_of: Callable[[StoredFile, int], Mapping[str, SourceTensor]], *,
-    name: str, kind: str, configured: bool = True,
+    name: str, kind: str, configured: bool = True, called: Callable[[str], str] = str,
 ) -> Model:  # fmt: skip
     """The model whose shards hold what `tensors_of` finds in each, given the file and its number.
 
-    `kind` is its format; `configured` says whether a config.json beside the shards is about it. Raises what
-    `shards_of` and `tensors_of` raise, and MalformedSource for a tensor that is in two shards, or is not
-    where the index has it, and where there is none at all.
+    `kind` is its format; `configured` says whether a config.json beside the shards is about it; `called` is
+    what a shard calls a tensor that its index names. Raises what `shards_of` and `tensors_of` raise, and
+    MalformedSource for a tensor that is in two shards, or is not where the index has it, and where there is
+    none at all.
     """
     shards, placed = shards_of(root, files, suffix)
     identities: list[FileIdentity] = []
@@ -71,7 +72,7 @@ def joined(
             place = f"tensor {clipped(tensor)!r}"
             raise malformed(root / shard, "the tensor is in another shard as well", place)
         tensors |= found
-    for tensor in placed.keys() - tensors.keys():
+    for tensor in (each for each in placed if called(each) not in tensors):
         reason = f"the tensor is not in {placed[tensor]!r}, where the index has it"
         raise malformed(root, reason, f"tensor {clipped(tensor)!r}", _FETCH_MODEL)
     if not tensors:

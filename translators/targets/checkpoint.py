@@ -106,6 +106,8 @@ def refused(model: Model) -> str:
         return ""
     if model.format == mistral.FORMAT:
         return no_way(model)
+    if model.unrenamed is not None:
+        return model.unrenamed.stated
     return "" if model.config else "there is no config.json"
 
 

@@ -6,8 +6,9 @@ The file is walked here, not by libhdf5: a stranger's file reaches no C code, no
 opened, and reads need no library that knows of HDF5. Datasets of numbers are the tensors, called by their
 paths; texts and records are left out, as are the states of Keras' optimiser. Data in one run are read where
 they lie, chunks one at a time.
-Knows nothing of architectures, nor what PyTorch calls Keras' weights: so a config.json, which describes
-PyTorch's, is none of a Keras file's.
+What config.json beside a Keras file describes are PyTorch's tensors: `renamed` knows what those are called,
+of models of transformers' kinds.
+Knows nothing of architectures.
 
     region.py       bounds, the superblock        headers.py      messages of an object
     trees.py        B-trees                       heaps.py        names, texts
@@ -27,12 +28,20 @@ from translators.errors import TranslationError, Unsupported
 from translators.model import Model, SourceTensor, Tensor
 from translators.recipes import Derived, Stored
 from translators.sources.hdf5.headers import Header
-from translators.sources.hdf5.keras import is_of_an_optimiser, legacy_order
+from translators.sources.hdf5.keras import (
+    LegacyOrder,
+    is_of_an_optimiser,
+    legacy_order,
+    name_in_shard,
+    variables_of,
+)
 from translators.sources.hdf5.region import Hdf5File, opened
 from translators.sources.hdf5.storage import recipe_of
 from translators.sources.hdf5.tree import datasets
 from translators.sources.indexed import joined
 from translators.sources.recognise import H5, KERAS, KERAS_WEIGHTS
+from translators.sources.renamed import KERAS as BY_KERAS
+from translators.sources.renamed import renamed
 from translators.sources.stored_file import StoredFile, clipped
 from translators.sources.zip_members import zip_members
 
@@ -44,17 +53,20 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
 
     Raises MalformedSource, MissingSource, or Unsupported (data in other files, rare filters and types).
     """
+    variables: dict[str, str] = {}
     of_keras = False
 
     def tensors_of(file: StoredFile, number: int) -> dict[str, SourceTensor]:
         nonlocal of_keras
-        is_keras, found = _tensors(_within(file), number, own=_is_kerass_name(file.shown))
-        of_keras = of_keras or is_keras
+        within, own = _within(file), _is_kerass_name(file.shown)
+        legacy = legacy_order(within)
+        found = _tensors(within, number, legacy, own=own)
+        variables.update(variables_of(legacy, found) if legacy is not None else {})
+        of_keras = of_keras or own or legacy is not None
         return found
 
-    model = joined(root, files, H5, tensors_of, name=name, kind="hdf5")
-    # What describes PyTorch's weights does not describe Keras'.
-    return replace(model, config={}) if of_keras else model
+    model = joined(root, files, H5, tensors_of, name=name, kind="hdf5", called=name_in_shard)
+    return renamed(replace(model, config={}), BY_KERAS, variables) if of_keras else model
 
 
 def _is_kerass_name(name: str) -> bool:
@@ -75,16 +87,17 @@ def _within(file: StoredFile) -> Hdf5File:
     return opened(file, member.offset, member.length)
 
 
-def _tensors(file: Hdf5File, number: int, *, own: bool) -> tuple[bool, dict[str, SourceTensor]]:
-    """Whether Keras wrote the file, and its tensors in Keras' order. `own`: its name says so."""
-    legacy = legacy_order(file)
+def _tensors(
+    file: Hdf5File, number: int, legacy: LegacyOrder | None, *, own: bool
+) -> dict[str, SourceTensor]:
+    """A file's tensors, in Keras' order where it has one. `own`: its name says that it is Keras'."""
     prefix, first = legacy or ("", ())
     found: dict[str, SourceTensor] = {}
     for path, header in datasets(file):
         if path.startswith(prefix) and not (own and is_of_an_optimiser(path)):
             found |= {each.name: each for each in _tensor(path, header, number)}
     order = dict.fromkeys([*(path for path in first if path in found), *found])
-    return own or legacy is not None, {path: found[path] for path in order}
+    return {path: found[path] for path in order}
 
 
 def _tensor(path: str, header: Header, number: int) -> Iterator[SourceTensor]:
