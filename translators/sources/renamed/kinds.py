@@ -14,7 +14,7 @@ _HEADS = frozenset(
     (
         "cls", "classifier", "qa_outputs", "lm_head", "score", "pre_classifier", "vocab_transform",
         "vocab_layer_norm", "vocab_projector", "predictions", "sop_classifier", "discriminator_predictions",
-        "generator_predictions", "generator_lm_head", "final_logits_bias",
+        "generator_predictions", "generator_lm_head", "classification_head", "final_logits_bias",
     )
 )  # fmt: skip
 
@@ -46,7 +46,6 @@ _LLAMA = ("embed_tokens", "layers", "norm")
 _T5 = _kind("", "shared", "encoder", "decoder")
 
 _BOTH = {
-    "albert": _kind("albert", *_ENCODER),
     "bert": _kind("bert", *_ENCODER),
     "distilbert": _kind("distilbert", "embeddings", "transformer"),
     "electra": _kind("electra", "embeddings", "embeddings_project", "encoder"),
@@ -61,6 +60,7 @@ _BOTH = {
 }
 FLAX_KINDS = {
     **_BOTH,
+    "albert": _kind("albert", *_ENCODER),
     "bart": _kind("model", "shared", "encoder", "decoder"),
     "bloom": _kind("transformer", "word_embeddings", "word_embeddings_layernorm", "h", "ln_f"),
     "gemma": _kind("model", *_LLAMA),

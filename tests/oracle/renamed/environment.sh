@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds, from nothing, an environment with transformers' Flax, TensorFlow and PyTorch classes, of about 3 GB:
+# .oracle/renamed. Torch and transformers are those of .oracle/conv where they are there already.
+# What is complete is left alone. PRISMFS_ORACLE names another place than .oracle.
+set -eu
+
+root=$(cd "$(dirname "$0")/../../.." && pwd)
+oracle=${PRISMFS_ORACLE:-$root/.oracle}
+mkdir -p "$oracle"
+if [ ! -e "$oracle/renamed/.complete" ]; then
+    rm -rf "$oracle/renamed"
+    "${PYTHON:-python3}" -m venv "$oracle/renamed"
+    python="$oracle/renamed/bin/python"
+    "$python" -m pip install --quiet 'jax==0.6.2' 'jaxlib==0.6.2' 'flax==0.10.7' 'numpy==2.1.3' 'h5py==3.16.0' \
+        'tensorflow-cpu==2.19.1' 'tf-keras==2.19.0' 'ml_dtypes==0.6.0'
+    packages=$("$oracle/conv/bin/python" -c \
+        'import sysconfig, torch, transformers; print(sysconfig.get_path("purelib"))' 2>/dev/null || true)
+    if [ -n "$packages" ]; then
+        echo "$packages" >"$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/conv.pth"
+    else
+        "$python" -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu 'torch==2.13.0'
+        "$python" -m pip install --quiet 'transformers==4.57.6' 'sentencepiece==0.2.1'
+    fi
+    touch "$oracle/renamed/.complete"
+fi

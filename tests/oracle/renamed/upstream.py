@@ -1,0 +1,199 @@
+"""What transformers' Flax and TensorFlow classes save, and what its PyTorch classes make of that; run in their
+own environment, nothing of ours is imported.
+
+    python upstream.py kinds OUT             # the small models below, by their names
+    python upstream.py folders SPECS OUT     # of every directory in SPECS, with its config.json and side files
+
+In OUT are `flax/NAME` and `tf/NAME` as saved, `flax-torch/NAME` and `tf-torch/NAME` as PyTorch then saves them,
+and `expected.json`: by "flax/NAME" each entry of the PyTorch class's state, as SHA-256 of its values in F32, its
+shape, and the entry whose storage it shares, "" for none. Shards have what the same model in one file has.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.update(TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu")
+
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+from flax.traverse_util import flatten_dict, unflatten_dict
+from transformers.modeling_flax_pytorch_utils import load_flax_checkpoint_in_pytorch_model
+from transformers.modeling_tf_pytorch_utils import load_tf2_checkpoint_in_pytorch_model
+
+transformers.logging.set_verbosity_error()
+_BERT = {
+    "vocab_size": 13, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 6, "max_position_embeddings": 9,
+}  # fmt: skip
+_LLAMA = {**_BERT, "num_key_value_heads": 1, "head_dim": 2}
+_GPT = {"vocab_size": 13, "n_embd": 4, "n_layer": 2, "n_head": 2, "n_positions": 9, "n_ctx": 9}
+_T5 = {"vocab_size": 13, "d_model": 4, "d_kv": 3, "d_ff": 6, "num_layers": 2, "num_heads": 2}
+_DISTIL = {
+    "vocab_size": 13, "dim": 4, "hidden_dim": 6, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 9,
+}  # fmt: skip
+_OPT = {**_BERT, "ffn_dim": 6, "word_embed_proj_dim": 4}
+_BART = {
+    "vocab_size": 13, "d_model": 4, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 6, "decoder_ffn_dim": 6, "max_position_embeddings": 9,
+}  # fmt: skip
+# Every class of each kind that has something of its own: (model_type, configuration, classes).
+KINDS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
+    ("albert", {**_BERT, "embedding_size": 3}, ("AlbertForPreTraining", "AlbertModel")),
+    ("bert", _BERT, ("BertModel", "BertForPreTraining", "BertForMaskedLM", "BertForSequenceClassification",
+                     "BertForQuestionAnswering")),
+    ("distilbert", _DISTIL, ("DistilBertModel", "DistilBertForMaskedLM",
+                             "DistilBertForSequenceClassification")),
+    ("electra", {**_BERT, "embedding_size": 3}, ("ElectraForPreTraining", "ElectraForMaskedLM",
+                                                 "ElectraForSequenceClassification")),
+    ("gpt2", _GPT, ("GPT2LMHeadModel", "GPT2Model", "GPT2ForSequenceClassification")),
+    ("gptj", {**_GPT, "rotary_dim": 2}, ("GPTJForCausalLM", "GPTJModel")),
+    ("mistral", _LLAMA, ("MistralForCausalLM", "MistralModel")),
+    ("t5", _T5, ("T5ForConditionalGeneration", "T5Model", "T5EncoderModel")),
+    ("mt5", {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+     ("MT5ForConditionalGeneration",)),
+    ("opt", _OPT, ("OPTForCausalLM", "OPTModel")),
+    ("roberta", _BERT, ("RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification")),
+    ("xlm-roberta", _BERT, ("XLMRobertaModel", "XLMRobertaForMaskedLM")),
+    ("camembert", _BERT, ("CamembertModel", "CamembertForMaskedLM")),
+    ("bart", _BART, ("BartForConditionalGeneration", "BartModel", "BartForSequenceClassification")),
+    ("bloom", {"vocab_size": 13, "hidden_size": 4, "n_layer": 2, "n_head": 2},
+     ("BloomForCausalLM", "BloomModel")),
+    ("gemma", _LLAMA, ("GemmaForCausalLM", "GemmaModel")),
+    ("gpt_neo", {"vocab_size": 13, "hidden_size": 4, "num_layers": 2, "num_heads": 2, "intermediate_size": 6,
+                 "max_position_embeddings": 9, "attention_types": [[["global", "local"], 1]]},
+     ("GPTNeoForCausalLM", "GPTNeoModel")),
+    ("llama", _LLAMA, ("LlamaForCausalLM", "LlamaModel")),
+)  # fmt: skip
+
+
+def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers that follow from a name; F16 and BF16 have them, and an archive makes them short."""
+    numbers = np.arange(int(np.prod(shape)), dtype=np.int64) * (zlib.crc32(name.encode()) % 59 * 2 + 1)
+    return ((numbers + zlib.crc32(name.encode()) % 101) % 119 / 64 - 1).astype(np.float32).reshape(shape)
+
+
+def flax_model(name: str, config: Any, dtype: Any) -> Any:
+    """A model of transformers' Flax class, with values of ours."""
+    model = getattr(transformers, f"Flax{name}")(config, input_shape=(1, 2))
+    found = {way: values("/".join(way), its.shape) for way, its in flatten_dict(model.params).items()}
+    model.params = unflatten_dict({way: jnp.asarray(its, dtype) for way, its in found.items()})
+    return model
+
+
+def tf_model(name: str, config: Any) -> Any:
+    """The same of its TensorFlow class."""
+    model = getattr(transformers, f"TF{name}")(config)
+    model(model.dummy_inputs)
+    for weight in model.weights:
+        weight.assign(values(weight.name, tuple(weight.shape)))
+    return model
+
+
+def state_of(model: Any) -> dict[str, list[Any]]:
+    """Every entry of a PyTorch model's state."""
+    found: dict[str, list[Any]] = {}
+    first: dict[int, str] = {}
+    for name, tensor in model.state_dict().items():
+        data = tensor.float().contiguous().numpy().tobytes()
+        shared = first.setdefault(tensor.data_ptr(), name)
+        found[name] = [
+            hashlib.sha256(data).hexdigest()[:24], list(tensor.shape), shared if shared != name else "",
+        ]  # fmt: skip
+    return found
+
+
+def back(folder: Path, torch_folder: Path, name: str, framework: str, dtype: Any) -> dict[str, list[Any]]:
+    """What PyTorch's class makes of a folder, saved beside it with the same other files.
+
+    By the functions that from_flax and from_tf call: from_pretrained gives them a model without memory, which
+    they leave as it is.
+    """
+    model = getattr(transformers, name)(transformers.AutoConfig.from_pretrained(folder))
+    if framework == "flax":
+        load_flax_checkpoint_in_pytorch_model(model, folder / "flax_model.msgpack")
+    else:
+        load_tf2_checkpoint_in_pytorch_model(model, str(folder / "tf_model.h5"), allow_missing_keys=True)
+    model.tie_weights()
+    state = state_of(model)
+    model.to(dtype).save_pretrained(torch_folder)
+    for path in folder.iterdir():
+        if path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json"):
+            shutil.copy(path, torch_folder)
+    return state
+
+
+def made(
+    out: Path, name: str, class_name: str, config: Any, dtype: str = "float32", sharded: bool = False
+) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    """One model in both frameworks, as far as they have its class."""
+    for framework in ("flax", "tf"):
+        prefix = {"flax": "Flax", "tf": "TF"}[framework]
+        if not hasattr(transformers, prefix + class_name) or (framework == "tf" and dtype != "float32"):
+            continue
+        folder, torch_folder = out / framework / name, out / f"{framework}-torch" / name
+        for each in (folder, torch_folder):
+            each.mkdir(parents=True, exist_ok=True)
+        model: Any
+        if framework == "flax":
+            model = flax_model(class_name, config, dtype)
+        else:
+            model = tf_model(class_name, config)
+        model.save_pretrained(folder, safe_serialization=False)
+        state = back(folder, torch_folder, class_name, framework, getattr(torch, dtype))
+        yield f"{framework}/{name}", state
+        if sharded:
+            parts = out / framework / f"{name}-shards"
+            model.save_pretrained(parts, safe_serialization=False, max_shard_size=600)
+            assert len(list(parts.iterdir())) > 3, list(parts.iterdir())
+            yield f"{framework}/{name}-shards", state
+        del model
+        gc.collect()
+
+
+def kinds(out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    """The small models."""
+    for kind, told, names in KINDS:
+        for name in names:
+            config = transformers.AutoConfig.for_model(kind, **told)
+            yield from made(out, name, name, config, sharded=name in ("BertForMaskedLM", "T5Model"))
+            if name == "BertModel":
+                yield from made(out, f"{name}-bf16", name, config, "bfloat16")
+                yield from made(out, f"{name}-f16", name, config, "float16")
+
+
+def folders(specs: Path, out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    """Models of given configurations."""
+    for spec in sorted(specs.iterdir()):
+        told = json.loads((spec / "config.json").read_text())
+        config = transformers.AutoConfig.from_pretrained(spec)
+        dtype = told.get("torch_dtype", "float32")
+        for framework in ("flax", "tf"):
+            shutil.copytree(spec, out / framework / spec.name, dirs_exist_ok=True)
+        yield from made(out, spec.name, told["architectures"][0], config, dtype)
+
+
+def main(arguments: list[str]) -> None:
+    command, *paths = arguments
+    out = Path(paths[-1])
+    found = kinds(out) if command == "kinds" else folders(Path(paths[0]), out)
+    expected = {}
+    for name, state in found:
+        print(name, len(state), flush=True)
+        expected[name] = state
+    (out / "expected.json").write_text(json.dumps(expected))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
