@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny_variants
+from tests.oracle.families.comparison import plans_in
 from tests.oracle.families.variant import load, variants_by_name
 from tests.tiny_models import build
-from translators import Plan, open_model, plans
+from translators import Plan, open_model
 from translators.dtypes import F32
 from translators.model import Model
 from translators.reading import SourceFiles
@@ -42,7 +43,7 @@ VARIANTS = (
     "all-MiniLM-L6-v2", "bert-base-uncased", "bge-reranker-tiny", "distilbert-base-sst", "stsb-roberta-base",
     "bge-m3", "flan-t5-small", "t5-small", "gpt2-medium", "bloom-560m", "gemma-7b-f16",
 )  # fmt: skip
-MODELS = ("Tiny-Llama-3-8B-Instruct-v0.2", "mistral-tiny")
+MODELS = ("Tiny-Llama-3-8B-Instruct-v0.2", "Mistral-7B-Instruct-v0.1")
 # Flax's classes of these keep masks of so many squared bytes.
 _LONGEST = 512
 # What the suite compares with: small, and of each rule one.
@@ -81,7 +82,7 @@ def differing(found: State, expected: State) -> list[str]:
 
 def ggufs(folder: Path) -> Iterator[tuple[str, str]]:
     """Digests of a folder's GGUFs, by their names."""
-    found = plans(open_model(folder))
+    found = plans_in(folder)
     for name in ("model.safetensors", *sorted(each for each in found if each.startswith("model.gguf-"))):
         plan = found[name]
         if isinstance(plan, Plan) and (plan.own or name.endswith(("safetensors", "q8_0", "q4_k_m", "q2_k"))):
@@ -118,9 +119,9 @@ def specs(directory: Path) -> None:
     for name in (*VARIANTS, *MODELS):
         folder = directory / name
         if name in VARIANTS:
-            variants_by_name()[name].build(folder, load(variants_by_name()[name])["inventory"])
+            variants_by_name()[name].build(directory, load(variants_by_name()[name])["inventory"])
         else:
-            build(tiny_variants.MODELS[name], folder)
+            build(tiny_variants.MODELS[name], directory)
         for path in folder.glob("*.safetensors*"):
             path.unlink()
         config = json.loads((folder / "config.json").read_text())

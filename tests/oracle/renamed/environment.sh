@@ -18,8 +18,9 @@ if [ ! -e "$oracle/renamed/.complete" ]; then
     if [ -n "$packages" ]; then
         echo "$packages" >"$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/conv.pth"
     else
-        "$python" -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu 'torch==2.13.0'
-        "$python" -m pip install --quiet 'transformers==4.57.6' 'sentencepiece==0.2.1'
+        # torch's usual wheel brings CUDA along; PRISMFS_TORCH_INDEX may name an index with the smaller CPU build.
+        "$python" -m pip install --quiet ${PRISMFS_TORCH_INDEX:+--extra-index-url "$PRISMFS_TORCH_INDEX"} \
+            'torch==2.13.0' 'transformers==4.57.6'
     fi
     touch "$oracle/renamed/.complete"
 fi

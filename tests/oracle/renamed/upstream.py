@@ -128,9 +128,8 @@ def back(folder: Path, torch_folder: Path, name: str, framework: str, dtype: Any
     model.tie_weights()
     state = state_of(model)
     model.to(dtype).save_pretrained(torch_folder)
-    for path in folder.iterdir():
-        if path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json"):
-            shutil.copy(path, torch_folder)
+    weights = shutil.ignore_patterns("*.msgpack", "*.h5", "*.index.json")
+    shutil.copytree(folder, torch_folder, ignore=weights, dirs_exist_ok=True)
     return state
 
 

@@ -68,7 +68,7 @@ def renamed(model: Model, framework: Framework, own: Mapping[str, str] | None = 
             return model
         return replace(model, config=config, tensors=_tensors(model, framework, config, own or {}))
     except TranslationError as error:
-        remedy = f"have transformers convert it: from_pretrained(..., {framework.option}=True)"
+        remedy = f"have transformers (4.40) convert it: from_pretrained(..., {framework.option}=True)"
         why = Unsupported(error.reason, path=error.path, place=error.place, remedy=error.remedy or remedy)
         return replace(model, unrenamed=why)
 
