@@ -31,6 +31,8 @@
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
 #   hdf5-check  files of h5py and Keras, and real ones, against h5py's reading; ours read by h5py; ARGS="FILE"
+#   flax-check  folders of transformers' Flax and TensorFlow classes, against what its PyTorch classes make of
+#            them: every tensor, and the GGUFs; in an environment of its own; ARGS="--made DIRECTORY" keeps them
 #   meta-check  Meta's originals against transformers' own conversion of them, and llama.cpp's GGUF of that
 #   onnx-check  folders for ONNX Runtime, run by it, by genai and by OpenVINO, against transformers; and real ONNX
 #            files as onnx itself reads them; ARGS="DIRECTORY" for a model of your own
@@ -55,7 +57,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check onnx-check hdf5-check tensorflow-check legacy-check meta-check lora-check clean
+	stress pytorch-check mlx-check onnx-check hdf5-check flax-check tensorflow-check legacy-check meta-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -125,6 +127,9 @@ mlx-check: $(VENV)/.installed
 
 hdf5-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.hdf5.check $(ARGS)
+
+flax-check: $(VENV)/.installed
+	$(RUN) -m tests.oracle.renamed.check $(ARGS)
 
 meta-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.meta.check $(ARGS)

@@ -23,6 +23,7 @@ from translators.ranges import ElementRange
 from translators.recipes.movement import Runs, collected
 from translators.recipes.pieces import Bytes, Source
 from translators.recipes.shapes import reshape
+from translators.recipes.unpacking import Transposed
 
 if TYPE_CHECKING:
     from translators.recipes import Recipe
@@ -118,6 +119,8 @@ def permute(of: Recipe, axes: tuple[int, ...]) -> Recipe:
         raise MalformedSource(f"axes {axes} are not those of shape {of.shape}", remedy="check config.json")
     if isinstance(of, Permute):
         return permute(of.of, tuple(of.axes[axis] for axis in axes))
+    if isinstance(of, Transposed) and axes == (1, 0):
+        return of.of
     shape = tuple(of.shape[axis] for axis in axes)
     moving = [axis for axis in axes if of.shape[axis] > 1]
     if moving == sorted(moving):

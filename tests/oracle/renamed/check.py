@@ -1,12 +1,13 @@
-"""Folders of transformers' Flax and TensorFlow classes, as they appear here, against what transformers' PyTorch
-classes make of them: `make flax-check`.
+"""Folders of transformers' Flax and TensorFlow classes as they appear here, against what transformers'
+PyTorch classes make of them: `make flax-check`.
 
     python -m tests.oracle.renamed.check [--regenerate] [--made DIRECTORY]
 
 Of every kind in `sources.renamed.kinds`, with several heads: each name, shape and byte of its tensors must be
-those of the PyTorch class's state, and nothing may be missing but what shares its storage with another. Of the
-families' variants the GGUF of the folder must be the GGUF of the folder that PyTorch saved, byte for byte.
-`--regenerate` writes the folders and digests that the test suite compares with; `--made` keeps what was made.
+those of the PyTorch class's state, and nothing may be missing but what shares its storage with another. Of
+the families' variants the GGUF of the folder must be the GGUF of the folder that PyTorch saved, byte for
+byte. `--regenerate` writes the folders and digests that the test suite compares with; `--made` keeps what was
+made.
 """
 
 from __future__ import annotations
@@ -148,7 +149,9 @@ def main(arguments: list[str]) -> int:
         good = []
         for part in ("kinds", "variants"):
             expected = json.loads((made / part / "expected.json").read_text())
-            good += [checked(made / part, name, its, gguf=part == "variants") for name, its in expected.items()]
+            good += [
+                checked(made / part, name, its, gguf=part == "variants") for name, its in expected.items()
+            ]
     print(f"{sum(good)} of {len(good)} are equal")
     return 0 if all(good) else 1
 

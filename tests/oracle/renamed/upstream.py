@@ -1,12 +1,13 @@
-"""What transformers' Flax and TensorFlow classes save, and what its PyTorch classes make of that; run in their
-own environment, nothing of ours is imported.
+"""What transformers' Flax and TensorFlow classes save, and what its PyTorch classes make of that; run in
+their own environment, nothing of ours is imported.
 
     python upstream.py kinds OUT             # the small models below, by their names
-    python upstream.py folders SPECS OUT     # of every directory in SPECS, with its config.json and side files
+    python upstream.py folders SPECS OUT     # of every directory in SPECS, by its config.json
 
-In OUT are `flax/NAME` and `tf/NAME` as saved, `flax-torch/NAME` and `tf-torch/NAME` as PyTorch then saves them,
-and `expected.json`: by "flax/NAME" each entry of the PyTorch class's state, as SHA-256 of its values in F32, its
-shape, and the entry whose storage it shares, "" for none. Shards have what the same model in one file has.
+In OUT are `flax/NAME` and `tf/NAME` as saved, `flax-torch/NAME` and `tf-torch/NAME` as PyTorch then saves
+them, and `expected.json`: by "flax/NAME" each entry of the PyTorch class's state, as SHA-256 of its values in
+F32, its shape, and the entry whose storage it shares, "" for none. Shards have what the same model in one
+file has.
 """
 
 from __future__ import annotations
@@ -134,21 +135,17 @@ def back(folder: Path, torch_folder: Path, name: str, framework: str, dtype: Any
 
 
 def made(
-    out: Path, name: str, class_name: str, config: Any, dtype: str = "float32", sharded: bool = False
+    out: Path, name: str, config: Any, dtype: str = "float32", *, sharded: bool = False
 ) -> Iterator[tuple[str, dict[str, list[Any]]]]:
-    """One model in both frameworks, as far as they have its class."""
-    for framework in ("flax", "tf"):
-        prefix = {"flax": "Flax", "tf": "TF"}[framework]
+    """One model in both frameworks, as far as they have its class, the configuration's."""
+    (class_name,) = config.architectures
+    for framework, prefix in (("flax", "Flax"), ("tf", "TF")):
         if not hasattr(transformers, prefix + class_name) or (framework == "tf" and dtype != "float32"):
             continue
         folder, torch_folder = out / framework / name, out / f"{framework}-torch" / name
         for each in (folder, torch_folder):
             each.mkdir(parents=True, exist_ok=True)
-        model: Any
-        if framework == "flax":
-            model = flax_model(class_name, config, dtype)
-        else:
-            model = tf_model(class_name, config)
+        model = flax_model(class_name, config, dtype) if prefix == "Flax" else tf_model(class_name, config)
         model.save_pretrained(folder, safe_serialization=False)
         state = back(folder, torch_folder, class_name, framework, getattr(torch, dtype))
         yield f"{framework}/{name}", state
@@ -165,11 +162,11 @@ def kinds(out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
     """The small models."""
     for kind, told, names in KINDS:
         for name in names:
-            config = transformers.AutoConfig.for_model(kind, **told)
-            yield from made(out, name, name, config, sharded=name in ("BertForMaskedLM", "T5Model"))
+            config = transformers.AutoConfig.for_model(kind, architectures=[name], **told)
+            yield from made(out, name, config, sharded=name in ("BertForMaskedLM", "T5Model"))
             if name == "BertModel":
-                yield from made(out, f"{name}-bf16", name, config, "bfloat16")
-                yield from made(out, f"{name}-f16", name, config, "float16")
+                yield from made(out, f"{name}-bf16", config, "bfloat16")
+                yield from made(out, f"{name}-f16", config, "float16")
 
 
 def folders(specs: Path, out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
@@ -180,7 +177,7 @@ def folders(specs: Path, out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]
         dtype = told.get("torch_dtype", "float32")
         for framework in ("flax", "tf"):
             shutil.copytree(spec, out / framework / spec.name, dirs_exist_ok=True)
-        yield from made(out, spec.name, told["architectures"][0], config, dtype)
+        yield from made(out, spec.name, config, dtype)
 
 
 def main(arguments: list[str]) -> None:

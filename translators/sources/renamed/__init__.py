@@ -22,7 +22,7 @@ import msgspec
 
 from translators.errors import TranslationError, Unsupported
 from translators.model import Model, SourceTensor, Tensor
-from translators.recipes import Derived, permute, reshape, stored
+from translators.recipes import Derived, Recipe, Stored, reshape, stored, transpose2d, transposed
 from translators.sources.renamed import flax, keras
 from translators.sources.renamed.kinds import FLAX_KINDS, KERAS_KINDS, Kind
 from translators.sources.renamed.names import Named
@@ -33,6 +33,8 @@ __all__ = ["FLAX", "KERAS", "Framework", "renamed"]
 
 # Ends of names of classes that have a head: GPT2LMHeadModel is no base model.
 _HEADED = ("HeadModel", "HeadsModel")
+# Elements of a row that is read at once.
+_LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,18 @@ def _is_base(config: Mapping[str, Any]) -> bool:
 
 
 def _turned(tensor: SourceTensor, name: str, named: Named) -> SourceTensor:
-    if named.axes:
-        return Derived(name, permute(stored(tensor), named.axes))
+    recipe = stored(tensor)
+    if named.turned:
+        return Derived(name, _transposed(recipe))
     if named.flat:
-        return Derived(name, reshape(stored(tensor), tensor.shape[1:]))
+        return Derived(name, reshape(recipe, recipe.shape[1:]))
     if isinstance(tensor, Tensor):
         return msgspec.structs.replace(tensor, name=name)
-    return Derived(name, stored(tensor))
+    return Derived(name, recipe)
+
+
+def _transposed(of: Recipe) -> Recipe:
+    """The columns of a matrix as rows, by strips of what lies in a file where a row can be had as a whole."""
+    if isinstance(of, Stored) and min(of.shape) > 1 and of.shape[0] <= _LONGEST:
+        return transposed(of)
+    return transpose2d(of)

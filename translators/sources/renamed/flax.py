@@ -26,7 +26,7 @@ def named(name: str, shape: tuple[int, ...]) -> Named:
     """What PyTorch calls the array at `name`. Raises Unsupported."""
     *way, last = name.split("/")
     leaf = leaf_of(last, shape, _LEAVES)
-    return Named(".".join((*way, leaf.name)), (1, 0) if leaf.turned else ())
+    return Named(".".join((*way, leaf.name)), leaf.turned)
 
 
 def placed(names: Mapping[str, str], kind: Kind, base: bool) -> Mapping[str, str]:

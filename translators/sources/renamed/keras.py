@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from translators.errors import Unsupported
 from translators.sources.renamed.kinds import Kind
 from translators.sources.renamed.names import Leaf, Named, leaf_of
 
@@ -29,9 +30,10 @@ def named(name: str, shape: tuple[int, ...]) -> Named:
     levels = name.removesuffix(":0").split("/")
     way = [part for level in levels[1:-1] for part in level.rpartition("___")[2].split("_._") if part]
     leaf = leaf_of(levels[-1], shape, _LEAVES)
-    return Named(
-        ".".join((*way, leaf.name)), (1, 0) if leaf.turned else (), leaf is _BIAS and len(shape) == 2
-    )
+    flat = leaf is _BIAS and len(shape) == 2
+    if flat and shape[0] != 1:
+        raise Unsupported(f"a bias of {shape[0]:,} rows")
+    return Named(".".join((*way, leaf.name)), leaf.turned, flat)
 
 
 def placed(names: Mapping[str, str], kind: Kind, base: bool) -> Mapping[str, str]:

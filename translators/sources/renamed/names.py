@@ -14,20 +14,20 @@ from translators.sources.stored_file import clipped
 
 @dataclass(frozen=True)
 class Named:
-    """One tensor: what PyTorch calls it, and how its elements are turned.
+    """One tensor: what PyTorch calls it.
 
-    axes: in which order its axes come, () for the order that they have.
-    flat: its axes are one there.
+    turned: its two axes are exchanged there.
+    flat:   its first axis, of one, is not there.
     """
 
     name: str
-    axes: tuple[int, ...] = ()
+    turned: bool = False
     flat: bool = False
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """The last part of a name: its PyTorch name, how many axes it has, and whether they are turned round."""
+    """The last part of a name: its PyTorch name, how many axes it has, and whether they are exchanged."""
 
     name: str
     axes: tuple[int, ...]
