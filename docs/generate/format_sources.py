@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from docs.generate.format_rows import Checked, Source
+from translators.sources.renamed.kinds import FLAX_KINDS, KERAS_KINDS
 
 _ALL = "every target of the model's family: GGUF in all types, Hugging Face folders, MLX, ..."
 _NO_FAMILY = "Without a `config.json` of a known family: merged `model.safetensors` and weights alone."
+_RENAMED = (
+    "{} beside transformers' `config.json` appears in the names and shapes of its PyTorch classes, and so in "
+    "every target of the family; `model_type` is one of {}."
+)
+_CERTAIN = (
+    "PyTorch's names where one tensor's is not certain, by that tensor: another kind of model, layers "
+    "stacked for a scan, an optimiser's state. What is left are the file's own names."
+)
+
+
+def _kinds(kinds: Iterable[str]) -> str:
+    return ", ".join(f"`{kind}`" for kind in sorted(kinds))
+
 
 SOURCES = (
     Source(
@@ -101,11 +117,21 @@ SOURCES = (
         "`flax_model.msgpack`, sharded with an index; `model.msgpack`",
         "exact",
         "none in the format",
-        "The arrays by their ways through the tree, in merged `model.safetensors` and weights alone. What "
-        "PyTorch calls "
-        "these tensors, which `config.json` describes, nobody tells: no GGUF.",
-        (Checked("flax 0.12", "what it wrote, in chunks too, as it reads it (digests)", "make test"),),
-        ("Arrays of another type than numbers; trees that are deeper or of more keys than any model's.",),
+        f"{_RENAMED.format('`flax_model.msgpack`', _kinds(FLAX_KINDS))} Otherwise the arrays by their ways "
+        "through the tree, in merged `model.safetensors` and weights alone.",
+        (
+            Checked("flax 0.12", "what it wrote, in chunks too, as it reads it (digests)", "make test"),
+            Checked(
+                "transformers",
+                "its PyTorch classes' tensors, made of Flax's folders (digests)",
+                "make test",
+            ),
+            Checked("the same", "every kind and head anew, and their GGUFs", "make flax-check"),
+        ),
+        (
+            "Arrays of another type than numbers; trees that are deeper or of more keys than any model's.",
+            _CERTAIN,
+        ),
     ),
     Source(
         "NumPy",
@@ -129,17 +155,23 @@ SOURCES = (
         "exact",
         "CRC-32 of zip in `.keras`, not looked at",
         "Read without libhdf5: a stranger's file reaches no C code. Datasets of numbers by their paths, "
-        "without "
-        "the states of an optimiser. Gives merged `model.safetensors` and weights alone; with a "
-        "`config.json` and "
-        "its names, where the file is none of Keras', every target of the family.",
+        f"without the states of an optimiser. {_RENAMED.format('`tf_model.h5`', _kinds(KERAS_KINDS))} Other "
+        "files of Keras give merged `model.safetensors` and weights alone; files of anybody else's that have "
+        "a `config.json` and its names, every target of the family.",
         (
             Checked("h5py, Keras", "their files as h5py reads them (digests)", "make test"),
             Checked("h5py", "made and real files anew", "make hdf5-check"),
+            Checked(
+                "transformers",
+                "its PyTorch classes' tensors, made of its TF folders (digests)",
+                "make test",
+            ),
+            Checked("the same", "every kind and head anew, and their GGUFs", "make flax-check"),
         ),
         (
             "Data in other files and virtual datasets: nothing outside the file is opened.",
             "A `.keras` archive whose weights are compressed.",
+            _CERTAIN,
             "Files whose description costs more to read than any model's: trees and heaps have budgets.",
         ),
     ),

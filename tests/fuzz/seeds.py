@@ -123,6 +123,20 @@ def flax() -> Iterator[Files]:
     for path in sorted((_GOLDEN / "golden_flax").glob("*.msgpack")):
         if path.stat().st_size < _SMALL:
             yield {"flax_model.msgpack": path.read_bytes()}
+    yield from _renamed("flax/BertModel-bf16", "flax/GPT2LMHeadModel")
+
+
+def renamed() -> Iterator[Files]:
+    """What transformers' TensorFlow classes saved."""
+    yield from _renamed("tf/BertModel", "tf/GPT2LMHeadModel")
+
+
+def _renamed(*names: str) -> Iterator[Files]:
+    with zipfile.ZipFile(_GOLDEN / "golden_renamed" / "folders.zip") as archive:
+        members = archive.namelist()
+        for name in names:
+            here = [each for each in members if each.startswith(f"{name}/") and "generation" not in each]
+            yield {each.rpartition("/")[2]: archive.read(each) for each in here}
 
 
 def ggml() -> Iterator[Files]:
