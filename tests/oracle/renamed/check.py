@@ -26,6 +26,7 @@ from typing import Any
 
 from tests import tiny_variants
 from tests.oracle.families.comparison import plans_in
+from tests.oracle.families.side_files import word_pieces
 from tests.oracle.families.variant import load, variants_by_name
 from tests.tiny_models import build
 from translators import Plan, open_model
@@ -33,7 +34,8 @@ from translators.dtypes import F32
 from translators.model import Model
 from translators.reading import SourceFiles
 from translators.recipes import cast, nbytes, read_bytes, stored
-from translators.sources.renamed.kinds import FLAX_KINDS, KERAS_KINDS
+from translators.sources.renamed.kinds import FLAX_KINDS, GOOGLE_KINDS, KERAS_KINDS
+from translators.sources.side_files import config_of
 
 HERE = Path(__file__).resolve().parent
 ORACLE = Path(os.environ.get("PRISMFS_ORACLE", HERE.parents[2] / ".oracle"))
@@ -45,6 +47,11 @@ VARIANTS = (
     "bge-m3", "flan-t5-small", "t5-small", "gpt2-medium", "bloom-560m", "gemma-7b-f16",
 )  # fmt: skip
 MODELS = ("Tiny-Llama-3-8B-Instruct-v0.2", "Mistral-7B-Instruct-v0.1")
+_GOOGLE = {
+    "attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 256,
+    "initializer_range": 0.02, "intermediate_size": 512, "max_position_embeddings": 64,
+    "num_attention_heads": 4, "num_hidden_layers": 2, "type_vocab_size": 2,
+}  # fmt: skip
 # Flax's classes of these keep masks of so many squared bytes.
 _LONGEST = 512
 # What the suite compares with: small, and of each rule one.
@@ -53,7 +60,7 @@ SMALL = (
     "flax/T5ForConditionalGeneration", "flax/OPTForCausalLM", "flax/LlamaForCausalLM",
     "flax/BartForConditionalGeneration", "tf/BertModel", "tf/BertForMaskedLM", "tf/BertForMaskedLM-shards",
     "tf/T5Model-shards", "tf/GPT2LMHeadModel", "tf/T5ForConditionalGeneration", "tf/MistralForCausalLM",
-    "tf/RobertaForSequenceClassification",
+    "tf/RobertaForSequenceClassification", "google/BertForPreTraining",
 )  # fmt: skip
 
 State = dict[str, list[Any]]
@@ -94,8 +101,8 @@ def ggufs(folder: Path) -> Iterator[tuple[str, str]]:
 def checked(made: Path, name: str, expected: State, *, gguf: bool) -> bool:
     """Compare one folder, and print a line."""
     model = open_model(made / name)
-    kinds = FLAX_KINDS if name.startswith("flax/") else KERAS_KINDS
-    if json.loads((made / name / "config.json").read_text())["model_type"] not in kinds:
+    kinds = {"flax": FLAX_KINDS, "tf": KERAS_KINDS, "google": GOOGLE_KINDS}[name.partition("/")[0]]
+    if config_of(made / name).get("model_type", "bert") not in kinds:
         print("refused" if model.unrenamed is not None else "DIFFERS", name, model.unrenamed)
         return model.unrenamed is not None
     wrong = differing(state_of(model), expected) if model.unrenamed is None else [str(model.unrenamed)]
@@ -117,6 +124,11 @@ def checked(made: Path, name: str, expected: State, *, gguf: bool) -> bool:
 def specs(directory: Path) -> None:
     """Variants of the families, without their weights."""
     directory.mkdir()
+    google = directory / "uncased_L-2_H-256_A-4"
+    google.mkdir()
+    words = json.loads(word_pieces()["tokenizer.json"])["model"]["vocab"]
+    (google / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (google / "bert_config.json").write_text(json.dumps({**_GOOGLE, "vocab_size": len(words)}))
     for name in (*VARIANTS, *MODELS):
         folder = directory / name
         if name in VARIANTS:

@@ -4,10 +4,10 @@ their own environment, nothing of ours is imported.
     python upstream.py kinds OUT             # the small models below, by their names
     python upstream.py folders SPECS OUT     # of every directory in SPECS, by its config.json
 
-In OUT are `flax/NAME` and `tf/NAME` as saved, `flax-torch/NAME` and `tf-torch/NAME` as PyTorch then saves
-them, and `expected.json`: by "flax/NAME" each entry of the PyTorch class's state, as SHA-256 of its values in
-F32, its shape, and the entry whose storage it shares, "" for none. Shards have what the same model in one
-file has.
+In OUT are `flax/NAME`, `tf/NAME` and `google/NAME` as saved, `flax-torch/NAME` and so on as PyTorch then
+saves them, and `expected.json`: by "flax/NAME" each entry of the PyTorch class's state, as SHA-256 of its
+values in F32, its shape, and the entry whose storage it shares, "" for none. Shards have what the same model
+in one file has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
@@ -27,11 +28,13 @@ os.environ.update(TF_USE_LEGACY_KERAS="1", TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFOR
 
 import jax.numpy as jnp
 import numpy as np
+import tensorflow as tf
 import torch
 import transformers
 from flax.traverse_util import flatten_dict, unflatten_dict
 from transformers.modeling_flax_pytorch_utils import load_flax_checkpoint_in_pytorch_model
 from transformers.modeling_tf_pytorch_utils import load_tf2_checkpoint_in_pytorch_model
+from transformers.models.bert.modeling_bert import load_tf_weights_in_bert
 
 transformers.logging.set_verbosity_error()
 _BERT = {
@@ -158,12 +161,53 @@ def made(
         gc.collect()
 
 
+def google(out: Path, name: str, told: dict[str, Any], words: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Google's form of a BERT, and what transformers' own converter loads from it."""
+    folder, torch_folder = out / "google" / name, out / "google-torch" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bert_config.json").write_text(json.dumps(told, indent=2))
+    (folder / "vocab.txt").write_text(words)
+    config = transformers.BertConfig(**told, architectures=["BertForMaskedLM"])
+    model = transformers.BertForPreTraining(config)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        shapes = {called(each): tuple(its.shape) for each, its in model.named_parameters()}
+        shapes = {each: shape[::-1] if each.endswith("kernel") else shape for each, shape in shapes.items()}
+        shapes |= {f"{each}/adam_m": shape for each, shape in shapes.items()}
+        for each, shape in shapes.items():
+            tf.compat.v1.Variable(values(each, shape), name=each, use_resource=False)
+        tf.compat.v1.Variable(np.int64(3), name="global_step", use_resource=False)
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(folder / "bert_model.ckpt"))
+    (folder / "checkpoint").unlink()
+    load_tf_weights_in_bert(model, config, str(folder / "bert_model.ckpt"))
+    model.tie_weights()
+    state = state_of(model)
+    model.save_pretrained(torch_folder)
+    transformers.BertTokenizer(folder / "vocab.txt", do_lower_case=True).save_pretrained(torch_folder)
+    saved = json.loads((torch_folder / "config.json").read_text())
+    (torch_folder / "config.json").write_text(json.dumps({**saved, "architectures": ["BertForMaskedLM"]}))
+    yield f"google/{name}", state
+
+
+def called(name: str) -> str:
+    """What Google called a tensor of BertForPreTraining."""
+    *way, last = re.sub(r"layer[.](\d+)", r"layer_\1", name).split(".")
+    if way[-1].endswith("_embeddings"):
+        return "/".join(way)
+    norm, pair = {"weight": "gamma", "bias": "beta"}, {"weight": "output_weights", "bias": "output_bias"}
+    own = norm if way[-1] == "LayerNorm" else pair if way[-1] in ("predictions", "seq_relationship") else {}
+    return "/".join((*way, own.get(last, {"weight": "kernel"}.get(last, last))))
+
+
 def kinds(out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
     """The small models."""
     for kind, told, names in KINDS:
         for name in names:
             config = transformers.AutoConfig.for_model(kind, architectures=[name], **told)
             yield from made(out, name, config, sharded=name in ("BertForMaskedLM", "T5Model"))
+            if name == "BertForPreTraining":
+                words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n##d\ne\nf\ng\nh\n"
+                yield from google(out, name, told, words)
             if name == "BertModel":
                 yield from made(out, f"{name}-bf16", config, "bfloat16")
                 yield from made(out, f"{name}-f16", config, "float16")
@@ -172,6 +216,10 @@ def kinds(out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
 def folders(specs: Path, out: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
     """Models of given configurations."""
     for spec in sorted(specs.iterdir()):
+        if (spec / "bert_config.json").exists():
+            told = json.loads((spec / "bert_config.json").read_text())
+            yield from google(out, spec.name, told, (spec / "vocab.txt").read_text())
+            continue
         told = json.loads((spec / "config.json").read_text())
         config = transformers.AutoConfig.from_pretrained(spec)
         dtype = told.get("torch_dtype", "float32")

@@ -2,6 +2,7 @@
 
     model = renamed(model, FLAX)      # of flax_model.msgpack: its own names, no configuration yet
     model = renamed(model, KERAS)     # of tf_model.h5
+    model = renamed_bert(model)       # of Google's bert_model.ckpt
 
 Beside a config.json of a kind that is known the model comes back with that configuration, its tensors called
 and turned as PyTorch has them and ordered as one file of safetensors; so every target of the family follows.
@@ -9,7 +10,8 @@ Nothing is guessed: where one tensor has no certain name, or no certain shape, a
 have, and `Model.unrenamed` says why. No tensor data is read; a matrix is transposed when it is.
 
     kinds.py   the models whose names are known       flax.py    Flax's names
-    names.py   what both have in common               keras.py   TensorFlow's
+    names.py   what all have in common                keras.py   TensorFlow's
+                                                      google.py  Google's BERT, before transformers
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ import msgspec
 from translators.errors import TranslationError, Unsupported
 from translators.model import Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, reshape, stored, transpose2d, transposed
-from translators.sources.renamed import flax, keras
-from translators.sources.renamed.kinds import FLAX_KINDS, KERAS_KINDS, Kind
+from translators.sources.renamed import flax, google, keras
+from translators.sources.renamed.kinds import FLAX_KINDS, GOOGLE_KINDS, KERAS_KINDS, Kind
 from translators.sources.renamed.names import Named
 from translators.sources.side_files import config_of
-from translators.sources.stored_file import clipped
+from translators.sources.stored_file import clipped, identity_of
 
-__all__ = ["FLAX", "KERAS", "Framework", "renamed"]
+__all__ = ["FLAX", "GOOGLE", "KERAS", "Framework", "renamed", "renamed_bert"]
 
 # Ends of names of classes that have a head: GPT2LMHeadModel is no base model.
 _HEADED = ("HeadModel", "HeadsModel")
@@ -42,14 +44,15 @@ class Framework:
     """Where names come from.
 
     kinds:   the models whose names are known, by config.json's `model_type`.
-    named:   what PyTorch calls a tensor: (its name, its shape). Raises Unsupported.
+    named:   what PyTorch calls a tensor, None for one that is no weight: (its name, its shape). Raises
+             Unsupported.
     placed:  all names, with or without what the configuration's class calls its base model.
     option:  how transformers is told to read such files.
     again:   whether several copies of a tensor may lie in a file, of which the last one counts.
     """
 
     kinds: Mapping[str, Kind]
-    named: Callable[[str, tuple[int, ...]], Named]
+    named: Callable[[str, tuple[int, ...]], Named | None]
     placed: Callable[[Mapping[str, str], Kind, bool], Mapping[str, str]]
     option: str
     again: bool = False
@@ -57,6 +60,7 @@ class Framework:
 
 FLAX = Framework(FLAX_KINDS, flax.named, flax.placed, "from_flax")
 KERAS = Framework(KERAS_KINDS, keras.named, keras.placed, "from_tf", again=True)
+GOOGLE = Framework(GOOGLE_KINDS, google.named, google.placed, "from_tf")
 
 
 def renamed(model: Model, framework: Framework, own: Mapping[str, str] | None = None) -> Model:
@@ -70,9 +74,32 @@ def renamed(model: Model, framework: Framework, own: Mapping[str, str] | None = 
             return model
         return replace(model, config=config, tensors=_tensors(model, framework, config, own or {}))
     except TranslationError as error:
-        remedy = f"have transformers (4.40) convert it: from_pretrained(..., {framework.option}=True)"
-        why = Unsupported(error.reason, path=error.path, place=error.place, remedy=error.remedy or remedy)
-        return replace(model, unrenamed=why)
+        return replace(model, unrenamed=_told(error, framework))
+
+
+def renamed_bert(model: Model) -> Model:
+    """A checkpoint of TensorFlow 1 in PyTorch's names, if it is Google's BERT with its configuration.
+
+    Where a config.json lies beside it too, that one counts.
+    """
+    try:
+        config = config_of(model.root)
+        if config:
+            return renamed(model, GOOGLE)
+        config = google.configuration(model.root, model.tensors)
+        if not config:
+            return model
+        tensors = _tensors(model, GOOGLE, config, {})
+        files = (*model.files, identity_of(model.root / google.CONFIG))
+        made = google.made(model.root, config)
+        return replace(model, config=config, tensors=tensors, files=files, made=made)
+    except TranslationError as error:
+        return replace(model, unrenamed=_told(error, GOOGLE))
+
+
+def _told(error: TranslationError, framework: Framework) -> Unsupported:
+    remedy = f"have transformers (4.40) convert it: from_pretrained(..., {framework.option}=True)"
+    return Unsupported(error.reason, path=error.path, place=error.place, remedy=error.remedy or remedy)
 
 
 def _tensors(
@@ -82,10 +109,12 @@ def _tensors(
     found: dict[str, Named] = {}
     for name, tensor in model.tensors.items():
         try:
-            found[name] = framework.named(own.get(name, name), tensor.shape)
+            its = framework.named(own.get(name, name), tensor.shape)
         except Unsupported as error:
             error.place = f"tensor {clipped(name)!r}"
             raise
+        if its is not None:
+            found[name] = its
     places = framework.placed({name: its.name for name, its in found.items()}, kind, _is_base(config))
     tensors: dict[str, SourceTensor] = {}
     for name, place in places.items():

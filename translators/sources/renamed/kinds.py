@@ -68,3 +68,4 @@ FLAX_KINDS = {
     "llama": _kind("model", *_LLAMA),
 }
 KERAS_KINDS = {**_BOTH, "camembert": _kind("roberta", *_ENCODER)}
+GOOGLE_KINDS = {"bert": _BOTH["bert"]}

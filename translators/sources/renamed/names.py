@@ -1,4 +1,4 @@
-"""What a tensor of another framework is in PyTorch, and the check that both frameworks' rules share.
+"""What a tensor of another framework is in PyTorch, and the check that all frameworks' rules share.
 
 Knows nothing of a framework or a model.
 """

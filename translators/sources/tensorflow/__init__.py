@@ -9,7 +9,7 @@ Nothing of a graph is run.
     checkpoint  tensors of a checkpoint           entries  its index              types  element types, shapes
     sstable     the table that an index is        snappy, crc32c                  constants  those of a graph
 Knows nothing of architectures: names are TensorFlow's, so config.json, which describes PyTorch's, is none of
-these models'.
+these models', but for Google's BERT (`renamed`).
 """
 
 from __future__ import annotations

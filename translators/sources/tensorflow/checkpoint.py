@@ -6,8 +6,9 @@ Names are the checkpoint's keys, as tf.train.load_checkpoint has them: `bert/emb
 TensorFlow 1, `encoder/kernel/.ATTRIBUTES/VARIABLE_VALUE` of 2; sorted, as they lie in the index. All tensors
 of numbers are there, an optimiser's too; what is no number (the graph of objects) is left out. A variable
 that was partitioned is joined out of its slices.
-Knows nothing of architectures, nor what PyTorch calls these tensors: so config.json, which describes
-PyTorch's, is none of this model's.
+What config.json beside it describes are PyTorch's tensors: `renamed` knows what those of Google's BERT are
+called.
+Knows nothing of architectures.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
 from translators.model import Extent, FileIdentity, Model, SourceTensor, Tensor
 from translators.recipes import Derived, Recipe, Stored, concat
+from translators.sources.renamed import renamed_bert
 from translators.sources.side_files import side_files
 from translators.sources.stored_file import StoredFile, clipped, identity_of, malformed, shown
 from translators.sources.tensorflow.entries import (
@@ -51,7 +53,7 @@ def read(root: Path, files: Sequence[str], name: str) -> Model:
         raise malformed(
             root / index, "there is no tensor of numbers in it", remedy="name a file with weights"
         )
-    return model
+    return renamed_bert(model)
 
 
 def model_of(root: Path, index: Path, name: str, kind: str) -> Model:
