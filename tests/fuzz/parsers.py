@@ -139,6 +139,7 @@ _TOKENIZER = (
 _BUNDLE = (
     "model.index", "model.data-00000-of-00001", "model.data-00000-of-00002", "model.data-00001-of-00002",
 )  # fmt: skip
+_GOOGLE = ("bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt")
 _ORIGINAL = ("params.json", "tokenizer.model")
 _NATIVE = ("params.json", "tokenizer.model.v3", "tekken.json")
 _SHARDED = (
@@ -154,6 +155,7 @@ PARSERS = (
     Parser("flax", model, ("flax_model.msgpack", "config.json"), seeds.flax, "flax"),
     Parser("ggml", model, ("ggml-model-q4_0.bin",), seeds.ggml, "ggml"),
     Parser("tensorflow", model, _BUNDLE, seeds.bundles, "tensorflow"),
+    Parser("tensorflow-renamed", model, _GOOGLE, seeds.google),
     Parser("savedmodel", model, ("saved_model.pb",), partial(seeds.graphs, "saved_model.pb"), "savedmodel"),
     Parser("hdf5", model, ("model.weights.h5",), seeds.hdf5, "hdf5"),
     Parser("keras-renamed", model, ("tf_model.h5", "config.json"), seeds.renamed),

@@ -23,6 +23,7 @@ from tests.translators import handmade, test_sources_onnx, torch_files
 from tests.translators.golden_vocab.variants import VARIANTS as VOCABULARIES
 
 _GOLDEN = Path(__file__).resolve().parents[1] / "translators"
+_BESIDE = ("generation_config.json", ".meta")
 _SMALL = 16_000  # bytes: a fuzzer finds more in small files
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1}
 
@@ -131,11 +132,16 @@ def renamed() -> Iterator[Files]:
     yield from _renamed("tf/BertModel", "tf/GPT2LMHeadModel")
 
 
+def google() -> Iterator[Files]:
+    """A BERT as Google released it."""
+    yield from _renamed("google/BertForPreTraining")
+
+
 def _renamed(*names: str) -> Iterator[Files]:
     with zipfile.ZipFile(_GOLDEN / "golden_renamed" / "folders.zip") as archive:
         members = archive.namelist()
         for name in names:
-            here = [each for each in members if each.startswith(f"{name}/") and "generation" not in each]
+            here = [each for each in members if each.startswith(f"{name}/") and not each.endswith(_BESIDE)]
             yield {each.rpartition("/")[2]: archive.read(each) for each in here}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from translators.dtypes import DTYPES
 from translators.model import Extent, FileIdentity, Model, Tensor
 from translators.plan import Folder
 from translators.recipes import Stored, stored, transpose2d
-from translators.sources.renamed import FLAX, KERAS, Framework, renamed
+from translators.sources.renamed import FLAX, GOOGLE, KERAS, Framework, renamed
 from translators.targets import folders
 
 # What transformers 4.57.6's PyTorch classes make of each folder: digests, shapes, shared storages.
@@ -161,3 +163,46 @@ def test_without_a_configuration_there_is_nothing_to_say(tmp_path: Path) -> None
 def test_odd_architectures_are_not_a_base_model(tmp_path: Path, classes: object) -> None:
     model = named(tmp_path, KERAS, {f"m/{KERAS_QUERY}/bias:0": (4,)}, {**BERT, "architectures": classes})
     assert list(model.tensors) == [f"{QUERY}/bias".replace("/", ".")]
+
+
+def test_googles_bert_is_a_folder_of_transformers(golden: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(golden / "google/BertForPreTraining", tmp_path / "m")
+    model = open_model(folder)
+    assert {os.fsdecode(file.path).rpartition("/")[2] for file in model.files} >= {"bert_config.json"}
+    found = plans(model)
+    assert json.loads(whole(found["config.json"])) == model.config
+    assert model.config["architectures"] == ["BertForMaskedLM"]
+    assert json.loads(whole(found["tokenizer_config.json"]))["do_lower_case"] is True
+    assert isinstance(folders(model)["hf-f16"], Folder)
+    (folder / "vocab.txt").write_text("[PAD]\n<S>\nBerlin\n")
+    assert json.loads(whole(plans(open_model(folder))["tokenizer_config.json"]))["do_lower_case"] is False
+    # What lies there is taken as it is.
+    (folder / "tokenizer_config.json").write_text("{}")
+    assert "tokenizer_config.json" not in plans(open_model(folder))
+    (folder / "config.json").write_text(json.dumps({**BERT, "architectures": ["BertModel"]}))
+    model = open_model(folder)
+    assert ("embeddings.LayerNorm.bias" in model.tensors, model.made) == (True, {})
+
+
+def test_a_checkpoint_of_something_else_beside_berts_configuration(golden: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(golden / "google/BertForPreTraining", tmp_path / "m")
+    for told, reason in (("[1]", "no JSON object"), ('{"model_type": "gpt2"}', "")):
+        (folder / "bert_config.json").write_text(told)
+        model = open_model(folder)
+        assert reason == "" or (model.unrenamed is not None and reason in model.unrenamed.reason)
+    (folder / "bert_config.json").unlink()
+    model = open_model(folder)
+    assert (model.unrenamed, model.config) == (None, {})
+    assert "bert/embeddings/word_embeddings/adam_m" in model.tensors
+    found = named(tmp_path, GOOGLE, {"output_weights": (2, 4)})
+    assert found.unrenamed is not None
+    assert "no such tensor" in found.unrenamed.reason
+    found = named(tmp_path, GOOGLE, {"bert/embeddings/word_embeddings": (4,)})
+    assert found.unrenamed is not None
+    assert "1 axes are not" in found.unrenamed.reason
+
+
+def whole(plan: object) -> bytes:
+    assert isinstance(plan, Plan)
+    with closing(plan.layout()) as layout:
+        return layout.read(0, layout.size)
