@@ -252,8 +252,8 @@ SOURCES = (
         "CRC-32C of the index's blocks is compared; that of the tensors, which need a whole pass, is not",
         "Of TensorFlow 1 and 2, packed by Snappy or not; an optimiser's tensors too. Gives merged "
         "`model.safetensors` and weights alone, in TensorFlow's names: no GGUF. But Google's own BERT, with "
-        "`bert_config.json` and `vocab.txt` (or a `config.json`), appears as transformers' BertForMaskedLM, an "
-        "optimiser's tensors left out; small letters are those of a vocabulary without capitals.",
+        "`bert_config.json` and `vocab.txt` (or a `config.json`), appears as transformers' BertForMaskedLM, "
+        "an optimiser's tensors left out; small letters are those of a vocabulary without capitals.",
         (
             Checked("TensorFlow", "its own files as it reads them (digests)", "make test"),
             Checked("TensorFlow", "made anew, and published models", "make tensorflow-check"),
