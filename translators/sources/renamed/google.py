@@ -83,5 +83,6 @@ def made(root: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
                 raise file.malformed(f"{file.size:,} bytes are too many for a vocabulary")
             words = file.read(0, file.size).decode("utf-8", "replace").splitlines()
         small = not any(_CAPITAL.search(word) for word in words if not word.startswith(_SPECIAL))
-        files[TOKENIZER] = {"do_lower_case": small, "tokenizer_class": "BertTokenizer"}
+        special = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "mask", "pad", "sep", "unk")}
+        files[TOKENIZER] = {**special, "do_lower_case": small, "tokenizer_class": "BertTokenizer"}
     return {name: (json.dumps(content, indent=2) + "\n").encode() for name, content in files.items()}
