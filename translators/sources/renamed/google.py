@@ -39,6 +39,8 @@ _LEAVES = {
     "output_weights": _TABLE,
 }
 _TABLES = ("word_embeddings", "token_type_embeddings", "position_embeddings")
+# What is written in Google's code, and transformers writes into config.json.
+_TOLD_ELSEWHERE = {"layer_norm_eps": 1e-12, "pad_token_id": 0}
 _LARGEST = 64 << 20
 _CAPITAL, _SPECIAL = re.compile("[A-Z]"), ("[", "<")
 
@@ -71,7 +73,7 @@ def configuration(root: Path, names: Iterable[str]) -> dict[str, Any]:
         return {}
     head = any(name.startswith(_HEAD) for name in names)
     marks = {"architectures": ["BertForMaskedLM" if head else "BertModel"], "model_type": "bert"}
-    return {**marks, **json_object(root / CONFIG), **marks}
+    return {**marks, **_TOLD_ELSEWHERE, **json_object(root / CONFIG), **marks}
 
 
 def made(root: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
