@@ -17,6 +17,8 @@ from typing import Any
 
 from tests import tiny_models
 from tests.oracle.families.variant import load, variants_by_name
+from tests.oracle.quantised import folders
+from tests.tiny_bases import BASES
 from tests.tiny_models import TinyModel, shapes
 from tests.tiny_variants import MODELS
 
@@ -31,7 +33,7 @@ _GPT2 = {"c_attn": (256, 768), "attn.c_proj": (256, 256), "c_fc": (256, 1024), "
 class TinyAdapter:
     """An adapter to be built.
 
-    base:    the tiny model that it is for, or variant.
+    base:    the tiny model that it is for, or variant, or quantised folder.
     experts: parameters that are adapted, from the one that its module declares first.
     swapped: whether their sides count as [outputs, inputs].
     config:  what adapter_config.json says beyond the usual.
@@ -123,6 +125,12 @@ _ALL = (
             "target_parameters": ["1.mlp.experts.down_proj"],
         },
     ),
+    TinyAdapter("on-nf4", base="tiny-nf4", dtype="BF16", config={"r": 16}),
+    TinyAdapter("on-nf4-magnitudes", base="tiny-nf4", config={"use_dora": True}),
+    TinyAdapter("on-fp4", base="tiny-fp4", targets=("q_proj", "lm_head", "down_proj")),
+    TinyAdapter("on-int8", base="tiny-int8"),
+    TinyAdapter("on-gptq", base="tiny-gptq-act-order", config={"use_rslora": True}),
+    TinyAdapter("on-awq", base="tiny-awq", config={"rank_pattern": {"q_proj": 3}}),
 )
 ADAPTERS = {adapter.name: adapter for adapter in _ALL}
 
@@ -152,6 +160,8 @@ def write(path: Path, adapter: TinyAdapter, tensors: Mapping[str, tuple[int, ...
 
 def build_base(adapter: TinyAdapter, directory: Path) -> Path:
     """The base model's directory."""
+    if adapter.base in BASES:
+        return folders.build(BASES[adapter.base], directory)
     if adapter.base in MODELS:
         return tiny_models.build(MODELS[adapter.base], directory)
     variant = variants_by_name()[adapter.base]
@@ -204,6 +214,9 @@ def _experts(
 
 
 def _weights(adapter: TinyAdapter) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if adapter.base in BASES:
+        yield from folders.shapes_of(BASES[adapter.base])
+        return
     if adapter.base in MODELS:
         yield from shapes(MODELS[adapter.base].config)
         return
