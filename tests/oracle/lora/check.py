@@ -27,6 +27,7 @@ from tests.oracle.families.side_files import PRINTS
 from tests.oracle.gguf_parts import Part, take_apart
 from tests.oracle.lora.comparing import Nearness, golden_of, nearness
 from tests.tiny_adapters import ADAPTERS, TinyAdapter, build
+from tests.tiny_bases import BASES
 from translators import Plan, Refusal, open_model, plans
 from translators.model import Model
 from translators.vocab.pretokenizers import NAMES
@@ -93,7 +94,7 @@ class Case:
         ours = take_apart(written(self.model, plan.name, self.scratch / "adapter.gguf").read_bytes())
         target = self.scratch / "upstream-adapter.gguf"
         script = ORACLE / "llama.cpp" / "convert_lora_to_gguf.py"
-        said = _run(ORACLE / "conv", script, self.folder, "--base", self.base, "--outfile", target)
+        said = _run(ORACLE / "conv", script, self.folder, "--base", self._plain_base(), "--outfile", target)
         if said:
             return f"upstream fails: {said}"
         its = {part.name: part for part in take_apart(target.read_bytes()).tensors}
@@ -104,6 +105,13 @@ class Case:
             return "equal"
         keys = take_apart(target.read_bytes()).key_values == ours.key_values
         return f"{equal} of {len(its)} equal{'' if keys else ', OTHER KEYS'}"
+
+    def _plain_base(self) -> Path:
+        """The base, or in the stead of a quantised one the merged folder: upstream wants names and shapes."""
+        if self.adapter.base not in BASES:
+            return self.base
+        folder = self.scratch / "plain" / self.base.name
+        return Path(shutil.copytree(self.scratch / "merged" / self.adapter.name, folder))
 
     def applied(self) -> str:
         """How far base and adapter are from the merged model, as a share of the adapter's effect."""
