@@ -327,16 +327,6 @@ def test_a_base_is_named(key: str, tmp_path: Path, made: Made) -> None:
     assert {file.path for file in before} > {file.path for file in identities(str(folder), bases=Bases())}
 
 
-def test_a_quantised_base_is_refused(tmp_path: Path, made: Made) -> None:
-    folder = made(PLAIN, tmp_path)
-    config = tmp_path / PLAIN.base / "config.json"
-    config.write_text(
-        json.dumps({**json.loads(config.read_text()), "quantization_config": {"quant_method": "x"}})
-    )
-    with pytest.raises(Unsupported, match="quantised"):
-        translators.open_model(folder)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

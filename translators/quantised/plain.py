@@ -3,8 +3,8 @@
     found = plain(model)            # weights that were quantised are in the model's own precision
     found = plain(model, BF16)      # every float is in that one
 
-What is not quantised stays as it is stored, where no precision is asked for. The model's own precision is that
-of its matrices that nobody quantised, which is what its library computes in.
+What is not quantised stays as it is stored, where no precision is asked for. The model's own precision is
+that of its matrices that nobody quantised: what its library dequantises the others to.
 Knows nothing of architectures.
 """
 
@@ -29,7 +29,7 @@ _TOLD = ("torch_dtype", "dtype")
 
 @dataclass(frozen=True)
 class Plain:
-    """own: the precision of the model, or the one that was asked for; tensors: by name; config: config.json."""
+    """own: the model's precision, or the one that was asked for. tensors: by name. config: config.json."""
 
     own: DType
     tensors: Mapping[str, Recipe]
