@@ -18,7 +18,7 @@ from typing import Any
 from tests import tiny_models
 from tests.oracle.families.variant import load, variants_by_name
 from tests.oracle.quantised import folders
-from tests.tiny_bases import BASES
+from tests.tiny_bases import BASES, BLOCKS, scaled_down
 from tests.tiny_models import TinyModel, shapes
 from tests.tiny_variants import MODELS
 
@@ -131,6 +131,19 @@ _ALL = (
     TinyAdapter("on-int8", base="tiny-int8"),
     TinyAdapter("on-gptq", base="tiny-gptq-act-order", config={"use_rslora": True}),
     TinyAdapter("on-awq", base="tiny-awq", config={"rank_pattern": {"q_proj": 3}}),
+    TinyAdapter("on-mxfp4", base=BLOCKS, targets=("q_proj", "v_proj")),
+    TinyAdapter(
+        "on-mxfp4-experts",
+        base=BLOCKS,
+        targets=("o_proj",),
+        experts=("gate_up_proj", "down_proj"),
+        config={
+            "r": 4,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["mlp.experts.down_proj", "mlp.experts.gate_up_proj"],
+        },
+    ),
 )
 ADAPTERS = {adapter.name: adapter for adapter in _ALL}
 
@@ -165,7 +178,8 @@ def build_base(adapter: TinyAdapter, directory: Path) -> Path:
     if adapter.base in MODELS:
         return tiny_models.build(MODELS[adapter.base], directory)
     variant = variants_by_name()[adapter.base]
-    return variant.build(directory, load(variant)["inventory"])
+    folder = variant.build(directory, load(variant)["inventory"])
+    return scaled_down(folder) if adapter.base == BLOCKS else folder
 
 
 def factors(adapter: TinyAdapter, config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -222,12 +236,19 @@ def _weights(adapter: TinyAdapter) -> Iterator[tuple[str, tuple[int, ...]]]:
         return
     if adapter.base != GPT2:
         inventory = load(variants_by_name()[adapter.base])["inventory"]
-        yield from ((name, tuple(shape)) for name, shape in inventory.items())
+        yield from (_unblocked(name, tuple(shape)) for name, shape in inventory.items())
         return
     for layer in range(3):
         for name, shape in _GPT2.items():
             whole = name if "." in name else f"{'attn' if name == 'c_attn' else 'mlp'}.{name}"
             yield f"transformer.h.{layer}.{whole}.weight", shape
+
+
+def _unblocked(name: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Of experts in blocks the weight that they mean: [experts, inputs, outputs]."""
+    if not name.endswith("_blocks"):
+        return name, shape
+    return name.removesuffix("_blocks"), (shape[0], 32 * shape[2], shape[1])
 
 
 def _rank(module: str, config: Mapping[str, Any]) -> int:

@@ -7,6 +7,10 @@ As that: nothing may change here without `make lora-check ARGS=--regenerate`.
 
 from __future__ import annotations
 
+import json
+import struct
+from pathlib import Path
+
 import numpy as np
 
 from tests.oracle.families.side_files import config, pieces
@@ -77,3 +81,19 @@ _ALL = (
     Folder("tiny-awq", _LLAMA, pieces(), _AWQ, _awq, dtype="F16"),
 )
 BASES = {**FOLDERS, **{folder.name: folder for folder in _ALL}}
+
+# gpt-oss as published, one of the families' variants: its experts are blocks.
+BLOCKS = "gpt-oss-20b"
+
+
+def scaled_down(folder: Path) -> Path:
+    """The variant `BLOCKS`, whose scales are powers of two of any size, with weights of a model's size."""
+    path = folder / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    (length,) = struct.unpack_from("<Q", raw)
+    for name, told in json.loads(raw[8 : 8 + length]).items():
+        if name.endswith("_scales"):
+            first, end = (8 + length + offset for offset in told["data_offsets"])
+            raw[first:end] = (np.frombuffer(raw[first:end], np.uint8) % 8 + 116).tobytes()
+    path.write_bytes(raw)
+    return folder

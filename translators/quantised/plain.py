@@ -16,9 +16,9 @@ from itertools import chain
 from typing import Any
 
 from translators.dtypes import F32, DType
-from translators.errors import Unsupported
 from translators.model import Model
 from translators.quantised import is_quantised, logical
+from translators.quantised.blocks import unblocked
 from translators.quantised.configuration import MLX_PLACE, PLACE
 from translators.recipes import Recipe, Stored, cast, stored
 from translators.torch_types import TORCH_NAMES
@@ -42,12 +42,10 @@ def plain(model: Model, dtype: DType | None = None) -> Plain:
     Raises Unsupported (a kind of quantisation that is not read, or for GGUF files alone), MalformedSource.
     """
     found = logical(model) if is_quantised(model) else None
-    if found is not None and found.first:
-        raise Unsupported(
-            "weights of MXFP4 and NVFP4 are read for GGUF files alone",
-            path="config.json", place=f"{PLACE}.quant_method", remedy="use model.gguf-bf16",
-        )  # fmt: skip
-    tensors = dict(found.tensors) if found else {name: stored(each) for name, each in model.tensors.items()}
+    if found is None:
+        tensors = {name: stored(each) for name, each in model.tensors.items()}
+    else:
+        tensors = unblocked(found.tensors, found.first)
     own = dtype or _own(tensors)
     if dtype is not None:
         tensors = {name: _in(recipe, own) for name, recipe in tensors.items()}

@@ -92,9 +92,10 @@ def loaded(base: str) -> torch.nn.Module:
     """A base model, its parameters in the types that they are stored in."""
     kinds = dtypes(base)
     settings = json.loads((Path(base) / "config.json").read_text()).get("quantization_config", {})
-    if settings.get("quant_method") == "bitsandbytes":
+    if settings.get("quant_method") in ("bitsandbytes", "mxfp4"):
         model = AutoModelForCausalLM.from_pretrained(base, dtype=kinds[EMBEDDING], device_map="cpu")
-        return model.dequantize()
+        # Without a graphics card, transformers dequantises MXFP4 at once.
+        return model.dequantize() if settings["quant_method"] == "bitsandbytes" else model
     if settings:
         with tempfile.TemporaryDirectory() as directory:
             return loaded(unpacked(base, directory, settings))
