@@ -7,6 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import translators
@@ -19,7 +20,7 @@ from translators.errors import Unsupported
 from translators.model import Model
 from translators.quantised.plain import plain
 from translators.reading import SourceFiles
-from translators.recipes import nbytes, read_bytes
+from translators.recipes import nbytes, read_bytes, stored
 from translators.vocab.pretokenizers import NAMES
 
 MOE = ("q_proj", "mlp.experts.1.down_proj", "mlp.experts.3.gate_proj")
@@ -81,6 +82,34 @@ def test_a_quantised_base_is_merged_into_as_one_that_nobody_quantised(name: str,
     forms = (own,) if "moe" in name else (own, "adapter.gguf-f16")
     for ours, its in ((whole(merged, form), whole(reference, form)) for form in forms):
         assert ours.read(0, ours.size) == its.read(0, its.size)
+
+
+def test_a_folder_of_mlx_is_a_quantised_base_too(tmp_path: Path) -> None:
+    adapter = TinyAdapter("adapter", targets=("q_proj", "down_proj"))
+    folder = build(adapter, tmp_path)
+    original = translators.open_model(tmp_path / adapter.base)
+    for name, plan in translators.plans(original, "mlx-4bit").items():
+        assert isinstance(plan, translators.Plan)
+        layout = plan.layout()
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(layout.read(0, layout.size))
+    base = translators.open_model(tmp_path / "mlx-4bit")
+    merged = translators.open_model(folder, base=tmp_path / "mlx-4bit")
+    assert not {"quantization", "quantization_config"} & merged.config.keys()
+    parts = plain(base).tensors
+    assert {name: each.shape for name, each in merged.tensors.items()} == {
+        name: each.shape for name, each in original.tensors.items()
+    }
+    kept = "model.layers.1.mlp.up_proj.weight"
+    recipe, changed = stored(merged.tensors[kept]), stored(merged.tensors[kept.replace("up", "down")])
+    sources = SourceFiles(merged.files)
+    expected = read_bytes(parts[kept], 0, nbytes(parts[kept]), sources)
+    assert np.array_equal(read_bytes(recipe, 0, nbytes(recipe), sources), expected)
+    before = parts[kept.replace("up", "down")]
+    assert not np.array_equal(
+        read_bytes(changed, 0, nbytes(changed), sources), read_bytes(before, 0, nbytes(before), sources)
+    )
+    sources.close()
 
 
 def adapted(weight: str, adapter: TinyAdapter) -> bool:
