@@ -10,7 +10,7 @@ nearly every element.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class TinyAdapter:
     experts: parameters that are adapted, from the one that its module declares first.
     swapped: whether their sides count as [outputs, inputs].
     config:  what adapter_config.json says beyond the usual.
+    newer:   transformers 5 made it, where experts are one tensor that the base's files hold one by one.
     saved:  tensors that are stored whole, by their names in the base, with their rows if these are others.
     dtype:  of what is stored.
     """
@@ -46,6 +47,7 @@ class TinyAdapter:
     targets: tuple[str, ...] = LINEAR
     experts: tuple[str, ...] = ()
     swapped: bool = True
+    newer: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     saved: Mapping[str, int | None] = field(default_factory=dict)
     dtype: str = "F32"
@@ -123,6 +125,33 @@ _ALL = (
             "peft_version": "0.18.1",
             "use_rslora": True,
             "target_parameters": ["1.mlp.experts.down_proj"],
+        },
+    ),
+    TinyAdapter(
+        "experts-one-by-one",
+        base="Qwen3-30B-A3B",
+        targets=("q_proj",),
+        experts=("gate_up_proj", "down_proj"),
+        newer=True,
+        config={
+            "r": 4,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+        },
+    ),
+    TinyAdapter(
+        "experts-of-mixtral",
+        base="mixtral-f16-shards",
+        targets=("v_proj",),
+        experts=("gate_up_proj",),
+        newer=True,
+        dtype="BF16",
+        config={
+            "r": 3,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["1.mlp.experts.gate_up_proj", "2.mlp.experts.gate_up_proj"],
         },
     ),
     TinyAdapter("on-nf4", base="tiny-nf4", dtype="BF16", config={"r": 16}),
@@ -237,6 +266,7 @@ def _weights(adapter: TinyAdapter) -> Iterator[tuple[str, tuple[int, ...]]]:
     if adapter.base != GPT2:
         inventory = load(variants_by_name()[adapter.base])["inventory"]
         yield from (_unblocked(name, tuple(shape)) for name, shape in inventory.items())
+        yield from _joined(inventory) if adapter.newer else ()
         return
     for layer in range(3):
         for name, shape in _GPT2.items():
@@ -249,6 +279,19 @@ def _unblocked(name: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]
     if not name.endswith("_blocks"):
         return name, shape
     return name.removesuffix("_blocks"), (shape[0], 32 * shape[2], shape[1])
+
+
+def _joined(inventory: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Of experts one by one the parameters that transformers 5 makes of them."""
+    firsts = {name: tuple(shape) for name, shape in inventory.items() if ".experts.0." in name}
+    for name, (rows, columns) in firsts.items():
+        stem, _, part = name.removesuffix(".weight").rpartition(".experts.0.")
+        module = stem.replace("block_sparse_moe", "mlp") + ".experts"
+        experts = sum(each.startswith(f"{stem}.experts.") and f".{part}." in each for each in inventory)
+        if part in ("gate_proj", "w1"):
+            yield f"{module}.gate_up_proj", (experts, 2 * rows, columns)
+        elif part in ("down_proj", "w2"):
+            yield f"{module}.down_proj", (experts, rows, columns)
 
 
 def _rank(module: str, config: Mapping[str, Any]) -> int:

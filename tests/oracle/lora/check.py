@@ -160,24 +160,28 @@ def _run(environment: Path, script: Path, *arguments: object) -> str:
     return (done.stderr.strip().splitlines() or ["?"])[-1][:90] if done.returncode else ""
 
 
-def merge_all(cases: Sequence[Case], python: str) -> None:
-    """PEFT's merges, by one process."""
-    arguments = [str(path) for case in cases for path in (case.folder, case.base, case.merged)]
-    subprocess.run([python, "-P", str(HERE / "peft_merge.py"), *arguments], check=True, capture_output=True)
+def merge_all(cases: Sequence[Case]) -> None:
+    """PEFT's merges, by one process for each version of transformers."""
+    for newer, environment in ((False, "peft"), (True, "peft-newer")):
+        some = [case for case in cases if case.adapter.newer is newer]
+        if some:
+            made = subprocess.run(
+                [str(HERE / "environment.sh"), environment], check=True, capture_output=True, text=True
+            )
+            arguments = [str(path) for case in some for path in (case.folder, case.base, case.merged)]
+            script = str(HERE / "peft_merge.py")
+            subprocess.run([made.stdout.strip(), "-P", script, *arguments], check=True, capture_output=True)
 
 
 def main(arguments: list[str]) -> int:
     """Print the table; 1 where anything is not as it should be."""
     names = [name for name in arguments if not name.startswith("--")] or list(ADAPTERS)
-    python = subprocess.run(
-        [str(HERE / "environment.sh")], check=True, capture_output=True, text=True
-    ).stdout.strip()
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     wrong = 0
     # The variants' tiny vocabulary, which no converter knows.
     with tempfile.TemporaryDirectory() as scratch, patch.dict(NAMES, PRINTS):
         cases = [Case(ADAPTERS[name], Path(scratch)) for name in names]
-        merge_all(cases, python)
+        merge_all(cases)
         print(f"{'adapter':20} {'elements':>10} {'equal':>10} {'units':>5}  GGUF, adapter.gguf, its logits")
         for case in cases:
             reference = open_model(case.merged)

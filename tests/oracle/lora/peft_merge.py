@@ -7,11 +7,13 @@ Imports nothing of this project: it runs where torch, transformers and peft are 
 
 import importlib.util
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
+import transformers
 from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -99,6 +101,9 @@ def loaded(base: str) -> torch.nn.Module:
     if settings:
         with tempfile.TemporaryDirectory() as directory:
             return loaded(unpacked(base, directory, settings))
+    if transformers.__version__.startswith("5."):
+        # Names and tensors are others than in the files; these are of one type.
+        return AutoModelForCausalLM.from_pretrained(base, dtype=kinds[EMBEDDING])
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     for name, parameter in model.named_parameters():
         kind = kinds.get(name) or kinds.get(name.removeprefix(model.base_model_prefix + "."))
@@ -121,6 +126,12 @@ def merge(adapter: str, base: str, target: str) -> None:
     if rows and rows != {model.config.vocab_size}:
         model.resize_token_embeddings(*rows)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    if transformers.__version__.startswith("5."):
+        # Which gives experts back one by one.
+        with tempfile.TemporaryDirectory() as directory:
+            merged.save_pretrained(directory)
+            shutil.copy(Path(directory) / "model.safetensors", target)
+        return
     tensors, held = {}, set()
     for name, tensor in merged.state_dict().items():
         if (tensor.data_ptr(), tensor.shape) not in held:  # what is tied is one tensor
