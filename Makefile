@@ -174,7 +174,7 @@ imatrix-check: $(VENV)/.installed
 store-pressure: $(VENV)/.installed
 	$(RUN) -m tests.heavy.store_pressure
 
-KERNELS := $(wildcard translators/quants/kernels/*.[ch])
+KERNELS := $(wildcard translators/quants/kernels/*.[ch] translators/vocab/*.c)
 
 kernels: $(VENV)/.installed
 

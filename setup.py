@@ -1,7 +1,8 @@
-"""What pyproject.toml cannot say of the build: the kernels' C is compiled once an instruction set.
+"""What pyproject.toml cannot say of the build: two shared libraries in C, and how their exactness is kept.
 
-One source, three builds (translators/quants/kernels/lanes.h), one shared library, which Python reaches
-through ctypes: it is tied to no version of Python. It is optional: without a compiler libggml does it all.
+The kernels: one source, three builds (translators/quants/kernels/lanes.h), one library; a vocabulary's lists:
+another. Python reaches both through ctypes: they are tied to no version of Python. They are optional: without
+a compiler libggml quantises, and the tokenizers library goes through all of a vocabulary.
 No fast-math and no contraction, anywhere: a fused multiply-add rounds once where the reference rounds twice.
 PRISMFS_KERNEL_FLAGS adds compiler and linker flags (sanitizers).
 """
@@ -17,6 +18,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
+LISTS = "translators/vocab/lists.c"
 KERNELS = Path("translators/quants/kernels")
 DISPATCH = str(KERNELS / "dispatch.c")
 SOURCES = sorted(str(path) for path in KERNELS.glob("*.c") if str(path) != DISPATCH)
@@ -32,11 +34,14 @@ BUILDS = {
 }
 
 
-class BuildKernels(build_ext):
-    """Compiles each source for each instruction set, and the dispatch that knows which sets there are."""
+class BuildLibraries(build_ext):
+    """Compiles the kernels for each instruction set, the dispatch that knows these, and the rest once."""
 
     def build_extension(self, extension: Extension) -> None:
         """Leave out the sets that this compiler or platform does not have."""
+        if extension.sources == [LISTS]:
+            self._link(extension, self._compiled([LISTS], [], [], "vocab"))
+            return
         x86 = platform.machine() in ("x86_64", "AMD64") and "aarch64" not in os.environ.get("CC", "")
         macros, objects = [], []
         for build, flags in BUILDS.items():
@@ -50,6 +55,9 @@ class BuildKernels(build_ext):
                 continue
             macros.append((f"WITH_{build.upper()}", "1"))
         objects += self._compiled([DISPATCH], macros, [], "dispatch")
+        self._link(extension, objects)
+
+    def _link(self, extension: Extension, objects: list[str]) -> None:
         target = self.get_ext_fullpath(extension.name)
         self.compiler.link_shared_object(objects, target, libraries=["m"], extra_postargs=EXTRA)
 
@@ -74,9 +82,10 @@ setup(
             depends=HEADERS,
             optional=True,
             py_limited_api=True,
-        )
+        ),
+        Extension("translators.vocab._lists", [LISTS], optional=True, py_limited_api=True),
     ],
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildLibraries},
     # No version of Python is in the library: one wheel serves all from the oldest on.
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -2,6 +2,7 @@
 
     sentencepiece()   the bytes of a tokenizer.model (BPE with byte fallback, as Llama 2's)
     byte_fallback()   a tokenizer.json of the same vocabulary, as a fast tokenizer stores it
+    ..._files()       either with its tokenizer_config.json
 
 Both cover every type of piece that the formats know: unknown, control, byte, normal, user-defined, unused.
 The protobuf fields are those of sentencepiece_model.proto.
@@ -115,6 +116,24 @@ def byte_fallback(added: tuple[str, ...] = ()) -> str:
         ensure_ascii=False,
         indent=2,
     )
+
+
+def sentencepiece_files(**config: Any) -> dict[str, str | bytes]:
+    """A SentencePiece model, as Llama 2 ships it, with the settings of `config`."""
+    return {"tokenizer.model": sentencepiece(), "tokenizer_config.json": _settings("LlamaTokenizer", config)}
+
+
+def byte_fallback_files(*added: str, **config: Any) -> dict[str, str | bytes]:
+    """A BPE with byte fallback in tokenizer.json alone, with the settings of `config`."""
+    return {
+        "tokenizer.json": byte_fallback(added),
+        "tokenizer_config.json": _settings("LlamaTokenizerFast", config),
+    }
+
+
+def _settings(kind: str, config: dict[str, Any]) -> str:
+    base = {"tokenizer_class": kind, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return json.dumps({**base, **config}, indent=2)
 
 
 def _merges() -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from tests.tiny_models import RARE_TYPES, TYPES, TinyModel
-from tests.tiny_tokenizers import SIZE, byte_fallback, sentencepiece
+from tests.tiny_tokenizers import SIZE, byte_fallback_files, sentencepiece_files
 
 _TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}"
 _SHORT = ("f32", "f16", "bf16", "q8_0", "q4_0", "q2_k", "q3_k_m", "q4_k_s", "q4_k_m", "q6_k", "iq4_xs")
@@ -39,34 +39,6 @@ def _config(kind: str, **changes: Any) -> dict[str, Any]:
         "vocab_size": SIZE,
     }
     return {key: value for key, value in {**base, **changes}.items() if value is not None}
-
-
-def _pieces(**config: Any) -> dict[str, str | bytes]:
-    """A SentencePiece tokenizer, as Llama 2 ships it."""
-    base = {
-        "tokenizer_class": "LlamaTokenizer",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-    }
-    return {
-        "tokenizer.model": sentencepiece(),
-        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
-    }
-
-
-def _fast(*added: str, **config: Any) -> dict[str, str | bytes]:
-    """A BPE with byte fallback in tokenizer.json alone."""
-    base = {
-        "tokenizer_class": "LlamaTokenizerFast",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-    }
-    return {
-        "tokenizer.json": byte_fallback(added),
-        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
-    }
 
 
 def _content(text: str, special: bool = True) -> dict[str, Any]:
@@ -117,7 +89,7 @@ _LLAMA = (
             },
         ),
         files={
-            **_pieces(chat_template=_TEMPLATE, add_bos_token=True, add_eos_token=False),
+            **sentencepiece_files(chat_template=_TEMPLATE, add_bos_token=True, add_eos_token=False),
             "README.md": _CARD,
             "generation_config.json": json.dumps(
                 {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40}
@@ -137,7 +109,7 @@ _LLAMA = (
         ),
         dtype="F16",
         shards=2,
-        files=_pieces(add_bos_token=True, add_eos_token=False, legacy=True),
+        files=sentencepiece_files(add_bos_token=True, add_eos_token=False, legacy=True),
         types=TYPES + RARE_TYPES,
     ),
     # A tied head, f32, the tokenizer in tokenizer.json alone, a chat token behind the vocabulary.
@@ -147,7 +119,7 @@ _LLAMA = (
             "llama", tie_word_embeddings=True, torch_dtype="float32", vocab_size=SIZE + 1, num_hidden_layers=3
         ),
         dtype="F32",
-        files=_fast(
+        files=byte_fallback_files(
             "<|im_end|>",
             bos_token={"__type": "AddedToken", **_content("<s>")},
             pad_token="</s>",
@@ -162,7 +134,7 @@ _LLAMA = (
         index=False,
         metadata=None,
         shuffled=True,
-        files=_pieces(add_prefix_space=False),
+        files=sentencepiece_files(add_prefix_space=False),
     ),
     # Linear rope scaling in its old spelling; f32 norms among bf16 matrices; additional tokens in two places.
     TinyModel(
@@ -170,7 +142,7 @@ _LLAMA = (
         _config("llama", rope_scaling={"type": "linear", "factor": 4.0}, vocab_size=SIZE + 8),
         vectors="F32",
         files={
-            **_pieces(
+            **sentencepiece_files(
                 added_tokens_decoder={
                     "0": _content("<unk>"),
                     "1": _content("<s>"),
@@ -197,7 +169,7 @@ _LLAMA = (
             },
         ),
         dtypes={"layers.1.mlp.down_proj.weight": "F16", "layers.0.self_attn.k_proj.weight": "F32"},
-        files=_pieces(
+        files=sentencepiece_files(
             chat_template=[
                 {"name": "default", "template": _TEMPLATE},
                 {"name": "tool_use", "template": "{{ tools }}" + _TEMPLATE},
@@ -209,7 +181,11 @@ _LLAMA = (
         "org_head-dim-test-finetune-0.5B",
         _config("llama", head_dim=32, num_attention_heads=16, num_key_value_heads=8),
         dtypes={"lm_head.weight": "F16"},
-        files={**_fast(), "chat_template.jinja": _TEMPLATE + "\n", "special_tokens_map.json": "{}"},
+        files={
+            **byte_fallback_files(),
+            "chat_template.jinja": _TEMPLATE + "\n",
+            "special_tokens_map.json": "{}",
+        },
     ),
     # Rows of 288 and 320: every K type falls back.
     TinyModel(
@@ -217,7 +193,7 @@ _LLAMA = (
         _config(
             "llama", hidden_size=288, intermediate_size=320, num_attention_heads=6, num_key_value_heads=2
         ),
-        files=_pieces(),
+        files=sentencepiece_files(),
         types=TYPES + RARE_TYPES,
     ),
     # Rows of 80 and 72: not even whole blocks of 32, so F16.
@@ -232,7 +208,7 @@ _LLAMA = (
             tie_word_embeddings=True,
         ),
         dtype="F32",
-        files=_pieces(),
+        files=sentencepiece_files(),
     ),
     # 17 layers: the rules that look at the first sixteenth. Keys of 1:4 and more.
     TinyModel(
@@ -245,7 +221,7 @@ _LLAMA = (
             num_key_value_heads=2,
             vocab_size=SIZE + 3,
         ),
-        files=_pieces(),
+        files=sentencepiece_files(),
         types=(*_SHORT, "q3_k_s", "q3_k_l", "q5_k_s", "q5_k_m", "iq4_nl", "iq3_m"),
     ),
     # 80 layers and grouped queries: what llama-quantize takes for a 70B model. Half of its rows fall back.
@@ -260,7 +236,7 @@ _LLAMA = (
             intermediate_size=32,
         ),
         dtype="F16",
-        files=_pieces(),
+        files=sentencepiece_files(),
         types=("f16", "q2_k", "q3_k_s", "q3_k_m", "q4_k_m", "iq4_xs"),
     ),
     # CodeLlama's 32016 tokens bring infill ids; more rows than the tokenizer has pieces.
@@ -276,7 +252,7 @@ _LLAMA = (
             rope_theta=1000000,
             num_hidden_layers=1,
         ),
-        files=_pieces(),
+        files=sentencepiece_files(),
         types=("f32", "bf16", "q8_0", "q4_k_m"),
     ),
 )
@@ -294,7 +270,7 @@ _MISTRAL = (
         ),
         dtype="F16",
         shards=2,
-        files=_pieces(
+        files=sentencepiece_files(
             chat_template="{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}"
         ),
     ),
@@ -311,7 +287,7 @@ _MISTRAL = (
         ),
         shuffled=True,
         files={
-            **_fast("<|im_start|>", "<|im_end|>"),
+            **byte_fallback_files("<|im_start|>", "<|im_end|>"),
             "chat_template.json": json.dumps({"chat_template": _TEMPLATE}),
             "README.md": "---\nlicense: other\nlicense_name: tiny-licence\nlicense_link: https://example.com/licence\n"
             "base_model:\n- examples/One-7B\n- examples/Two-7B-v2\n"
@@ -336,7 +312,7 @@ _QWEN = (
             bos_token_id=1,
         ),
         files={
-            **_pieces(chat_template=_TEMPLATE, bos_token=None),
+            **sentencepiece_files(chat_template=_TEMPLATE, bos_token=None),
             "generation_config.json": json.dumps(
                 {
                     "repetition_penalty": 1.1,
@@ -360,7 +336,7 @@ _QWEN = (
         ),
         dtype="F32",
         shards=2,
-        files=_pieces(),
+        files=sentencepiece_files(),
     ),
     # The base class: names without "model.", no head; pooling for embeddings.
     TinyModel(
@@ -368,7 +344,7 @@ _QWEN = (
         _config("qwen2", architectures=["Qwen2Model"], num_key_value_heads=2, num_hidden_layers=1),
         dtype="F16",
         files={
-            **_pieces(),
+            **sentencepiece_files(),
             "modules.json": json.dumps(
                 [
                     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -399,7 +375,7 @@ _QWEN = (
             max_position_embeddings=40960,
         ),
         files={
-            **_pieces(),
+            **sentencepiece_files(),
             "chat_template.jinja": _TEMPLATE,
             "additional_chat_templates/tools.jinja": "{{ tools }}",
             "generation_config.json": json.dumps(
@@ -414,7 +390,7 @@ _QWEN = (
         dtype="F16",
         vectors="F32",
         shards=2,
-        files=_pieces(clean_up_tokenization_spaces=False),
+        files=sentencepiece_files(clean_up_tokenization_spaces=False),
     ),
 )
 

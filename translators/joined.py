@@ -7,7 +7,7 @@ Knows nothing of vocabularies, nor of the file that they go into.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -26,7 +26,7 @@ _LENGTH = 8  # bytes of a length in front of a packed text
 class Joined:
     """The texts and where in `data` each ends."""
 
-    data: bytes
+    data: bytes | bytearray
     ends: Places
 
     @staticmethod
@@ -51,11 +51,22 @@ class Joined:
         return self.ends.size
 
     def __getitem__(self, number: int) -> bytes:
-        return self.data[self.starts[number] : self.ends[number]]
+        return bytes(self.data[self.starts[number] : self.ends[number]])
 
     def split(self) -> list[bytes]:
         """Each by itself."""
-        return self.data.split(b"\0") if self.ends.size else []
+        return bytes(self.data).split(b"\0") if self.ends.size else []
+
+    def changed(self, others: Mapping[int, bytes], more: Sequence[bytes]) -> Joined:
+        """The same with `others` in place of some, by number, and `more` behind; none of them has a NUL."""
+        parts, end = [], 0
+        for number in sorted(others):
+            parts += [self.data[end : self.starts[number]], others[number]]
+            end = self.ends[number]
+        parts += [self.data[end:], *(b"\0" + text for text in more)]
+        made = Joined.as_it_is(b"".join(parts))
+        assert self.ends.size and len(made) == len(self) + len(more)
+        return made
 
     @cached_property
     def starts(self) -> Places:
@@ -70,13 +81,13 @@ class Joined:
             ends = self.ends[first:stop] - begin
             yield data[begin : begin + ends[-1]], starts[first:stop] - begin, ends
 
-    def packed(self) -> bytes:
-        """Each behind its length, of eight bytes, little endian."""
+    def packed(self, head: bytes = b"") -> bytes:
+        """`head`, then each behind its length, of eight bytes, little endian."""
         if not self.ends.size:
-            return b""
+            return head
         room = bytes(_LENGTH)
-        data = bytearray(room + self.data.replace(b"\0", room))
+        data = bytearray().join((head, room, self.data.replace(b"\0", room)))
         lengths = self.ends - self.starts
         numbers = np.ndarray(len(data) - _LENGTH + 1, "<u8", data, strides=(1,))  # one at every byte
-        numbers[np.cumsum(lengths + _LENGTH) - lengths - _LENGTH] = lengths
+        numbers[np.cumsum(lengths + _LENGTH) - lengths - _LENGTH + len(head)] = lengths
         return bytes(data)

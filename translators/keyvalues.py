@@ -101,15 +101,16 @@ def array(kind: ValueType, values: Sequence[Any] | Joined) -> Value:
     """An array of numbers, truth values or strings of type `kind`."""
     head = _ARRAY.pack(kind, len(values))
     if isinstance(values, Joined):
-        return Value(ValueType.ARRAY, head + values.packed(), no_nul=True)
+        return Value(ValueType.ARRAY, values.packed(head), no_nul=True)
     if kind is not ValueType.STRING:
         return Value(ValueType.ARRAY, head + struct.pack(f"<{len(values)}{FORMATS[kind]}", *values))
     try:
         joined = Joined.of(values, "surrogateescape")
     except TypeError:  # some text, some bytes
         joined = None
-    packed = b"".join(map(_packed_string, values)) if joined is None else joined.packed()
-    return Value(ValueType.ARRAY, head + packed, no_nul=joined is not None)
+    if joined is None:
+        return Value(ValueType.ARRAY, head + b"".join(map(_packed_string, values)))
+    return Value(ValueType.ARRAY, joined.packed(head), no_nul=True)
 
 
 def _encoded(text: str | bytes) -> bytes:
@@ -196,7 +197,8 @@ class KeyValues:
 
     def encoded(self) -> bytes:
         """All pairs as they follow one another in a file."""
-        return b"".join(self.pieces)
+        common, rest = self.pieces
+        return common + rest if common else rest
 
     @property
     def pieces(self) -> tuple[bytes, bytes]:

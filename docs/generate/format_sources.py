@@ -265,13 +265,13 @@ SOURCES = (
         "exact: of quantised tensors what is stored, with `.scale` and `.zero_point` beside",
         "none in the format",
         "The constants, also behind the model as files of more than 2 GB have them; integers of two and "
-        "four bits "
-        "are unpacked to bytes. Gives merged `model.safetensors` and weights alone.",
+        "four bits are unpacked to bytes, sparse tensors get their zeros. Gives merged `model.safetensors` "
+        "and weights alone.",
         (
             Checked("its interpreter", "what it gives of each tensor (digests)", "make test"),
             Checked("its interpreter", "made anew, and published models", "make tensorflow-check"),
         ),
-        ("Sparse tensors, data in another file, tables that lie within themselves.",),
+        ("Sparse tensors of more than 256 MiB, data in another file, tables that lie within themselves.",),
     ),
     Source(
         "Importance matrix",

@@ -64,10 +64,14 @@ class DataFiles:
         descriptor.note(number)
         return done
 
+    def allocate(self, identity: str, number: int, length: int) -> None:
+        """Have the disk's space for bytes that are about to be written, from a chunk on."""
+        descriptor = self._descriptor(identity, os.O_RDWR | os.O_CREAT)
+        _allocate(descriptor.number, number * CHUNK, length)
+
     def write(self, identity: str, number: int, data: memoryview) -> None:
         """Write a chunk; on disk for certain only after `sync`."""
         descriptor = self._descriptor(identity, os.O_RDWR | os.O_CREAT)
-        _allocate(descriptor.number, number * CHUNK, len(data))
         done = 0
         while done < len(data):
             done += os.pwrite(descriptor.number, data[done:], number * CHUNK + done)

@@ -54,10 +54,12 @@ def fuzz(parser: Parser, seconds: int) -> Run:
     for path in _regressions(parser):
         _add(corpus, path.read_bytes())
     with tempfile.TemporaryDirectory(prefix="prismfs-fuzz-") as found:
-        # libFuzzer's own limits are for what Python cannot stop: a loop in C, memory that C takes.
+        # libFuzzer's own limits, of time as it passes, are for what Python cannot stop: a loop in C, memory
+        # that C takes.
+        most = int(SECONDS * 40)
         output = _target(
-            parser, seconds, corpus, found, f"-max_len={LONGEST}",
-            f"-timeout={int(SECONDS * 20)}", f"-rss_limit_mb={MEMORY * 3 >> 20}", "-len_control=0",
+            parser, seconds, corpus, found, f"-max_len={LONGEST}", "-len_control=0", f"-timeout={most}",
+            f"-report_slow_units={most}", f"-rss_limit_mb={MEMORY * 3 >> 20}",
         )  # fmt: skip
         tried, edges, features, kept = (_STATUS.findall(output) or [("0", "0", "0", "0")])[-1]
         tried = (_ENDED.findall(output) or [tried])[-1]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernels' tests with a library that is compiled with AddressSanitizer and UndefinedBehaviorSanitizer: a
+# The tests of what is in C with libraries that are compiled with AddressSanitizer and UndefinedBehaviorSanitizer: a
 # copy of the tree is built so, and Python loads the sanitizers before everything else. Argument: the Python.
 set -euo pipefail
 
@@ -18,5 +18,6 @@ PRISMFS_KERNEL_FLAGS="-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-PYTHONPATH="$work" "$python" -m pytest -q -p no:cacheprovider tests/translators/test_quants_kernels.py
+PYTHONPATH="$work" "$python" -m pytest -q -p no:cacheprovider \
+    tests/translators/test_quants_kernels.py tests/translators/test_vocab_lists.py
 echo "clean under AddressSanitizer and UndefinedBehaviorSanitizer"

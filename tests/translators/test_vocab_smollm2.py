@@ -10,7 +10,9 @@ from tokenizers import Tokenizer
 
 from translators.keyvalues import KeyValues
 from translators.sources.gguf import read
-from translators.vocab import huggingface_files, write_tokenizer
+from translators.vocab import huggingface_files, lists, write_tokenizer
+from translators.vocab.document import document_of
+from translators.vocab.folder import Folder
 
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 49152}
 TEXT = "Hello, I've 12345 apples…  \n\tund Übergröße: 我想在apple工作<|im_start|>user\n🦙<|im_end|>"
@@ -76,3 +78,14 @@ def test_settings_name_the_special_tokens(folder: Path) -> None:
     assert settings["add_bos_token"] is False
     assert settings["added_tokens_decoder"]["2"]["special"] is True
     assert "<|im_start|>" in settings["chat_template"]
+
+
+def test_without_the_library_it_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = KeyValues()
+    write_tokenizer(made, folder, CONFIG, style="llama")
+    assert document_of(Folder(folder)).tokens is not None
+    monkeypatch.setattr(lists, "_library", lambda: None)
+    assert document_of(Folder(folder)).tokens is None
+    slowly_made = KeyValues()
+    write_tokenizer(slowly_made, folder, CONFIG, style="llama")
+    assert made.encoded() == slowly_made.encoded()

@@ -26,6 +26,7 @@ from the tensor's first element: a byte does not depend on the range it was aske
     inflating.py   Inflated: out of a deflated stream
     chunks.py      Chunks: in blocks here and there, perhaps compressed
     varints.py     Varints: numbers of as many bytes as each needs
+    sparse.py      Densified: with zeros where a sparse tensor holds nothing
     checksums.py   Sealed: the tail that makes a checksum known beforehand
 
 Recipes are data (msgspec structs), so a layout can cross a process boundary or lie on disk. They are made by
@@ -68,6 +69,7 @@ from translators.recipes.shapes import (
     split,
     swap_rows,
 )
+from translators.recipes.sparse import Densified, Level, densified
 from translators.recipes.strides import Strided, strided
 from translators.recipes.unpacking import Transposed, Unpacked, bands, transposed, unpacked
 from translators.recipes.varints import Varints, varints
@@ -103,6 +105,7 @@ Recipe = (
     | Sealed
     | LowRank
     | Narrow
+    | Densified
 )
 
 # Operations hold recipes, and only here is it known what a recipe can be: decoding looks the name up there.
@@ -120,12 +123,14 @@ __all__ = [
     "Combine",
     "CombineName",
     "Concat",
+    "Densified",
     "Dequantised",
     "Derived",
     "Expand",
     "Fill",
     "Gather",
     "Inflated",
+    "Level",
     "Literal",
     "LowRank",
     "Map",
@@ -156,6 +161,7 @@ __all__ = [
     "codebook",
     "combine",
     "concat",
+    "densified",
     "expand",
     "fill",
     "fill_bytes",

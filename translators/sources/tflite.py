@@ -8,7 +8,8 @@ each are `NAME.scale` and `NAME.zero_point`, of a shape that they spread by:
 
     value = (NAME - NAME.zero_point) * NAME.scale
 
-Integers of two and four bits are unpacked to bytes. Sparse tensors, and data in other files, are refused.
+Integers of two and four bits are unpacked to bytes, sparse tensors get their zeros. Data in other files are
+refused.
 Knows nothing of what a graph computes. Layout: tensorflow/compiler/mlir/lite/schema/schema.fbs (version 3).
 """
 
@@ -25,6 +26,7 @@ from translators.recipes import Derived, Recipe, Stored, narrow
 from translators.sources.flatbuffer import Table, Vector, root_of
 from translators.sources.side_files import side_files
 from translators.sources.stored_file import StoredFile, clipped
+from translators.sources.tflite_sparsity import sparse
 
 MARK = b"TFL3"
 _TYPES = {
@@ -46,7 +48,7 @@ _DATA, _OFFSET, _SIZE = 0, 1, 2
 def read(root: Path, files: Sequence[str], name: str) -> Model:
     """The constants of the model that the one of `files` in `root` is.
 
-    Raises MalformedSource, MissingSource, or Unsupported (sparse tensors, data elsewhere, an unknown type).
+    Raises MalformedSource, MissingSource, or Unsupported (data elsewhere, an unknown type).
     """
     tensors: dict[str, SourceTensor] = {}
     with StoredFile(root / files[0]) as file:
@@ -106,8 +108,6 @@ def _constant(file: StoredFile, model: Table, table: Table) -> Recipe | None:
     data = _data(file, model, table.number(_BUFFER, "I"))
     if not data.items or kind in _NO_NUMBERS:
         return None
-    if table.table(_SPARSITY) is not None:
-        raise Unsupported("a sparse tensor", remedy="convert the model without sparsity")
     shape = table.numbers(_SHAPE, "i", _MOST_DIMENSIONS)
     if min(shape, default=0) < 0 or prod(shape) >= 1 << 62:
         raise table.wrong(f"{clipped(str(list(shape)))} is no shape")
@@ -115,6 +115,11 @@ def _constant(file: StoredFile, model: Table, table: Table) -> Recipe | None:
     if bits == 8 and kind not in _TYPES:
         raise Unsupported(f"a tensor of type {kind}", remedy="convert the model to a type that others have")
     dtype = DTYPES["U8" if bits < 8 else _TYPES[kind]]
+    if (sparsity := table.table(_SPARSITY)) is not None:
+        if bits < 8 or data.items % dtype.size:
+            raise Unsupported("a sparse tensor of such a type", remedy="convert the model without sparsity")
+        values = Stored(Extent(0, data.at, data.items), dtype.name, (data.items // dtype.size,))
+        return sparse(file, sparsity, values, shape)
     if data.items != _bytes(dtype, prod(shape), bits):
         shown = clipped(str(list(shape)))
         raise table.wrong(f"{data.items:,} bytes are no {dtype.name} of {bits} bits and shape {shown}")

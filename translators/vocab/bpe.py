@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from translators.errors import Unsupported
+from translators.joined import Joined
 from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer
 from translators.vocab.folder import Folder
@@ -29,11 +30,18 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
     Raises Unsupported for a pre-tokenizer that llama.cpp does not know, MalformedSource for ids that do not
     fit.
     """
-    if tokenizer.texts is None:
-        texts, by_id = [], tokens_by_id(folder, tokenizer)
+    texts, types, pre = byte_level_lists(folder, config, tokenizer)
+    return Tokens(texts if isinstance(texts, list) else texts.split(), types), pre
+
+
+def byte_level_lists(
+    folder: Folder, config: Mapping[str, Any], tokenizer: FastTokenizer
+) -> tuple[list[bytes] | Joined, list[TokenType], str]:
+    """The same, as texts, types and the name: texts are only made objects of where all are looked at."""
+    if tokenizer.tokens is None:
+        base, by_id = 0, tokens_by_id(folder, tokenizer)
     else:  # only the added ones have to be taken up one by one
-        texts, by_id = tokenizer.texts.split(), {n: text for text, n in tokenizer.added_ids.items()}
-    base = len(texts)
+        base, by_id = len(tokenizer.tokens), {n: text for text, n in tokenizer.added_ids.items()}
     size = base + sum(number >= base for number in by_id)
     _check_size(folder, size)
     count = checked_count(config.get("vocab_size", size), folder.shown("config.json"))
@@ -52,11 +60,11 @@ def byte_level(folder: Folder, config: Mapping[str, Any], tokenizer: FastTokeniz
         by_id[number] = text if is_control else text.replace(SPACE_MARK, " ")
     for number in set(range(base, count)).difference(by_id) if size < count else ():
         by_id[number], types[number] = f"[PAD{number}]", TokenType.UNUSED
-    for number in by_id.keys() & added:
-        if number < base:
-            texts[number] = by_id[number].encode()
-    texts += map(str.encode, map(by_id.__getitem__, range(base, count)))
-    return Tokens(texts, types), pre
+    following = list(map(str.encode, map(by_id.__getitem__, range(base, count))))
+    if tokenizer.tokens is None:
+        return following, types, pre
+    changed = {number: by_id[number].encode() for number in by_id.keys() & added if number < base}
+    return tokenizer.tokens.changed(changed, following), types, pre
 
 
 def has_byte_fallback(folder: Folder) -> bool:

@@ -47,8 +47,7 @@ class FastTokenizer:
     tidy:              whether decoding tidies up spaces (clean_up_tokenization_spaces).
     adds_bos:          what the class says of its bos token; False where it says nothing.
     adds_prefix_space: add_prefix_space of the configuration, or the class's.
-    whole:             where `backend` has only an excerpt of the model's vocabulary, all of it.
-    texts:             the texts of `whole`, by id.
+    tokens:            where `backend` has only an excerpt of the model's vocabulary, all of it by id.
     """
 
     folder: Folder
@@ -58,8 +57,7 @@ class FastTokenizer:
     tidy: bool
     adds_bos: bool = False
     adds_prefix_space: bool = False
-    whole: Mapping[str, int] | None = None
-    texts: Joined | None = None
+    tokens: Joined | None = None
 
     def encoded(self, text: str, *, with_special: bool) -> list[int]:
         """The ids of `text`, which must be an added token's or the sample, if one was named."""
@@ -78,14 +76,14 @@ class FastTokenizer:
     @property
     def vocabulary(self) -> dict[str, int]:
         """Ids by text, added tokens too."""
-        if self.whole is None:
+        if self.tokens is None:
             return dict(self.backend.get_vocab(with_added_tokens=True))
-        return {**self.whole, **self.added_ids}
+        return {text.decode(): n for n, text in enumerate(self.tokens.split())} | self.added_ids
 
     @property
     def base_size(self) -> int:
         """How many tokens the model has, without the added ones."""
-        return len(self.whole) if self.whole is not None else self.backend.get_vocab_size(False)
+        return len(self.tokens) if self.tokens is not None else self.backend.get_vocab_size(False)
 
     @property
     def added_ids(self) -> dict[str, int]:
@@ -139,8 +137,7 @@ def load(folder: Folder, config: Mapping[str, Any], *, sample: str | None = None
         bool(arguments.get("clean_up_tokenization_spaces", False)),
         adds_bos=kind.template and bool(arguments.get("add_bos_token", kind.add_bos)),
         adds_prefix_space=bool(arguments.get("add_prefix_space", kind.prefix)),
-        whole=excerpt and excerpt.vocabulary,
-        texts=excerpt and excerpt.texts,
+        tokens=excerpt and excerpt.tokens,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from translators.errors import Unsupported
 from translators.joined import Joined
 from translators.keyvalues import KeyValues, ValueType
-from translators.vocab.bpe import byte_fallback, byte_level
+from translators.vocab.bpe import byte_fallback, byte_level_lists
 from translators.vocab.document import document_of
 from translators.vocab.fast import FastTokenizer, load
 from translators.vocab.folder import Folder
@@ -24,7 +24,7 @@ from translators.vocab.special import KINDS, Specials, read_merges, read_special
 from translators.vocab.spm import sentencepiece_tokens
 from translators.vocab.stored import ADD_KEYS, ID_KEYS, PREFIX
 from translators.vocab.templates import write_templates
-from translators.vocab.tokens import Tokens
+from translators.vocab.tokens import Tokens, TokenType
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,19 @@ class Writing:
 
     def tokens(self, model: str, pre: str | None, tokens: Tokens) -> None:
         """Model, pre-tokenizer and the arrays."""
+        self._lists(model, pre, tokens.texts, tokens.types, tokens.scores)
+
+    def _lists(
+        self, model: str, pre: str | None, texts: Sequence[bytes] | Joined, types: Sequence[TokenType],
+        scores: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
         self.kv.string(PREFIX + "model", model)
         if pre is not None:
             self.kv.string(PREFIX + "pre", pre)
-        self.kv.array(PREFIX + "tokens", ValueType.STRING, tokens.texts)
-        if tokens.scores is not None:
-            self.kv.array(PREFIX + "scores", ValueType.F32, tokens.scores)
-        self.kv.array(PREFIX + "token_type", ValueType.I32, tokens.types)
+        self.kv.array(PREFIX + "tokens", ValueType.STRING, texts)
+        if scores is not None:
+            self.kv.array(PREFIX + "scores", ValueType.F32, scores)
+        self.kv.array(PREFIX + "token_type", ValueType.I32, types)
 
     def specials(
         self, *, count: int | None = None, kinds: Sequence[str] = KINDS,
@@ -114,8 +120,8 @@ class Writing:
 
     def byte_level(self, more: Mapping[str, int] | None = None) -> None:
         """Byte-level BPE ("gpt2") with all that surrounds it."""
-        tokens, pre = byte_level(self.folder, self.config, self.tokenizer)
-        self.tokens("gpt2", pre, tokens)
+        texts, types, pre = byte_level_lists(self.folder, self.config, self.tokenizer)
+        self._lists("gpt2", pre, texts, types)
         self.specials(merges=True, more=more)
 
     def sentencepiece(self) -> None:

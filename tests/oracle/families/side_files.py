@@ -5,38 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.tiny_tokenizers import SIZE, byte_fallback, sentencepiece
+from tests.tiny_tokenizers import SIZE, byte_fallback_files, sentencepiece_files
 from tests.translators.golden_vocab import kinds
 
 VOCABULARY = SIZE
-
-
-def pieces(**config: Any) -> dict[str, str | bytes]:
-    """A SentencePiece model with the settings of `config`."""
-    base = {
-        "tokenizer_class": "LlamaTokenizer",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-    }
-    return {
-        "tokenizer.model": sentencepiece(),
-        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
-    }
-
-
-def fast(*added: str, **config: Any) -> dict[str, str | bytes]:
-    """A BPE with byte fallback in tokenizer.json alone."""
-    base = {
-        "tokenizer_class": "LlamaTokenizerFast",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-    }
-    return {
-        "tokenizer.json": byte_fallback(added),
-        "tokenizer_config.json": json.dumps({**base, **config}, indent=2),
-    }
+pieces, fast = sentencepiece_files, byte_fallback_files
 
 
 def config(architecture: str, model_type: str, **changes: Any) -> dict[str, Any]:

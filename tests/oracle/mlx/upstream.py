@@ -1,4 +1,4 @@
-"""What MLX and mlx-lm themselves make: runs in their own environment, with nothing of ours but `cases`.
+"""What MLX and mlx-lm themselves make: runs in their own environment, with nothing of ours but the weights.
 
     python upstream.py digests CASES.PY                       digests of every case, as JSON
     python upstream.py folders '[[SOURCE, OURS, BITS, GROUP], ...]'    a line of JSON for each
@@ -21,6 +21,7 @@ from mlx_lm.utils import dequantize_model, load_model, quantize_model
 
 def digests(path: str) -> None:
     """sha256 of codes, scales, biases and of what they are dequantised to, by type, bits and group."""
+    sys.path.append(str(Path(path).parents[3]))
     cases = runpy.run_path(path)
     kinds = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
     made = {}

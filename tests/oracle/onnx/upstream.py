@@ -40,6 +40,7 @@ BLOCK, NEW, SHOWN = 32, 16, 16
 
 def digests(path: str) -> None:
     """sha256 of codes and scales of onnxruntime's quantiser, by type and columns."""
+    sys.path.append(str(Path(path).parents[3]))
     cases = runpy.run_path(path)
     made = {}
     for name in cases["TYPES"]:

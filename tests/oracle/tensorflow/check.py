@@ -21,15 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from translators import Plan, open_model, plans
-from translators.errors import Unsupported
 from translators.sources.flax import TYPES
 from translators.sources.tensorflow.snappy import unpacked
 
 HERE = Path(__file__).resolve().parent
 ORACLE = Path(os.environ.get("PRISMFS_ORACLE", HERE.parents[2] / ".oracle"))
 SEEDS, GOLDEN = HERE / "seeds", HERE / "golden.json"
-# Published, and refused.
-SPARSE = "face_detection_full_range_sparse.tflite"
 
 # name -> [type, shape, digest]
 Told = dict[str, list[object]]
@@ -55,7 +52,7 @@ def files(root: Path) -> Iterator[Path]:
     """The files below a directory that a model is opened by."""
     for path in sorted(root.rglob("*")):
         inside = path.parent.name == "variables"
-        if path.suffix in (".index", ".tflite", ".pb") and not inside and path.name != SPARSE:
+        if path.suffix in (".index", ".tflite", ".pb") and not inside:
             yield path
 
 
@@ -112,18 +109,8 @@ def main(arguments: list[str]) -> int:
             shown = f"{path.parent.name}/{path.name}"
             print("DIFFERS" if wrong else "equal  ", shown, len(told), "tensors", *sorted(wrong)[:3])
     if not named:
-        failures += not _refused(ORACLE / "tensorflow-models") + (not unpacks(random.Random(7)))
+        failures += not unpacks(random.Random(7))
     return 1 if failures else 0
-
-
-def _refused(models: Path) -> bool:
-    """Whether the published sparse model is refused for what it is."""
-    try:
-        open_model(next(models.rglob(SPARSE)))
-    except Unsupported as error:
-        print("refused", SPARSE, error.reason)
-        return error.reason == "a sparse tensor"
-    return False
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ files and tensors, and are made anew each time.
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -152,6 +153,7 @@ def lite(out: Path, large: bool) -> None:
     integers.representative_dataset = lambda: ([values((1, 6, 6, 2), each)] for each in range(4))
     integers.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     narrow(out / "narrow.tflite", written("integers.tflite", integers))
+    sparse(out / "sparse.tflite")
 
 
 def narrow(path: Path, data: bytes) -> None:
@@ -167,6 +169,101 @@ def narrow(path: Path, data: bytes) -> None:
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))
+
+
+# Of a sparse tensor: its shape, the order of its levels, sizes and dimensions of blocks, which levels list.
+SPARSE = {
+    "rows": ((6, 40), (0, 1), (), (1,), np.float32),
+    "columns": ((6, 40), (1, 0), (), (1,), np.float16),
+    "both": ((30, 4, 5), (2, 0, 1), (), (0, 1, 2), np.int8),
+    "blocks": ((8, 64), (0, 1, 2, 3), ((4, 0), (16, 1)), (1,), np.float32),
+    "columns of blocks": ((8, 64), (1, 0, 2, 3), ((4, 0), (2, 1)), (0, 1), np.int8),
+    "rows of blocks": ((16, 300, 2), (0, 2, 1, 3), ((1, 1),), (2,), np.float32),
+}
+
+
+def sparse(path: Path) -> None:
+    """A model of sparse tensors and operators that make them dense."""
+    kinds = {"float32": 0, "float16": 1, "int8": 9}
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, code = 3, [schema.BufferT()], schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DENSIFY
+    model.operatorCodes, model.subgraphs = [code], [graph]
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [], []
+    for name, (shape, order, blocks, listed, kind) in SPARSE.items():
+        numbers = np.random.default_rng(len(name))
+        whole = numbers.integers(1, 100, shape).astype(kind)
+        sizes = [math.prod(size for size, axis in blocks if axis == each) for each in range(len(shape))]
+        places = [each // size for each, size in zip(shape, sizes, strict=True)]
+        held = numbers.random(places) < 0.2
+        for axis, size in enumerate(sizes):
+            held = np.repeat(held, size, axis)
+        sparsity, data = encoded(whole * held, order, blocks, listed)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(data.astype(kind).tobytes(), np.uint8)
+        for suffix, number in (("", len(model.buffers)), (" dense", 0)):
+            tensor = schema.TensorT()
+            tensor.name, tensor.shape, tensor.type, tensor.buffer = (
+                name + suffix,
+                shape,
+                kinds[str(np.dtype(kind))],
+                number,
+            )
+            tensor.sparsity = None if suffix else sparsity
+            graph.tensors.append(tensor)
+        model.buffers.append(buffer)
+        operator = schema.OperatorT()
+        operator.inputs, operator.outputs = [len(graph.tensors) - 2], [len(graph.tensors) - 1]
+        graph.operators.append(operator)
+        graph.outputs.append(len(graph.tensors) - 1)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+
+
+def encoded(
+    whole: np.ndarray, order: tuple[int, ...], blocks: tuple[tuple[int, int], ...], listed: tuple[int, ...]
+) -> tuple[schema.SparsityParametersT, np.ndarray]:
+    """How a sparse tensor is told, and its values. No dimension has blocks in two sizes."""
+    within = {axis: (number, size) for number, (size, axis) in enumerate(blocks, whole.ndim)}
+    split, names = [], []
+    for axis, length in enumerate(whole.shape):
+        number, size = within.get(axis, (-1, 1))
+        split += [length // size] + ([size] if axis in within else [])
+        names += [axis] + ([number] if axis in within else [])
+    tree = whole.reshape(split).transpose([names.index(each) for each in order])
+    told = schema.SparsityParametersT()
+    told.traversalOrder, told.blockMap, told.dimMetadata = order, [axis for _, axis in blocks], []
+    nodes = [tree]
+    for level in range(len(order)):
+        below = [[(place, part) for place, part in enumerate(node)] for node in nodes]
+        metadata = schema.DimensionMetadataT()
+        metadata.denseSize = tree.shape[level]
+        if level in listed:
+            below = [[(place, part) for place, part in parts if np.any(part)] for parts in below]
+            metadata.format, metadata.denseSize = schema.DimensionType.SPARSE_CSR, 0
+            ends = np.cumsum([0, *map(len, below)])
+            metadata.arraySegmentsType, metadata.arraySegments = vector(ends)
+            metadata.arrayIndicesType, metadata.arrayIndices = vector(
+                np.array([place for parts in below for place, _ in parts])
+            )
+        told.dimMetadata.append(metadata)
+        nodes = [part for parts in below for _, part in parts]
+    return told, np.array(nodes)
+
+
+def vector(numbers: np.ndarray) -> tuple[int, object]:
+    """Integers of as few bytes as they need, and which kind that is."""
+    if numbers.max(initial=0) < 1 << 8:
+        kind, made = schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT()
+        made.values = numbers.astype(np.uint8)
+    elif numbers.max() < 1 << 16:
+        kind, made = schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT()
+        made.values = numbers.astype(np.uint16)
+    else:
+        kind, made = schema.SparseIndexVector.Int32Vector, schema.Int32VectorT()
+        made.values = numbers.astype(np.int32)
+    return kind, made
 
 
 def main() -> None:

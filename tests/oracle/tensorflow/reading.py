@@ -59,7 +59,10 @@ def lite(path: Path) -> Named:
         experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
+    interpreter.allocate_tensors()
+    interpreter.invoke()
     graph = model.Subgraphs(0)
+    dense = dict(densified(model, graph))
     details = {each["index"]: each for each in interpreter.get_tensor_details()}
     seen: dict[str, int] = {}
     for number in range(graph.TensorsLength()):
@@ -74,7 +77,8 @@ def lite(path: Path) -> Named:
             value = (codes[: np.prod(shape)].astype(np.int8) ^ 8) - 8
             value = value.astype(np.int8).reshape(shape)
         else:
-            value = interpreter.get_tensor(number)
+            # What is sparse the interpreter gives as its values alone: the graph makes it dense.
+            value = interpreter.get_tensor(dense.get(number, number))
         name = tensor.Name().decode()
         parts = {"": value, **quantised(details[number]["quantization_parameters"], value.shape)}
         if name in seen:
@@ -83,6 +87,14 @@ def lite(path: Path) -> Named:
         seen[name] = tensor.Buffer()
         for suffix, part in parts.items():
             yield name + suffix, part
+
+
+def densified(model: schema.Model, graph: schema.SubGraph) -> Iterator[tuple[int, int]]:
+    """The sparse tensors that the graph makes dense, and what they become."""
+    for each in range(graph.OperatorsLength()):
+        operator = graph.Operators(each)
+        if model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode() == schema.BuiltinOperator.DENSIFY:
+            yield operator.Inputs(0), operator.Outputs(0)
 
 
 def quantised(told: dict[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
