@@ -10,13 +10,15 @@ nearly every element.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests import tiny_models
 from tests.oracle.families.variant import load, variants_by_name
+from tests.oracle.quantised import folders
+from tests.tiny_bases import BASES, BLOCKS, scaled_down
 from tests.tiny_models import TinyModel, shapes
 from tests.tiny_variants import MODELS
 
@@ -31,10 +33,11 @@ _GPT2 = {"c_attn": (256, 768), "attn.c_proj": (256, 256), "c_fc": (256, 1024), "
 class TinyAdapter:
     """An adapter to be built.
 
-    base:    the tiny model that it is for, or variant.
+    base:    the tiny model that it is for, or variant, or quantised folder.
     experts: parameters that are adapted, from the one that its module declares first.
     swapped: whether their sides count as [outputs, inputs].
     config:  what adapter_config.json says beyond the usual.
+    newer:   transformers 5 made it, where experts are one tensor that the base's files hold one by one.
     saved:  tensors that are stored whole, by their names in the base, with their rows if these are others.
     dtype:  of what is stored.
     """
@@ -44,6 +47,7 @@ class TinyAdapter:
     targets: tuple[str, ...] = LINEAR
     experts: tuple[str, ...] = ()
     swapped: bool = True
+    newer: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     saved: Mapping[str, int | None] = field(default_factory=dict)
     dtype: str = "F32"
@@ -123,6 +127,52 @@ _ALL = (
             "target_parameters": ["1.mlp.experts.down_proj"],
         },
     ),
+    TinyAdapter(
+        "experts-one-by-one",
+        base="Qwen3-30B-A3B",
+        targets=("q_proj",),
+        experts=("gate_up_proj", "down_proj"),
+        newer=True,
+        config={
+            "r": 4,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+        },
+    ),
+    TinyAdapter(
+        "experts-of-mixtral",
+        base="mixtral-f16-shards",
+        targets=("v_proj",),
+        experts=("gate_up_proj",),
+        newer=True,
+        dtype="BF16",
+        config={
+            "r": 3,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["1.mlp.experts.gate_up_proj", "2.mlp.experts.gate_up_proj"],
+        },
+    ),
+    TinyAdapter("on-nf4", base="tiny-nf4", dtype="BF16", config={"r": 16}),
+    TinyAdapter("on-nf4-magnitudes", base="tiny-nf4", config={"use_dora": True}),
+    TinyAdapter("on-fp4", base="tiny-fp4", targets=("q_proj", "lm_head", "down_proj")),
+    TinyAdapter("on-int8", base="tiny-int8"),
+    TinyAdapter("on-gptq", base="tiny-gptq-act-order", config={"use_rslora": True}),
+    TinyAdapter("on-awq", base="tiny-awq", config={"rank_pattern": {"q_proj": 3}}),
+    TinyAdapter("on-mxfp4", base=BLOCKS, targets=("q_proj", "v_proj")),
+    TinyAdapter(
+        "on-mxfp4-experts",
+        base=BLOCKS,
+        targets=("o_proj",),
+        experts=("gate_up_proj", "down_proj"),
+        config={
+            "r": 4,
+            "lora_dropout": 0.0,
+            "peft_version": "0.21.2",
+            "target_parameters": ["mlp.experts.down_proj", "mlp.experts.gate_up_proj"],
+        },
+    ),
 )
 ADAPTERS = {adapter.name: adapter for adapter in _ALL}
 
@@ -152,10 +202,13 @@ def write(path: Path, adapter: TinyAdapter, tensors: Mapping[str, tuple[int, ...
 
 def build_base(adapter: TinyAdapter, directory: Path) -> Path:
     """The base model's directory."""
+    if adapter.base in BASES:
+        return folders.build(BASES[adapter.base], directory)
     if adapter.base in MODELS:
         return tiny_models.build(MODELS[adapter.base], directory)
     variant = variants_by_name()[adapter.base]
-    return variant.build(directory, load(variant)["inventory"])
+    folder = variant.build(directory, load(variant)["inventory"])
+    return scaled_down(folder) if adapter.base == BLOCKS else folder
 
 
 def factors(adapter: TinyAdapter, config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -204,17 +257,41 @@ def _experts(
 
 
 def _weights(adapter: TinyAdapter) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if adapter.base in BASES:
+        yield from folders.shapes_of(BASES[adapter.base])
+        return
     if adapter.base in MODELS:
         yield from shapes(MODELS[adapter.base].config)
         return
     if adapter.base != GPT2:
         inventory = load(variants_by_name()[adapter.base])["inventory"]
-        yield from ((name, tuple(shape)) for name, shape in inventory.items())
+        yield from (_unblocked(name, tuple(shape)) for name, shape in inventory.items())
+        yield from _joined(inventory) if adapter.newer else ()
         return
     for layer in range(3):
         for name, shape in _GPT2.items():
             whole = name if "." in name else f"{'attn' if name == 'c_attn' else 'mlp'}.{name}"
             yield f"transformer.h.{layer}.{whole}.weight", shape
+
+
+def _unblocked(name: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Of experts in blocks the weight that they mean: [experts, inputs, outputs]."""
+    if not name.endswith("_blocks"):
+        return name, shape
+    return name.removesuffix("_blocks"), (shape[0], 32 * shape[2], shape[1])
+
+
+def _joined(inventory: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Of experts one by one the parameters that transformers 5 makes of them."""
+    firsts = {name: tuple(shape) for name, shape in inventory.items() if ".experts.0." in name}
+    for name, (rows, columns) in firsts.items():
+        stem, _, part = name.removesuffix(".weight").rpartition(".experts.0.")
+        module = stem.replace("block_sparse_moe", "mlp") + ".experts"
+        experts = sum(each.startswith(f"{stem}.experts.") and f".{part}." in each for each in inventory)
+        if part in ("gate_proj", "w1"):
+            yield f"{module}.gate_up_proj", (experts, 2 * rows, columns)
+        elif part in ("down_proj", "w2"):
+            yield f"{module}.down_proj", (experts, rows, columns)
 
 
 def _rank(module: str, config: Mapping[str, Any]) -> int:

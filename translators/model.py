@@ -154,6 +154,7 @@ class Model:
     config:     config.json, or {} where there is none.
     key_values: a GGUF's own key-values, merged over its splits, or those that a file of before GGUF comes to;
                 None for other formats.
+    modelopt:   hf_quant_config.json, where ModelOpt says how it quantised the weights, or {}.
     metadata:   a safetensors checkpoint's `__metadata__` where all shards agree.
     tokenizer:  the directory that the tokenizer's files lie in, where it is another one than `root`.
     adapter:    what was merged into the tensors, where that is kept; None for most models.
@@ -171,6 +172,7 @@ class Model:
     weights: int
     tensors: Mapping[str, SourceTensor]
     config: dict[str, Any] = field(default_factory=dict)
+    modelopt: Mapping[str, Any] = field(default_factory=dict)
     key_values: KeyValues | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     tokenizer: Path | None = None

@@ -182,8 +182,9 @@ SOURCES = (
         "merged with the base in F32 in a fixed order, rounded once",
         "none in the format",
         "PEFT's LoRA, rank-stabilised and with patterns too, DoRA, biases, embeddings, saved modules, "
-        "parameters of experts. Gives the merged model in every form that the base has, and the adapter "
-        "alone as a GGUF. How the base is found: [ADAPTERS.md](ADAPTERS.md).",
+        "parameters of experts; over quantised bases too, dequantised (QLoRA). Gives the merged model in "
+        "every form that the base has, and the adapter alone as a GGUF. How the base is found: "
+        "[ADAPTERS.md](ADAPTERS.md).",
         (
             Checked("PEFT's merge_and_unload", "every kind, equal or one unit off (digests)", "make test"),
             Checked(
@@ -191,7 +192,7 @@ SOURCES = (
             ),
         ),
         (
-            "A base that is quantised or cannot be found: where it was looked for is told.",
+            "A base that cannot be found: where it was looked for is told; one of NVFP4.",
             "Kinds that cannot be merged exactly, by name: DoRA of embeddings, trainable tokens, ...",
         ),
     ),

@@ -18,6 +18,7 @@ import translators
 from fsd.planner.identity import identities
 from tests.oracle.lora.comparing import digest
 from tests.tiny_adapters import ADAPTERS, TinyAdapter, build, write
+from tests.tiny_models import TinyModel, write_safetensors
 from translators.dtypes import F32
 from translators.errors import MalformedSource, MissingSource, TranslationError, Unsupported
 from translators.model import Model
@@ -327,16 +328,6 @@ def test_a_base_is_named(key: str, tmp_path: Path, made: Made) -> None:
     assert {file.path for file in before} > {file.path for file in identities(str(folder), bases=Bases())}
 
 
-def test_a_quantised_base_is_refused(tmp_path: Path, made: Made) -> None:
-    folder = made(PLAIN, tmp_path)
-    config = tmp_path / PLAIN.base / "config.json"
-    config.write_text(
-        json.dumps({**json.loads(config.read_text()), "quantization_config": {"quant_method": "x"}})
-    )
-    with pytest.raises(Unsupported, match="quantised"):
-        translators.open_model(folder)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -350,6 +341,29 @@ def test_adapters_of_parameters_that_do_not_fit(
     changes: dict[str, Any], message: str, tmp_path: Path, made: Made
 ) -> None:
     folder = configured(made(ADAPTERS["experts"], tmp_path), **changes)
+    with pytest.raises(TranslationError, match=message):
+        translators.open_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("lost", "instead", "message"),
+    [
+        ("model.layers.1.mlp.experts.2.up_proj.weight", None, "for 2 experts"),
+        ("model.layers.0.mlp.experts.0.gate_proj.weight", None, "nor one for each expert"),
+        ("model.layers.0.mlp.experts.3.up_proj.weight", (256, 128), "cannot be joined"),
+    ],
+)
+def test_experts_one_by_one_that_are_not_all_there(
+    lost: str, instead: tuple[int, ...] | None, message: str, tmp_path: Path, made: Made
+) -> None:
+    adapter = ADAPTERS["experts-one-by-one"]
+    folder = made(adapter, tmp_path)
+    base = translators.open_model(tmp_path / adapter.base)
+    tensors = {name: (tensor.dtype.name, tensor.shape) for name, tensor in base.tensors.items()}
+    del tensors[lost]
+    if instead is not None:
+        tensors[lost] = "BF16", instead
+    write_safetensors(base.root / "model.safetensors", TinyModel("", {}), tensors)
     with pytest.raises(TranslationError, match=message):
         translators.open_model(folder)
 

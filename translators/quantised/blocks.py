@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from translators.dtypes import DTYPES, F32
-from translators.quantised.configuration import Quantisation
+from translators.dtypes import BF16, DTYPES, F32
+from translators.errors import Unsupported
+from translators.quantised.configuration import PLACE, Quantisation
 from translators.quantised.logical import Workings, fitting
-from translators.recipes import Literal, Recipe, cast, repacked, stack
+from translators.recipes import Literal, Recipe, cast, permute, repacked, stack
 
 _FORMAT = "nvfp4-pack-quantized"
 _ALGORITHMS = ("NVFP4", "W4A16_NVFP4")
@@ -57,6 +58,27 @@ def mxfp4_pairs(workings: Workings) -> None:
                 raise ValueError(f"pairs of shape {list(pairs.shape)}")
             recipe = repacked(pairs, scales, DTYPES["MXFP4"], (pairs.shape[0], pairs.shape[1] * 2))
         workings.put_first(weight, recipe)
+
+
+def unblocked(tensors: Mapping[str, Recipe], first: int) -> dict[str, Recipe]:
+    """The tensors of a checkpoint, its `first` ones no blocks any more: as transformers dequantises them.
+
+    gpt-oss's experts are stored transposed then, under their own names. Raises Unsupported for NVFP4.
+    """
+    made: dict[str, Recipe] = {}
+    for place, (name, recipe) in enumerate(tensors.items()):
+        if place >= first:
+            made[name] = recipe
+        elif recipe.dtype.name != "MXFP4":
+            raise Unsupported(
+                "weights of NVFP4 are read for GGUF files alone",
+                path="config.json", place=f"{PLACE}.quant_method", remedy="use model.gguf-bf16",
+            )  # fmt: skip
+        elif len(recipe.shape) == 3:
+            made[name.removesuffix(".weight")] = permute(cast(recipe, BF16), (0, 2, 1))
+        else:
+            made[name] = cast(recipe, BF16)
+    return made
 
 
 def is_nvfp4(form: object, groups: Mapping[str, Any]) -> bool:

@@ -12,9 +12,8 @@ from typing import Any
 
 from translators.errors import MalformedSource, Unsupported
 from translators.model import Model
-from translators.sources.side_files import json_object
 
-_MODELOPT = "hf_quant_config.json"
+MODELOPT = "hf_quant_config.json"
 PLACE = "quantization_config"
 # Where mlx-lm says it; it repeats that under the other name, without a method.
 MLX_PLACE = "quantization"
@@ -53,7 +52,7 @@ def quantisation_of(model: Model) -> Quantisation | None:
     algorithm, layers = settings.get("quant_algo"), settings.get("quantized_layers")
     method, form, groups = (settings.get(key) for key in ("quant_method", "format", "config_groups"))
     if not algorithm or not layers:
-        told = json_object(model.root / _MODELOPT) if (model.root / _MODELOPT).is_file() else {}
+        told = model.modelopt
         inner, producer = told.get("quantization"), told.get("producer")
         if method is None and isinstance(producer, dict):
             method = str(producer.get("name") or "").lower() or None

@@ -3,12 +3,14 @@
 What it costs: a range of the result is a box of the operand, of which each row is a run of its own: a read of
 n bytes from a matrix of r rows is r short reads of n / r bytes. As many bytes are read as are needed, up to
 twice as many where a range begins and ends within rows; but in pieces of some hundred bytes for a read of a
-mebibyte, so that a disk delivers its pages several times over unless the system keeps them.
+mebibyte, so that a disk delivers its pages several times over unless the system keeps them. Of an operand
+that is computed from less than a page a row, as of blocks of four bits, whole rows are had: the disk delivers
+these anyway, and to compute some rows at once takes less time than a part of each by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -20,8 +22,9 @@ import numpy.typing as npt
 from translators.dtypes import DType
 from translators.errors import MalformedSource, Unsupported
 from translators.ranges import ElementRange
-from translators.recipes.movement import Runs, collected
-from translators.recipes.pieces import Bytes, Source
+from translators.recipes.leaves import Stored
+from translators.recipes.movement import Movement, Runs, collected
+from translators.recipes.pieces import Bytes, Source, piece
 from translators.recipes.shapes import reshape
 from translators.recipes.unpacking import Transposed
 
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 
 # For each axis the first index, and the one behind the last.
 Box = tuple[tuple[int, int], ...]
+
+_PAGE = 4096
+# Elements of whole rows that are computed at once, of which parts are kept.
+_SLAB = 1 << 19
 
 
 class Permute(msgspec.Struct, frozen=True, tag="permute", tag_field="op", array_like=True, gc=False):
@@ -72,7 +79,10 @@ class Permute(msgspec.Struct, frozen=True, tag="permute", tag_field="op", array_
         held: list[tuple[int, int]] = [(0, 0)] * len(box)
         for axis, part in zip(self.axes, box, strict=True):
             held[axis] = part
-        raw = collected(self.of, _runs(tuple(held), self.of.shape), source)
+        if self._is_dear(held):
+            raw = _cut(self.of, tuple(held), source)
+        else:
+            raw = collected(self.of, _runs(tuple(held), self.of.shape), source)
         sizes = [end - first for first, end in held]
         if self.axes[-1] == len(box) - 1:
             # The last axis stays where it is: what lies along it moves as bytes.
@@ -81,6 +91,27 @@ class Permute(msgspec.Struct, frozen=True, tag="permute", tag_field="op", array_
             values = raw.view(f"V{self.dtype.size}" if self.dtype.size > 8 else f"u{self.dtype.size}")
             values = values.reshape(sizes)
         return np.ascontiguousarray(values.transpose(self.axes)).reshape(-1).view(np.uint8)
+
+    def _is_dear(self, box: Sequence[tuple[int, int]]) -> bool:
+        """Whether parts of rows are taken where these cost as much as all of them."""
+        first, end = box[-1]
+        if isinstance(self.of, Stored | Movement) or end - first == self.of.shape[-1]:
+            return False
+        return self.of.source_bytes * self.of.shape[-1] < _PAGE * prod(self.of.shape)
+
+
+def _cut(of: Recipe, box: Box, source: Source) -> Bytes:
+    """The bytes of a box, of whole rows that are computed some at a time."""
+    columns, (first, end) = of.shape[-1], box[-1]
+    wide, keep = of.dtype.nbytes(columns), slice(of.dtype.nbytes(first), of.dtype.nbytes(end))
+    runs = _runs((*box[:-1], (0, columns)), of.shape).joined()
+    parts = []
+    for start, length in zip(runs.starts.tolist(), runs.lengths.tolist(), strict=True):
+        step = max(1, _SLAB // columns) * columns
+        for at in range(start, start + length, step):
+            rows = piece(of, ElementRange(at, min(step, start + length - at)), source)
+            parts.append(np.ascontiguousarray(rows.reshape(-1, wide)[:, keep]))
+    return np.concatenate(parts).reshape(-1)
 
 
 def _boxes(shape: tuple[int, ...], first: int, end: int) -> Iterator[tuple[Box, ElementRange]]:

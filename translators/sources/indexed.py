@@ -18,7 +18,7 @@ import msgspec
 from translators.errors import MissingSource
 from translators.model import FileIdentity, Model, SourceTensor
 from translators.sources.recognise import INDEX_SUFFIX, part_of
-from translators.sources.side_files import config_of, side_files
+from translators.sources.side_files import config_of, modelopt_of, side_files
 from translators.sources.stored_file import StoredFile, clipped, malformed, shown
 
 # The largest index among public models has about 10 MB.
@@ -85,6 +85,7 @@ def joined(
         weights=len(shards),
         tensors=tensors,
         config=config_of(root) if configured else {},
+        modelopt=modelopt_of(root) if configured else {},
     )
 
 

@@ -19,7 +19,7 @@ from translators.model import FileIdentity, Model, Tensor
 from translators.sources.indexed import shards_of
 from translators.sources.recognise import INDEX, SAFETENSORS, recognise
 from translators.sources.safetensors_header import Header, read_header
-from translators.sources.side_files import config_of, side_files
+from translators.sources.side_files import config_of, modelopt_of, side_files
 from translators.sources.stored_file import StoredFile, malformed, shown, unreadable
 
 _FETCH_MODEL = "fetch the model again, with all its files"
@@ -50,6 +50,7 @@ def read(root: Path, files: Sequence[str] = (), name: str = "") -> Model:
         weights=len(shards),
         tensors=tensors,
         config=config_of(root),
+        modelopt=modelopt_of(root),
         metadata=_common_metadata(headers),
     )
 

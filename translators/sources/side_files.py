@@ -132,3 +132,9 @@ def config_of(root: Path) -> dict[str, Any]:
     """config.json of a directory, or {} where there is none. Raises what `json_object` raises."""
     path = root / "config.json"
     return json_object(path) if is_there(str(path)) else {}
+
+
+def modelopt_of(root: Path) -> dict[str, Any]:
+    """hf_quant_config.json of a directory, or {} where there is none. Raises what `json_object` raises."""
+    path = root / "hf_quant_config.json"
+    return json_object(path) if path.is_file() else {}

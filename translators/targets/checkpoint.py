@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from translators.dtypes import F32, DType
+from translators.dtypes import DType
 from translators.errors import Unsupported
 from translators.families import family_of_gguf, to_huggingface
 from translators.families.mistral_form import configured, no_way
@@ -27,15 +27,14 @@ from translators.families.pooling import pooling_files
 from translators.layout import Layout, LiteralBytes
 from translators.model import FileIdentity, Model
 from translators.plan import Plan
-from translators.quantised import is_quantised, logical
-from translators.quantised.configuration import MLX_PLACE, PLACE
-from translators.recipes import Recipe, cast, stored
+from translators.quantised.configuration import MODELOPT
+from translators.quantised.plain import plain
+from translators.recipes import Recipe
 from translators.sources import mistral
 from translators.sources.modules import module_files
 from translators.sources.recognise import INDEX_SUFFIX, INSIDE, PARAMS, is_weights
 from translators.sources.side_files import TOKENIZER_FILES
 from translators.sources.stored_file import identity_of
-from translators.torch_types import TORCH_NAMES
 from translators.vocab.to_huggingface import huggingface_files
 
 CONFIG = "config.json"
@@ -43,7 +42,8 @@ CONFIG = "config.json"
 _ALONG = (".json", ".txt", ".md", ".model", ".jinja", ".tiktoken", ".py", ".v3", ".vocab")
 _ALONG_NAMES = ("license", "notice", "usage_policy", "use_policy")
 _LARGEST = 256 << 20
-_OF_QUANTISATION = (PLACE, MLX_PLACE, "compression_config")
+# What GPTQ's and ModelOpt's libraries say of weights that are quantised: none is, here.
+_OF_QUANTISATION = (MODELOPT, "quantize_config.json")
 
 Companion = bytes | FileIdentity
 
@@ -88,10 +88,10 @@ def checkpoint(model: Model, dtype: DType | None = None) -> HuggingFace:
             beside_it = dict(_companions(model.root))
             companions |= {name: file for name, file in beside_it.items() if name != PARAMS}
         return HuggingFace(model, own, config, dict(to_huggingface.weights(model, own)), companions)
-    tensors, own = _tensors(model, dtype)
+    found = plain(model, dtype)
     beside: dict[str, Companion | None] = {**_companions_of(model), **model.made}
     return HuggingFace(
-        model, own, _config(model, own), tensors,
+        model, found.own, found.config, found.tensors,
         {name: content for name, content in beside.items() if content is not None and name != CONFIG},
     )  # fmt: skip
 
@@ -139,36 +139,6 @@ def literal(files: tuple[FileIdentity, ...], data: bytes) -> Layout:
     return Layout(files, (LiteralBytes(data),))
 
 
-def _tensors(model: Model, dtype: DType | None) -> tuple[dict[str, Recipe], DType]:
-    found = logical(model) if is_quantised(model) else None
-    if found is not None and found.first:
-        raise Unsupported(
-            "weights of MXFP4 and NVFP4 are read for GGUF files alone",
-            path=CONFIG, place=f"{PLACE}.quant_method", remedy="use model.gguf-bf16",
-        )  # fmt: skip
-    tensors = dict(found.tensors) if found else {name: stored(each) for name, each in model.tensors.items()}
-    floats = [recipe.dtype for recipe in tensors.values() if len(recipe.shape) > 1 and recipe.dtype.is_float]
-    own = dtype or (floats[0] if floats else F32)
-    if dtype is not None or found is not None:
-        tensors = {name: _in(recipe, own) for name, recipe in tensors.items()}
-    return tensors, own
-
-
-def _in(recipe: Recipe, dtype: DType) -> Recipe:
-    is_float = recipe.dtype.is_float or recipe.dtype.name == "F64"
-    return cast(recipe, dtype) if is_float else recipe
-
-
-def _config(model: Model, own: DType) -> dict[str, Any]:
-    """The source's config.json, for tensors of that precision that nobody quantised."""
-    config = {key: value for key, value in model.config.items() if key not in _OF_QUANTISATION}
-    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
-        for key in ("torch_dtype", "dtype"):
-            if key in part:
-                part[key] = TORCH_NAMES[own.name]
-    return config
-
-
 def _companions_of(model: Model) -> dict[str, Companion]:
     found = dict(_companions(model.root))
     if model.tokenizer is None:
@@ -199,6 +169,6 @@ def _companions(root: Path) -> Iterator[tuple[str, Companion]]:
 
 def _goes_along(name: str) -> bool:
     folded = name.lower()
-    if name.startswith(".") or is_weights(name) or folded.endswith(INDEX_SUFFIX):
+    if name.startswith(".") or name in _OF_QUANTISATION or is_weights(name) or folded.endswith(INDEX_SUFFIX):
         return False
     return folded.endswith(_ALONG) or folded.startswith(_ALONG_NAMES)

@@ -27,6 +27,7 @@ from tests.oracle.families.side_files import PRINTS
 from tests.oracle.gguf_parts import Part, take_apart
 from tests.oracle.lora.comparing import Nearness, golden_of, nearness
 from tests.tiny_adapters import ADAPTERS, TinyAdapter, build
+from tests.tiny_bases import BASES
 from translators import Plan, Refusal, open_model, plans
 from translators.model import Model
 from translators.vocab.pretokenizers import NAMES
@@ -93,7 +94,7 @@ class Case:
         ours = take_apart(written(self.model, plan.name, self.scratch / "adapter.gguf").read_bytes())
         target = self.scratch / "upstream-adapter.gguf"
         script = ORACLE / "llama.cpp" / "convert_lora_to_gguf.py"
-        said = _run(ORACLE / "conv", script, self.folder, "--base", self.base, "--outfile", target)
+        said = _run(ORACLE / "conv", script, self.folder, "--base", self._plain_base(), "--outfile", target)
         if said:
             return f"upstream fails: {said}"
         its = {part.name: part for part in take_apart(target.read_bytes()).tensors}
@@ -104,6 +105,13 @@ class Case:
             return "equal"
         keys = take_apart(target.read_bytes()).key_values == ours.key_values
         return f"{equal} of {len(its)} equal{'' if keys else ', OTHER KEYS'}"
+
+    def _plain_base(self) -> Path:
+        """The base, or in the stead of a quantised one the merged folder: upstream wants names and shapes."""
+        if self.adapter.base not in BASES:
+            return self.base
+        folder = self.scratch / "plain" / self.base.name
+        return Path(shutil.copytree(self.scratch / "merged" / self.adapter.name, folder))
 
     def applied(self) -> str:
         """How far base and adapter are from the merged model, as a share of the adapter's effect."""
@@ -152,24 +160,28 @@ def _run(environment: Path, script: Path, *arguments: object) -> str:
     return (done.stderr.strip().splitlines() or ["?"])[-1][:90] if done.returncode else ""
 
 
-def merge_all(cases: Sequence[Case], python: str) -> None:
-    """PEFT's merges, by one process."""
-    arguments = [str(path) for case in cases for path in (case.folder, case.base, case.merged)]
-    subprocess.run([python, "-P", str(HERE / "peft_merge.py"), *arguments], check=True, capture_output=True)
+def merge_all(cases: Sequence[Case]) -> None:
+    """PEFT's merges, by one process for each version of transformers."""
+    for newer, environment in ((False, "peft"), (True, "peft-newer")):
+        some = [case for case in cases if case.adapter.newer is newer]
+        if some:
+            made = subprocess.run(
+                [str(HERE / "environment.sh"), environment], check=True, capture_output=True, text=True
+            )
+            arguments = [str(path) for case in some for path in (case.folder, case.base, case.merged)]
+            script = str(HERE / "peft_merge.py")
+            subprocess.run([made.stdout.strip(), "-P", script, *arguments], check=True, capture_output=True)
 
 
 def main(arguments: list[str]) -> int:
     """Print the table; 1 where anything is not as it should be."""
     names = [name for name in arguments if not name.startswith("--")] or list(ADAPTERS)
-    python = subprocess.run(
-        [str(HERE / "environment.sh")], check=True, capture_output=True, text=True
-    ).stdout.strip()
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     wrong = 0
     # The variants' tiny vocabulary, which no converter knows.
     with tempfile.TemporaryDirectory() as scratch, patch.dict(NAMES, PRINTS):
         cases = [Case(ADAPTERS[name], Path(scratch)) for name in names]
-        merge_all(cases, python)
+        merge_all(cases)
         print(f"{'adapter':20} {'elements':>10} {'equal':>10} {'units':>5}  GGUF, adapter.gguf, its logits")
         for case in cases:
             reference = open_model(case.merged)

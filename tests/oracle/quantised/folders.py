@@ -55,7 +55,7 @@ def build(folder: Folder, directory: Path) -> Path:
     for name, content in {**folder.files, **folder.more}.items():
         (path / name).write_bytes(content.encode() if isinstance(content, str) else content)
     parts: Parts = {}
-    for name, shape in _tensors(folder.config):
+    for name, shape in shapes_of(folder):
         if ".layers." in name and len(shape) == 2 and not any(part in name for part in folder.plain):
             stem = name.removesuffix(".weight")
             made = folder.method(f"{folder.name}/{stem}", *shape)
@@ -66,9 +66,12 @@ def build(folder: Folder, directory: Path) -> Path:
     return path
 
 
-def _tensors(config: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
-    """The tensors of a model; those of a mixture have every expert's matrices instead of one of each kind."""
-    experts, made = config.get("num_experts", 0), []
+def shapes_of(folder: Folder) -> list[tuple[str, tuple[int, ...]]]:
+    """The tensors of the model, before any is quantised; a mixture's have every expert's matrices instead of
+    one of each kind.
+    """
+    config, made = folder.config, []
+    experts = config.get("num_experts", 0)
     for name, shape in shapes({**config, "model_type": config["model_type"].removesuffix("_moe")}):
         stem, found, end = name.partition(".mlp.")
         if not experts or not found:

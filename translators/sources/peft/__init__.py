@@ -3,8 +3,9 @@
     model = peft.read(root, ["adapter_model.safetensors"], "my-adapter", base)
 
 An adapter appears as the model that it makes of its base: the base's tensors with the updates merged into
-them, the base's configuration, and the adapter's tokenizer where it has one. The base's files are the merged
-model's files too: whatever of them changes, changes it.
+them, the base's configuration, and the adapter's tokenizer where it has one. A base that is quantised counts
+as what it means (`quantised.plain`), and the merged model is not. The base's files are the merged model's
+files too: whatever of them changes, changes it.
 
     configuration.py   what adapter_config.json says, and what of it is not merged here
     modules.py         which tensor of the adapter is what
@@ -22,6 +23,9 @@ from pathlib import Path
 
 from translators.errors import TranslationError, Unsupported
 from translators.model import Model, SourceTensor
+from translators.quantised import is_quantised
+from translators.quantised.plain import plain
+from translators.recipes import Derived, Stored
 from translators.sources.peft.configuration import settings_of
 from translators.sources.peft.merging import Merging
 from translators.sources.peft.modules import sorted_out
@@ -33,7 +37,8 @@ from translators.sources.stored_file import StoredFile, identity_of, malformed, 
 
 __all__ = ["read"]
 
-_QUANTISED = ("quantization_config", "compression_config")
+# Where compressed-tensors told what it did before it had `quantization_config`.
+_OF_OLD = "compression_config"
 
 
 def read(root: Path, files: Sequence[str], name: str, base: Model) -> Model:
@@ -42,7 +47,7 @@ def read(root: Path, files: Sequence[str], name: str, base: Model) -> Model:
     Raises MalformedSource, MissingSource, or Unsupported (what cannot be merged exactly, by its name).
     """
     settings = settings_of(root)
-    _check(base)
+    base = _dequantised(base)
     weights = sorted(files, key=lambda file: not file.endswith(SAFETENSORS))[0]
     tensors: dict[str, SourceTensor]
     with StoredFile(root / weights) as file:
@@ -78,13 +83,25 @@ def read(root: Path, files: Sequence[str], name: str, base: Model) -> Model:
     )
 
 
-def _check(base: Model) -> None:
+def _dequantised(base: Model) -> Model:
+    """The base as if nobody had quantised it. Raises Unsupported, MalformedSource."""
     where = shown(base.root)
     if base.key_values is not None or not base.config:
         remedy = "put the original checkpoint, with its config.json, beside the adapter"
         raise Unsupported("the base model is no checkpoint with a configuration", path=where, remedy=remedy)
-    if any(base.config.get(key) for key in _QUANTISED) or (base.root / "hf_quant_config.json").exists():
-        remedy = "name the model in its own precision as the base"
-        raise Unsupported(
-            "the base model is quantised: merging would not be exact", path=where, remedy=remedy
-        )
+    remedy = "name the model in its own precision as the base"
+    try:
+        if not is_quantised(base):
+            if base.config.get(_OF_OLD):
+                raise Unsupported("the base model is quantised in a way of old", place=_OF_OLD)
+            return base
+        found = plain(base)
+    except TranslationError as error:
+        error.path = shown(base.root / error.path) if error.path else where
+        error.remedy = remedy
+        raise
+    tensors = {
+        name: base.tensors[name] if isinstance(recipe, Stored) else Derived(name, recipe)
+        for name, recipe in found.tensors.items()
+    }
+    return replace(base, tensors=tensors, config=found.config, modelopt={})

@@ -1,17 +1,22 @@
 """Adapters of parameters: weights that are no layers, such as all experts of a layer in one tensor.
 
-    merged = merged_parameter(weight, a, b, scale, rank, swapped=True)
+    merged = merged_parameter(weight, module, scale, rank, swapped=True)
+    names = one_by_one("model.layers.0.mlp.experts.gate_up_proj", known, tensors)
 
 PEFT wraps the module that has them, once for each of its parameters, one wrapper in another; which is which
 is told by `target_parameters` and by the order in which the module declares them. A has the experts' ranks
 one after another, B the experts of each rank. An update is rounded to the weight's type before it is added.
 Whether a weight counts as [experts, outputs, inputs] depends on the versions of PEFT and transformers that
 made the adapter: the factors' shapes tell, for a square weight those of its module's other ones.
+
+Classes of today have all experts in one tensor also of checkpoints that hold them one by one: an expert's
+rows are then those of its gate and of what goes up, or of what goes down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from translators.dtypes import F32
 from translators.errors import MalformedSource, Unsupported
@@ -23,6 +28,13 @@ _INNER = ".base_layer"
 # As transformers' classes declare them: the first is wrapped first.
 _ORDER = ("gate_up_proj", "gate_up_proj_bias", "up_proj", "down_proj", "down_proj_bias")
 _REMEDY = "merge it with PEFT"
+# What checkpoints call the matrices of one expert, whose rows follow one another in the parameter of all.
+_ONE_BY_ONE = {
+    "gate_up_proj": (("gate_proj", "up_proj"), ("w1", "w3")),
+    "down_proj": (("down_proj",), ("w2",)),
+}
+# Where Mixtral's are called w1, w2 and w3, the module has another name than in its class.
+_OF_MIXTRAL = (".mlp.", ".block_sparse_moe.")
 
 
 def told_apart(modules: Iterable[Module], targets: Sequence[str]) -> tuple[dict[str, Module], list[Module]]:
@@ -109,28 +121,57 @@ def orientations(
     return found
 
 
+def one_by_one(
+    given: str, known: Callable[[str], str | None], tensors: Collection[str]
+) -> list[tuple[str, ...]]:
+    """The names of each expert's matrices in a checkpoint that holds them one by one; [] where it does not.
+
+    given: the parameter's name. known: the checkpoint's name for one that the classes have.
+    """
+    module, _, parameter = given.rpartition(".")
+    for parts in _ONE_BY_ONE.get(parameter, ()):
+        end = f".0.{parts[0]}.weight"
+        first = known((module if "proj" in end else module.replace(*_OF_MIXTRAL)) + end)
+        if first is None:
+            continue
+        found: list[tuple[str, ...]] = []
+        for number in count():
+            names = tuple(f"{first.removesuffix(end)}.{number}.{part}.weight" for part in parts)
+            if not all(name in tensors for name in names):
+                return found
+            found.append(names)
+    return []
+
+
 def merged_parameter(of: Recipe, module: Module, scale: float, rank: int, *, swapped: bool) -> Recipe:
     """A weight of two or three dimensions with its update. Raises MalformedSource, Unsupported."""
-    a, b = (cast(stored(module.parts[part]), F32) for part in ("a", "b"))
     if len(of.shape) == 2:
+        a, b = _factors(module)
         return low_rank(of, b, a, scale, rounded=True)
-    experts = of.shape[0]
-    if a.shape[0] != experts * rank or b.shape[1] != experts * rank:
+    experts = [reshape(slice_(of, 0, each, each + 1), of.shape[1:]) for each in range(of.shape[0])]
+    return stack(merged_experts(experts, module, scale, rank, swapped=swapped))
+
+
+def merged_experts(
+    experts: Sequence[Recipe], module: Module, scale: float, rank: int, *, swapped: bool
+) -> list[Recipe]:
+    """Matrices, one an expert, with their updates. Raises MalformedSource, Unsupported."""
+    a, b = _factors(module)
+    ranks = len(experts) * rank
+    if a.shape[0] != ranks or b.shape[1] != ranks:
         raise MalformedSource(
-            f"factors of shape {a.shape} and {b.shape} for {experts} experts of rank {rank:,}",
+            f"factors of shape {a.shape} and {b.shape} for {len(experts)} experts of rank {rank:,}",
             remedy="fetch the adapter again",
         )
-    return stack([_merged_expert(of, (a, b), scale, number, swapped=swapped) for number in range(experts)])
+    merged: list[Recipe] = []
+    for number, own in enumerate(experts):
+        right = slice_(a, 0, number * rank, (number + 1) * rank)
+        left = slice_(b, 1, number, ranks, len(experts))
+        if not swapped:
+            left, right = transpose2d(right), transpose2d(left)
+        merged.append(low_rank(own, left, right, scale, rounded=True))
+    return merged
 
 
-def _merged_expert(
-    of: Recipe, factors: tuple[Recipe, Recipe], scale: float, number: int, *, swapped: bool
-) -> Recipe:
-    experts, rows, columns = of.shape
-    own = reshape(slice_(of, 0, number, number + 1), (rows, columns))
-    ranks = factors[0].shape[0]
-    a = slice_(factors[0], 0, number * (ranks // experts), (number + 1) * (ranks // experts))
-    b = slice_(factors[1], 1, number, ranks, experts)
-    if swapped:
-        return low_rank(own, b, a, scale, rounded=True)
-    return low_rank(own, transpose2d(a), transpose2d(b), scale, rounded=True)
+def _factors(module: Module) -> tuple[Recipe, Recipe]:
+    return cast(stored(module.parts["a"]), F32), cast(stored(module.parts["b"]), F32)

@@ -20,9 +20,26 @@ from typing import Any
 from translators.dtypes import F32
 from translators.errors import MalformedSource, TranslationError, Unsupported
 from translators.model import Adapter, Model, SourceTensor, Update
-from translators.recipes import Derived, Recipe, cast, combine, low_rank, map_, stored, transpose2d
+from translators.recipes import (
+    Derived,
+    Recipe,
+    cast,
+    combine,
+    concat,
+    low_rank,
+    map_,
+    slice_,
+    stored,
+    transpose2d,
+)
 from translators.sources.peft.configuration import Settings
-from translators.sources.peft.experts import merged_parameter, orientations, told_apart
+from translators.sources.peft.experts import (
+    merged_experts,
+    merged_parameter,
+    one_by_one,
+    orientations,
+    told_apart,
+)
 from translators.sources.peft.modules import Module
 from translators.sources.stored_file import clipped
 
@@ -153,22 +170,44 @@ class Merging:
 
     def _merge_parameters(self, adapters: Mapping[str, Module]) -> None:
         """What belongs to no layer of its own, by the names that the adapter has for it."""
-        names = {given: self._name(given) for given in adapters}
-        lost = next((given for given, name in names.items() if name is None), None)
+        whole = {given: name for given in adapters if (name := self._name(given)) is not None}
+        apart = {
+            given: one_by_one(given, self._name, self.base.tensors)
+            for given in adapters.keys() - whole.keys()
+        }
+        lost = next((given for given in adapters if not whole.get(given) and not apart[given]), None)
         if lost is not None:
-            reason = "the base model's files have no such tensor, but perhaps one for each expert"
+            reason = "the base model's files have no such tensor, nor one for each expert that is known here"
             raise Unsupported(reason, place=clipped(f"tensor {lost}"), remedy="merge it with PEFT")
-        weights = {given: self._recipe(name) for given, name in names.items() if name is not None}
         for given, module in adapters.items():
             if set(module.parts) != {"a", "b"}:
                 raise MalformedSource("one of the two factors is missing", place=clipped(f"tensor {given}"))
-        shapes = {given: weight.shape for given, weight in weights.items()}
+        experts = {given: [self._joined(names) for names in each] for given, each in apart.items()}
+        shapes = {given: self._recipe(name).shape for given, name in whole.items()}
+        shapes |= {given: (len(each), *each[0].shape) for given, each in experts.items()}
         swapped = orientations(shapes, adapters, self.settings.unswapped)
-        for given, weight in weights.items():
-            rank, scale = self.settings.rank_of(given), self.settings.scale_of(given)
-            merged = merged_parameter(weight, adapters[given], scale, rank, swapped=swapped.get(given, False))
-            self._made[names[given] or ""] = merged
+        for given, module in adapters.items():
+            how = self.settings.scale_of(given), self.settings.rank_of(given)
+            side = swapped.get(given, False)
+            if given in whole:
+                of = self._recipe(whole[given])
+                self._made[whole[given]] = merged_parameter(of, module, *how, swapped=side)
+            else:
+                merged = merged_experts(experts[given], module, *how, swapped=side)
+                for names, recipe in zip(apart[given], merged, strict=True):
+                    self._divide(names, recipe)
             self.beyond.append(f"{given} is no layer of its own")
+
+    def _joined(self, names: Sequence[str]) -> Recipe:
+        """The rows of one expert's matrices."""
+        return concat([self._recipe(name) for name in names], 0)
+
+    def _divide(self, names: Sequence[str], of: Recipe) -> None:
+        first = 0
+        for name in names:
+            rows = self._recipe(name).shape[0]
+            self._made[name] = slice_(of, 0, first, first + rows)
+            first += rows
 
     def _update(self, name: str, a: Recipe, b: Recipe, module: Module, *, embedding: bool) -> None:
         of, scale = self._recipe(name), self.settings.scale_of(module.name)
