@@ -30,6 +30,7 @@
 #   tokenizers  real vocabularies against upstream's digests, and llama.cpp's ids against the tokenizer's, as a
 #            table; ARGS="--regenerate" asks upstream itself (and builds what that needs), ARGS="--show 5 'Llama 4'"
 #   mlx-check  folders for mlx-lm against mlx-lm itself: tensors, logits; ARGS="DIRECTORY" for a model of your own
+#   frameworks-check  weights of a mount as PyTorch, NumPy, h5py, flax and transformers read them
 #   hdf5-check  files of h5py and Keras, and real ones, against h5py's reading; ours read by h5py; ARGS="FILE"
 #   flax-check  folders of transformers' Flax and TensorFlow classes, against what its PyTorch classes make of
 #            them: every tensor, and the GGUFs; in an environment of its own; ARGS="--made DIRECTORY" keeps them
@@ -57,7 +58,7 @@ JOBS   ?= 3
 .PHONY: api-fuzz examples-check fuzz demo test check style types docs bench bench-io bench-memory bench-listing bench-planning arrivals screenshots \
 	kernels kernels-check kernels-asan kernels-aarch64 wheel-check bench-kernels bench-quantise \
 	oracle families families-strangers families-run families-back families-ranges minilm-check tokenizers imatrix-check store-pressure soak kills \
-	stress pytorch-check mlx-check onnx-check hdf5-check flax-check tensorflow-check legacy-check meta-check lora-check clean
+	stress pytorch-check mlx-check onnx-check hdf5-check frameworks-check flax-check tensorflow-check legacy-check meta-check lora-check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -124,6 +125,9 @@ pytorch-check: $(VENV)/.installed
 
 mlx-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.mlx.check $(ARGS)
+
+frameworks-check: $(VENV)/.installed
+	$(RUN) -m tests.heavy.frameworks
 
 hdf5-check: $(VENV)/.installed
 	$(RUN) -m tests.oracle.hdf5.check $(ARGS)
