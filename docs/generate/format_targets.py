@@ -169,6 +169,7 @@ TARGETS = (
                 "torch.load", "weights_only or not, mapped or not: the source's tensors", "make pytorch-check"
             ),
             Checked("transformers", "from_pretrained: the source's logits", "make pytorch-check"),
+            Checked("both", "SmolLM2, out of a mount", "make frameworks-check"),
             Checked("convert_hf_to_gguf", "the GGUF of the source", "make pytorch-check"),
         ),
         (_NO_CONFIG, _NO_WAY_BACK, "Types that torch has not."),
@@ -230,15 +231,14 @@ TARGETS = (
         "exact; NumPy and HDF5 have float32 for bfloat16",
         "npz: CRC-32, made to be known beforehand by four bytes behind each array; h5, msgpack: none",
         "Tensors without an architecture, for one's own code: `model.npz`, `model.h5`, "
-        "`flax_model.msgpack`. The "
-        "first is a "
-        "plain zip archive that NumPy reads and zip programs test, the second is flax's own file byte for "
-        "byte.",
+        "`flax_model.msgpack`. The first is a plain zip archive that NumPy reads and zip programs test, the "
+        "last is flax's own file byte for byte.",
         (
             Checked("numpy", "np.load: every type that it has, archives beyond 4 GiB", "make test"),
             Checked("zipfile", "testzip finds each checksum right", "make test"),
             Checked("h5py", "reads model.h5", "make hdf5-check"),
             Checked("flax 0.12", "its own bytes, in chunks too (digests)", "make test"),
+            Checked("NumPy, h5py, flax", "SmolLM2's tensors, out of a mount", "make frameworks-check"),
         ),
         ("Types that NumPy or flax has not (FP8 for NumPy), by the tensor's name.", _NO_WAY_BACK),
         folder=weights_only.TARGET,

@@ -1,6 +1,7 @@
-"""How frameworks read a mounted model: python framework_readers.py READER MODEL, in their environment.
+"""How frameworks read mounted models: python -P framework_readers.py MODEL..., in their environment.
 
-Each reader's tensors must be those of the model's `model.safetensors`; an AssertionError says which is not.
+Each reader's tensors must be those of the model's `model.safetensors`. A line for each reader of each model;
+ends with 1 where one fails.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from transformers import AutoModelForCausalLM
 def as_torch(array: np.ndarray) -> torch.Tensor:
     """An array's numbers; NumPy's bfloat16 is of another package."""
     if array.dtype.name == "bfloat16":
-        return torch.from_numpy(np.ascontiguousarray(array).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(np.array(array))
 
 
 def compared(found: Mapping[str, torch.Tensor], model: Path) -> str:
@@ -91,5 +92,19 @@ READERS: dict[str, Callable[[Path], str]] = {
     "torch": by_torch, "numpy": by_numpy, "h5py": by_h5py, "flax": by_flax, "transformers": by_transformers,
 }  # fmt: skip
 
+
+def main(models: list[Path]) -> int:
+    """Have each read each."""
+    failed = False
+    for model in models:
+        for name, reader in READERS.items():
+            try:
+                said = reader(model)
+            except (AssertionError, OSError, ValueError, RuntimeError, KeyError) as error:
+                said, failed = f"FAILED: {type(error).__name__}: {error}", True
+            print(f"{model.name:24} {name:13} {said}", flush=True)
+    return int(failed)
+
+
 if __name__ == "__main__":
-    print(READERS[sys.argv[1]](Path(sys.argv[2])))
+    sys.exit(main([Path(each) for each in sys.argv[1:]]))

@@ -2,8 +2,8 @@
 
 Of the real SmolLM2 and of a tiny model: PyTorch, NumPy, h5py and flax must each read the tensors of the
 mounted `model.safetensors` out of their own form of them, and transformers must give the same logits from
-`hf-bf16/` and from `pytorch/`. They run in the environment that tests/oracle/renamed/environment.sh builds, by
-framework_readers.py. Ends with 1 where one fails.
+`hf-bf16/` and from `pytorch/`. They run in the environment that tests/oracle/renamed/environment.sh builds,
+by framework_readers.py. Ends with 1 where one fails.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from tests.tiny_variants import MODELS
 
 REAL, TINY = "SmolLM2-135M-Instruct", "Biased-llama-1.5b"
 ORACLE = Path(os.environ.get("PRISMFS_ORACLE", ROOT / ".oracle"))
-READERS = ("torch", "numpy", "h5py", "flax", "transformers")
 
 
 def main() -> int:
     """Have each read both; a line for each."""
     subprocess.run([ROOT / "tests/oracle/renamed/environment.sh"], check=True)
-    weights, failed = smollm2(), 0
+    weights = smollm2()
     script = Path(__file__).with_name("framework_readers.py")
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory).resolve()
@@ -36,14 +35,9 @@ def main() -> int:
         (source / REAL).mkdir()
         (source / REAL / weights.name).symlink_to(weights)
         with running((*PRISMFS, "mount", str(source), str(mountpoint)), source, mountpoint, base):
-            for model in (TINY, REAL):
-                for reader in READERS:
-                    command = [ORACLE / "renamed/bin/python", script, reader, mountpoint / model]
-                    done = subprocess.run(command, capture_output=True, text=True, check=False)
-                    said = done.stdout.strip() if not done.returncode else f"FAILED: {done.stderr[-2000:]}"
-                    failed += bool(done.returncode)
-                    print(f"{model:24} {reader:13} {said}", flush=True)
-    return int(failed > 0)
+            # -P: what lies beside the script is none of the frameworks' business.
+            command = [ORACLE / "renamed/bin/python", "-P", script, mountpoint / TINY, mountpoint / REAL]
+            return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
