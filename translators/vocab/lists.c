@@ -152,7 +152,7 @@ static int is_within(const uint8_t *text, const uint8_t *end, const uint8_t *who
     return memmem(whole, size, text, end - text) != NULL;
 }
 
-/* Writes a 1 for each text that occurs in `whole`, or would without the prefix that it begins with, else a 0. */
+/* Writes a 1 for each text that occurs in `whole`, or does so without the prefix that it begins with, else a 0. */
 EXPORT int64_t prismfs_texts_within(const struct texts *texts, const uint8_t *whole, int64_t size,
                                     const uint8_t *prefix, int64_t prefix_size, uint8_t *within)
 {
@@ -165,7 +165,8 @@ EXPORT int64_t prismfs_texts_within(const struct texts *texts, const uint8_t *wh
         const uint8_t *text = begin_of(texts, number), *end = end_of(texts, number);
         int has_prefix = prefix_size && end - text >= prefix_size && !memcmp(text, prefix, prefix_size);
         within[number] = is_within(text, end, whole, size, pairs) ||
-                         (has_prefix && is_within(text + prefix_size, end, whole, size, pairs));
+                         (has_prefix && (end - text == prefix_size ||
+                                         is_within(text + prefix_size, end, whole, size, pairs)));
     }
     free(pairs);
     return texts->count;

@@ -51,7 +51,10 @@ def vocabulary_of(document: bytes | memoryview) -> Joined | None:
 
 
 def within(texts: Joined, whole: bytes, prefix: bytes = b"") -> Marks | None:
-    """A 1 for each text that occurs in `whole`, or does so without the `prefix` that it begins with."""
+    """A 1 for each text that occurs in `whole`, or does so without the `prefix` that it begins with.
+
+    The empty text occurs nowhere, but a text that is just the prefix does.
+    """
     library = _library()
     if library is None:
         return None
