@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from translators.errors import Unsupported
+from translators.errors import MalformedSource, Unsupported
 from translators.keyvalues import KeyValues
 from translators.vocab.sentencepiece import written_model
 from translators.vocab.splits import SPLITS
@@ -31,8 +31,18 @@ def huggingface_files(kv: KeyValues) -> dict[str, bytes]:
     """The files by name: tokenizer.json, tokenizer_config.json; a SentencePiece model, or vocab.txt.
 
     Raises Unsupported for a tokenizer model or pre-tokenizer that has no such form, MalformedSource for
-    key-values that contradict themselves.
+    key-values that contradict themselves or hold texts that are none.
     """
+    try:
+        return _written(kv)
+    except UnicodeEncodeError as error:
+        raise MalformedSource(
+            "a text of the tokenizer is no UTF-8", place="tokenizer.*",
+            remedy="take the tokenizer files from the original checkpoint",
+        ) from error  # fmt: skip
+
+
+def _written(kv: KeyValues) -> dict[str, bytes]:
     model = kv.get(PREFIX + "model")
     if model == "gpt2":
         return _byte_level(kv)
